@@ -1,0 +1,30 @@
+import { onAbort } from "./on-abort.js";
+
+/** Runs calls one after the other, in the order in which they came. */
+export class SerialCalls {
+  #last: Promise<unknown> = Promise.resolve();
+
+  /**
+   * Runs `call` once all earlier ones have ended. If `signal` aborts before that, `call` never runs
+   * and the promise rejects with the signal's reason at once.
+   */
+  async run<Result>(call: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+    const before = this.#last;
+    const turn = unlessAborted(before, signal).then(call);
+    // The next call waits for `before` too: this one may be given up before its turn comes.
+    this.#last = Promise.allSettled([before, turn]);
+    return await turn;
+  }
+}
+
+function unlessAborted(promise: Promise<unknown>, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const off = onAbort(signal, () => {
+      reject(signal?.reason);
+    });
+    void promise.then(() => {
+      off();
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,93 @@
+import { z } from "zod";
+
+import { parseJson } from "./json.js";
+import type { ConsulAnswer } from "./transport.js";
+
+const MAX_UINT64 = 2n ** 64n - 1n;
+
+/** An unsigned 64-bit integer; `parseJson` leaves the large ones as strings of digits. */
+const uint64 = z
+  .union([z.int().nonnegative(), z.string().regex(/^[1-9]\d{15,19}$/)])
+  .transform((value) => BigInt(value))
+  .refine((value) => value <= MAX_UINT64, "an unsigned 64-bit integer");
+
+const NANOSECONDS_PER_MS = 1e6;
+
+export const kvEntriesSchema = z
+  .array(
+    z
+      .object({
+        Key: z.string(),
+        Value: z.base64().nullable(),
+        Flags: uint64,
+        Session: z.string().optional(),
+        CreateIndex: uint64,
+        ModifyIndex: uint64,
+        LockIndex: uint64,
+      })
+      .transform((entry) => ({
+        key: entry.Key,
+        value: entry.Value === null ? null : new Uint8Array(Buffer.from(entry.Value, "base64")),
+        flags: entry.Flags,
+        session: entry.Session ?? null,
+        createIndex: entry.CreateIndex,
+        modifyIndex: entry.ModifyIndex,
+        lockIndex: entry.LockIndex,
+      })),
+  )
+  // Consul answers 404 where there is nothing, and never an empty list.
+  .nonempty();
+
+export const writeResultSchema = z.boolean();
+
+export const sessionIdSchema = z.object({ ID: z.string().min(1) }).transform(({ ID }) => ID);
+
+const checkIds = z.array(z.string()).nullable().optional();
+
+export const sessionEntriesSchema = z.array(
+  z
+    .object({
+      ID: z.string().min(1),
+      Name: z.string(),
+      Node: z.string(),
+      LockDelay: z.number(),
+      Behavior: z.string(),
+      TTL: z.string(),
+      Checks: checkIds,
+      NodeChecks: checkIds,
+      CreateIndex: uint64,
+      ModifyIndex: uint64,
+    })
+    .transform((entry) => ({
+      id: entry.ID,
+      name: entry.Name,
+      node: entry.Node,
+      lockDelay: entry.LockDelay / NANOSECONDS_PER_MS,
+      behavior: entry.Behavior,
+      ttl: entry.TTL,
+      checks: [...new Set([...(entry.NodeChecks ?? []), ...(entry.Checks ?? [])])],
+      createIndex: entry.CreateIndex,
+      modifyIndex: entry.ModifyIndex,
+    })),
+);
+
+/**
+ * An answer's body as the type that the schema describes.
+ *
+ * @throws ConsulError that says what was expected and what came.
+ */
+export function readAnswer<Schema extends z.ZodType>(
+  answer: ConsulAnswer,
+  schema: Schema,
+  expected: string,
+): z.output<Schema> {
+  let json: unknown;
+  try {
+    json = parseJson(answer.body);
+  } catch (error) {
+    throw answer.malformed(expected, error);
+  }
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) throw answer.malformed(expected, parsed.error);
+  return parsed.data;
+}

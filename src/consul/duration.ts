@@ -1,0 +1,68 @@
+/**
+ * A length of time: a Go duration string (`"15s"`, `"1m30s"`, `"250ms"`), as Consul writes them, or
+ * a number of milliseconds.
+ */
+export type Duration = string | number;
+
+const GO_DURATION = /^([-+]?)((?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/;
+const GO_DURATION_PART = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
+
+const MS_PER_UNIT: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3, // U+00B5, the micro sign
+  μs: 1e-3, // U+03BC, the Greek letter mu
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/** Go keeps a duration as nanoseconds in 63 bits: about 292 years. */
+const LONGEST_MS = 2 ** 63 / 1e6;
+
+/**
+ * A duration in milliseconds, read as Go's `time.ParseDuration` reads it.
+ *
+ * @throws RangeError that shows the value, in the words of Go's error.
+ */
+export function parseDuration(duration: Duration): number {
+  const ms = typeof duration === "number" ? duration : parseGoDuration(duration);
+  if (!Number.isFinite(ms) || Math.abs(ms) >= LONGEST_MS) {
+    throw new RangeError(
+      `time: invalid duration ${typeof duration === "string" ? JSON.stringify(duration) : String(duration)} ` +
+        `(expected a Go duration such as "15s" or "1m30s", or a number of milliseconds)`,
+    );
+  }
+  return ms;
+}
+
+function parseGoDuration(text: string): number {
+  if (/^[-+]?0$/.test(text)) return 0;
+  const [, sign, parts] = GO_DURATION.exec(text) ?? [];
+  if (parts === undefined) return NaN;
+  let ms = 0;
+  for (const [, amount, unit] of parts.matchAll(GO_DURATION_PART)) {
+    ms += Number(amount) * (MS_PER_UNIT[unit ?? ""] ?? NaN);
+  }
+  return sign === "-" ? -ms : ms;
+}
+
+/**
+ * The same duration as a string that Go can parse: a string stays as it is, a number becomes
+ * milliseconds.
+ */
+export function formatDuration(duration: Duration): string {
+  parseDuration(duration);
+  if (typeof duration === "string") return duration;
+  // Go reads no exponents, and counts whole nanoseconds.
+  return `${duration.toFixed(6).replace(/\.?0+$/, "")}ms`;
+}
+
+/**
+ * A duration as whole milliseconds for a query parameter (Go: `durToMsec`). A positive one is never
+ * rounded to 0, which Consul would take for its long default.
+ */
+export function formatMilliseconds(ms: number): string {
+  return `${ms > 0 ? Math.max(1, Math.trunc(ms)) : 0}ms`;
+}

@@ -1,0 +1,82 @@
+import { formatMilliseconds, parseDuration, type Duration } from "./duration.js";
+import type { RequestOptions } from "./request-options.js";
+import type { ConsulAnswer } from "./transport.js";
+
+/** What a read may be given (Go: `QueryOptions`). */
+export interface QueryOptions extends RequestOptions {
+  /**
+   * Makes it a blocking query: Consul answers once something has changed after this index, or when
+   * `wait` is over. 0 asks for an answer at once (Go: `WaitIndex`).
+   */
+  readonly index?: bigint | undefined;
+  /** How long a blocking query waits. Default: `"5m"`; Consul allows 10 minutes (Go: `WaitTime`). */
+  readonly wait?: Duration | undefined;
+  /** Asks the leader to make sure that it still is (Go: `RequireConsistent`). */
+  readonly consistent?: boolean | undefined;
+}
+
+/** What Consul says about an answer (Go: `QueryMeta`). */
+export interface QueryMeta {
+  /** The index to wait on for the next change (Go: `LastIndex`). */
+  readonly index: bigint;
+  /** Whether the cluster has a leader. */
+  readonly knownLeader: boolean;
+  /** How long ago the server last heard of the leader, in milliseconds. */
+  readonly lastContact: number;
+}
+
+/** An answer to a read, with what Consul says about it. */
+export interface QueryResult<Value> {
+  readonly value: Value;
+  readonly meta: QueryMeta;
+}
+
+const DEFAULT_WAIT_MS = 5 * 60_000;
+const LONGEST_WAIT_MS = 10 * 60_000;
+/** What a blocking query's answer may need beyond the time that the server itself takes. */
+const ANSWER_GRACE_MS = 10_000;
+
+/** The query parameters and the deadline that a read's options come to. */
+export function planQuery(options: QueryOptions): {
+  readonly query: Readonly<Record<string, string | true | undefined>>;
+  readonly options: RequestOptions;
+} {
+  const consistent = options.consistent === true ? true : undefined;
+  const { index } = options;
+  if (index === undefined || index <= 0n) return { query: { consistent }, options };
+  const wait = Math.min(parseDuration(options.wait ?? DEFAULT_WAIT_MS), LONGEST_WAIT_MS);
+  return {
+    query: { consistent, index: index.toString(), wait: formatMilliseconds(wait) },
+    // The server adds up to a sixteenth, so that not all waiters come back at once.
+    options: { ...options, timeout: options.timeout ?? wait + wait / 16 + ANSWER_GRACE_MS },
+  };
+}
+
+/**
+ * What the headers of an answer say.
+ *
+ * @throws ConsulError without a sound `X-Consul-Index`: a loop of blocking queries that took it for
+ *   0 would turn without pause.
+ */
+export function readMeta(answer: ConsulAnswer): QueryMeta {
+  const index = answer.header("x-consul-index");
+  if (index === undefined || !/^\d{1,20}$/.test(index)) {
+    throw answer.malformed(
+      `an X-Consul-Index header (found ${index === undefined ? "none" : JSON.stringify(index)})`,
+    );
+  }
+  return {
+    index: BigInt(index),
+    knownLeader: answer.header("x-consul-knownleader") === "true",
+    lastContact: Number(answer.header("x-consul-lastcontact") ?? 0),
+  };
+}
+
+/**
+ * The index for the next blocking query. Consul's rules: when the index goes backwards (a server
+ * restored from a snapshot, say) start again from nothing, and never wait on an index below 1.
+ */
+export function nextIndex(previous: bigint, received: bigint): bigint {
+  if (received < previous) return 0n;
+  return received < 1n ? 1n : received;
+}

@@ -1,0 +1,112 @@
+import { readAnswer, sessionEntriesSchema, sessionIdSchema, writeResultSchema } from "./answers.js";
+import { formatDuration, formatMilliseconds, parseDuration, type Duration } from "./duration.js";
+import { planQuery, readMeta, type QueryOptions, type QueryResult } from "./query.js";
+import type { RequestOptions } from "./request-options.js";
+import type { Transport } from "./transport.js";
+
+/** A session of Consul's (Go: `SessionEntry`). */
+export interface SessionEntry {
+  readonly id: string;
+  readonly name: string;
+  /** The node whose health checks it depends on. */
+  readonly node: string;
+  /** How long its keys stay locked after it was invalidated, in milliseconds. */
+  readonly lockDelay: number;
+  /** What becomes of its keys when it ends: `"release"` or `"delete"`. */
+  readonly behavior: string;
+  /** A Go duration, or an empty string where it has none. */
+  readonly ttl: string;
+  /** The health checks of the node that it depends on. */
+  readonly checks: readonly string[];
+  readonly createIndex: bigint;
+  readonly modifyIndex: bigint;
+}
+
+/** How to create a session. */
+export interface SessionSpec {
+  readonly name?: string | undefined;
+  /** Consul wants 10 s to 24 h, as long as its agents are not configured otherwise. */
+  readonly ttl?: Duration | undefined;
+  /** Default: `"release"`. */
+  readonly behavior?: "release" | "delete" | undefined;
+  /** Default: the agent's own. */
+  readonly node?: string | undefined;
+  /** Default: `"15s"`. */
+  readonly lockDelay?: Duration | undefined;
+  /** The health checks of the node to depend on. Default: `["serfHealth"]`; `[]` for none. */
+  readonly checks?: readonly string[] | undefined;
+}
+
+/** Consul's sessions (Go: `Session`). Every method rejects with a {@link ConsulError}. */
+export class Sessions {
+  readonly #transport: Transport;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** Creates a session and resolves to its ID. */
+  async create(spec: SessionSpec = {}, options: RequestOptions = {}): Promise<string> {
+    const answer = await this.#transport.send({
+      method: "PUT",
+      path: "/v1/session/create",
+      body: JSON.stringify({
+        Name: spec.name,
+        Node: spec.node,
+        TTL: spec.ttl === undefined ? undefined : formatDuration(spec.ttl),
+        Behavior: spec.behavior,
+        LockDelay:
+          spec.lockDelay === undefined
+            ? undefined
+            : formatMilliseconds(parseDuration(spec.lockDelay)),
+        // Agents from 1.7 on know NodeChecks, older ones Checks; the list is whole only if a newer
+        // agent gets both, since either alone leaves the default in the other.
+        Checks: spec.checks,
+        NodeChecks: spec.checks,
+      }),
+      options,
+    });
+    return readAnswer(answer, sessionIdSchema, "the ID of a new session");
+  }
+
+  /** Renews a session's TTL and resolves to the session, or to `null` if it is no more. */
+  async renew(id: string, options: RequestOptions = {}): Promise<SessionEntry | null> {
+    const answer = await this.#transport.send({
+      method: "PUT",
+      path: `/v1/session/renew/${encodeURIComponent(id)}`,
+      options,
+      alsoAccept: [404],
+    });
+    // Consul's own 404 names the session; that of a proxy on the way says nothing about it.
+    if (answer.status === 404) {
+      if (answer.body.includes(id)) return null;
+      throw answer.malformed("the renewed session, or that there is none");
+    }
+    const [session] = readAnswer(answer, sessionEntriesSchema, "the renewed session");
+    if (session === undefined) throw answer.malformed("the renewed session");
+    return session;
+  }
+
+  /** Ends a session. Resolves to `true` also where there is none of that ID. */
+  async destroy(id: string, options: RequestOptions = {}): Promise<boolean> {
+    const answer = await this.#transport.send({
+      method: "PUT",
+      path: `/v1/session/destroy/${encodeURIComponent(id)}`,
+      options,
+    });
+    return readAnswer(answer, writeResultSchema, "true or false");
+  }
+
+  /** The session of that ID, or `null`. */
+  async info(id: string, options: QueryOptions = {}): Promise<QueryResult<SessionEntry | null>> {
+    const plan = planQuery(options);
+    const answer = await this.#transport.send({
+      method: "GET",
+      path: `/v1/session/info/${encodeURIComponent(id)}`,
+      query: plan.query,
+      options: plan.options,
+    });
+    const [session] = readAnswer(answer, sessionEntriesSchema, "a list of sessions");
+    return { value: session ?? null, meta: readMeta(answer) };
+  }
+}

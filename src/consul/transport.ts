@@ -1,0 +1,180 @@
+import { request, type Dispatcher } from "undici";
+
+import { resolveConfig, type ConsulClientConfig, type ResolvedConfig } from "./config.js";
+import { ConsulError, type ConsulErrorCode } from "./consul-error.js";
+import { isAborted } from "../async/is-aborted.js";
+import { Deadline } from "../async/deadline.js";
+import type { RequestOptions } from "./request-options.js";
+
+/** One request to Consul's HTTP API. */
+export interface ConsulRequest {
+  readonly method: "GET" | "PUT" | "DELETE";
+  /** The path below the address, encoded, beginning with `/v1/`. */
+  readonly path: string;
+  /** Query parameters; `true` is one without a value, `undefined` one that is left out. */
+  readonly query?: Readonly<Record<string, string | true | undefined>>;
+  readonly body?: Uint8Array | string;
+  readonly options: RequestOptions;
+  /** Statuses besides 200 that are an answer, not a failure. */
+  readonly alsoAccept?: readonly number[];
+}
+
+/** What came back, unread. */
+export interface ConsulAnswer {
+  readonly status: number;
+  readonly body: string;
+  /** The value of a header, by its lower-case name. */
+  header(name: string): string | undefined;
+  /** A failure to understand this answer, as an error that says what came from where. */
+  malformed(expected: string, cause?: unknown): ConsulError;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+/** How much of a server's text an error shows. */
+const SHOWN_TEXT_LENGTH = 300;
+
+/**
+ * Sends requests to one Consul address and turns each failure into a {@link ConsulError}. It knows
+ * HTTP, the token and the client's defaults, but no endpoint.
+ */
+export class Transport {
+  readonly #config: ResolvedConfig;
+  readonly #closing = new AbortController();
+  #closed: Promise<void> | undefined;
+
+  /** @throws ConsulConfigError */
+  constructor(config: ConsulClientConfig) {
+    this.#config = resolveConfig(config, process.env);
+  }
+
+  /** @throws ConsulError, or the reason of the request's signal when that has aborted. */
+  async send(consulRequest: ConsulRequest): Promise<ConsulAnswer> {
+    const { method, options } = consulRequest;
+    options.signal?.throwIfAborted();
+    const path = this.#pathAndQuery(consulRequest);
+    const failure = (code: ConsulErrorCode, problem: string, cause?: unknown): ConsulError =>
+      new ConsulError(`${method} ${path}: ${problem}`, { code, method, path, cause });
+    if (this.#closing.signal.aborted) throw failure("CONSUL_CLOSED", "the client has been closed");
+
+    const timeout = options.timeout ?? DEFAULT_TIMEOUT_MS;
+    const deadline = new Deadline(timeout, options.signal, this.#closing.signal);
+    try {
+      const response = await this.#dispatch(consulRequest, path, deadline.signal);
+      const body = await response.body.text();
+      const answer = this.#answer(consulRequest, path, response, body);
+      if (answer.status !== 200 && !consulRequest.alsoAccept?.includes(answer.status)) {
+        throw this.#unexpectedStatus(method, path, answer);
+      }
+      return answer;
+    } catch (error) {
+      if (error instanceof ConsulError) throw error;
+      if (isAborted(options.signal)) throw options.signal?.reason;
+      if (isAborted(this.#closing.signal)) {
+        throw failure("CONSUL_CLOSED", "the client was closed before Consul answered");
+      }
+      if (deadline.expired) {
+        throw failure(
+          "CONSUL_TIMEOUT",
+          `no complete answer from ${this.#config.displayAddress} within ${timeout} ms`,
+        );
+      }
+      throw failure(
+        "CONSUL_UNREACHABLE",
+        `no answer from Consul at ${this.#config.displayAddress}: ${describeCause(error)} ` +
+          `(is an agent running there? the address is the client's option, or CONSUL_HTTP_ADDR)`,
+        error,
+      );
+    } finally {
+      deadline.dispose();
+    }
+  }
+
+  /** Ends every request under way and, if it is our own, the dispatcher. */
+  close(): Promise<void> {
+    this.#closing.abort();
+    this.#closed ??= this.#config.ownsDispatcher
+      ? this.#config.dispatcher.destroy()
+      : Promise.resolve();
+    return this.#closed;
+  }
+
+  #dispatch(
+    { method, body }: ConsulRequest,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    const { token, origin, basePath, dispatcher } = this.#config;
+    return request(`${origin}${basePath}${path}`, {
+      dispatcher,
+      method,
+      signal,
+      headers: token === undefined ? {} : { "x-consul-token": token },
+      body: body ?? null,
+      // undici gives up on an idle answer after 300 s by default, sooner than a blocking query may
+      // take. The deadline above is the one limit, and it covers connecting too.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  }
+
+  #pathAndQuery({ path, query = {}, options }: ConsulRequest): string {
+    const parameters: Record<string, string | true | undefined> = {
+      dc: options.datacenter ?? this.#config.datacenter,
+      ns: options.namespace ?? this.#config.namespace,
+      partition: options.partition ?? this.#config.partition,
+      ...query,
+    };
+    const written = Object.entries(parameters).flatMap(([name, value]) =>
+      value === undefined ? [] : [value === true ? name : `${name}=${encodeURIComponent(value)}`],
+    );
+    return written.length === 0 ? path : `${path}?${written.join("&")}`;
+  }
+
+  #answer(
+    { method }: ConsulRequest,
+    path: string,
+    { statusCode: status, headers }: Dispatcher.ResponseData,
+    body: string,
+  ): ConsulAnswer {
+    const header = (name: string): string | undefined => {
+      const value = headers[name];
+      return Array.isArray(value) ? value[0] : value;
+    };
+    return {
+      status,
+      body,
+      header,
+      malformed: (expected, cause) => {
+        const type = header("content-type") ?? "no content type";
+        return new ConsulError(
+          `${method} ${path}: expected ${expected} from Consul at ${this.#config.displayAddress}, ` +
+            `got ${status} with ${type}: ${shorten(body)}`,
+          { code: "CONSUL_BAD_ANSWER", method, path, status, text: shorten(body), cause },
+        );
+      },
+    };
+  }
+
+  #unexpectedStatus(method: string, path: string, { status, body }: ConsulAnswer): ConsulError {
+    const text = shorten(body);
+    return new ConsulError(`Unexpected response code: ${status} (${text}) for ${method} ${path}`, {
+      code: "CONSUL_STATUS",
+      method,
+      path,
+      status,
+      text,
+    });
+  }
+}
+
+function shorten(text: string): string {
+  const line = text.trim().replace(/\s+/g, " ");
+  return line.length <= SHOWN_TEXT_LENGTH ? line : `${line.slice(0, SHOWN_TEXT_LENGTH)}…`;
+}
+
+function describeCause(error: unknown): string {
+  // Where a name has several addresses, Node fails with one error for each and no text of its own.
+  if (error instanceof AggregateError) return error.errors.map(describeCause).join(", ");
+  return error instanceof Error ? error.message : String(error);
+}
