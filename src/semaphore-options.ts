@@ -1,0 +1,153 @@
+import { inspect } from "node:util";
+
+import { z } from "zod";
+
+import { parseDuration, type Duration } from "./consul/duration.js";
+import { cleanPath } from "./prefix-keys.js";
+import { SemaphoreOptionsError } from "./semaphore-errors.js";
+
+/** The name of a session that was given none (Go: `DefaultSemaphoreSessionName`). */
+export const DEFAULT_SEMAPHORE_SESSION_NAME = "Consul API Semaphore";
+
+/** The TTL of a session that was given none (Go: `DefaultSemaphoreSessionTTL`). */
+export const DEFAULT_SEMAPHORE_SESSION_TTL = "15s";
+
+/** How long a try waits if not told otherwise (Go: `DefaultSemaphoreWaitTime`). */
+export const DEFAULT_SEMAPHORE_WAIT_TIME = "15s";
+
+/** The pause before a failed look at the slot is repeated (Go: `DefaultMonitorRetryTime`). */
+export const DEFAULT_MONITOR_RETRY_TIME = "2s";
+
+/**
+ * How a semaphore is set up (Go: `SemaphoreOptions`). Durations are Go duration strings (`"1m30s"`)
+ * or milliseconds.
+ */
+export interface SemaphoreOptions {
+  /** The semaphore's place in the KV store; needs write permission. Must not begin with `/`. */
+  readonly prefix: string;
+  /** How many may hold a slot at the same time. All contenders must agree on it. */
+  readonly limit: number;
+  /** Stored in the contender entry, to tell people who it is: a host name, say. */
+  readonly value?: Uint8Array | string | undefined;
+  /**
+   * The ID of a session of yours to use. You renew and end it. Default: each acquire creates one,
+   * which is renewed for as long as it is needed, and destroyed after it.
+   */
+  readonly session?: string | undefined;
+  /** The name of a session made here. Default: `"Consul API Semaphore"`. */
+  readonly sessionName?: string | undefined;
+  /**
+   * How long a session made here outlives its last renewal: after a crash its slot is free between
+   * one and two TTLs later. Consul wants 10 s to 24 h. Default: `"15s"`.
+   */
+  readonly sessionTTL?: Duration | undefined;
+  /**
+   * The health checks of the agent's node that a session made here depends on. Default: Consul's
+   * own, `["serfHealth"]`; `[]` for none.
+   */
+  readonly sessionChecks?: readonly string[] | undefined;
+  /**
+   * How many times in a row a failed look at a held slot is repeated before the slot counts as
+   * lost. Default: 0.
+   */
+  readonly monitorRetries?: number | undefined;
+  /** The pause before each of these. Default: `"2s"`. */
+  readonly monitorRetryTime?: Duration | undefined;
+  /**
+   * How long `tryAcquire` waits for a slot; 0 means that it looks just once. For `acquire` it is
+   * how long one blocking query lasts. Default: `"15s"`.
+   */
+  readonly semaphoreWaitTime?: Duration | undefined;
+  /** Default: the client's (Consul Enterprise). */
+  readonly namespace?: string | undefined;
+  /** Default: the client's (Consul Enterprise). */
+  readonly partition?: string | undefined;
+}
+
+const durationSchema = z.union([z.string(), z.number()]);
+
+const prefixSchema = z
+  .string({ error: (issue) => `missing prefix: got ${show(issue.input)}, expected a string` })
+  .min(1, { error: `missing prefix: got ""`, abort: true })
+  .refine((prefix) => !prefix.startsWith("/"), {
+    error: (issue) => `invalid prefix ${show(issue.input)}: a key must not begin with "/"`,
+    abort: true,
+  })
+  .refine((prefix) => !/^\.{1,2}(\/|$)/.test(cleanPath(prefix)), {
+    error: (issue) => `invalid prefix ${show(issue.input)}: it names no folder of the KV store`,
+  });
+
+const optionsSchema = z.strictObject({
+  prefix: prefixSchema,
+  limit: wholeNumber(1, "semaphore limit must be positive"),
+  value: z
+    .union([z.string(), z.instanceof(Uint8Array)], {
+      error: (issue) => `invalid Value: got ${typeof issue.input}, expected a string or Uint8Array`,
+    })
+    .optional(),
+  session: text("Session", (session) => /^[^/]+$/.test(session)).optional(),
+  sessionName: text("SessionName").default(DEFAULT_SEMAPHORE_SESSION_NAME),
+  sessionTTL: duration("SessionTTL", { positive: true }).default(DEFAULT_SEMAPHORE_SESSION_TTL),
+  sessionChecks: z
+    .array(z.string(), {
+      error: (issue) => `invalid SessionChecks: got ${show(issue.input)}, expected a list of names`,
+    })
+    .optional(),
+  monitorRetries: wholeNumber(0, "invalid MonitorRetries").default(0),
+  monitorRetryTime: duration("MonitorRetryTime").default(DEFAULT_MONITOR_RETRY_TIME),
+  semaphoreWaitTime: duration("SemaphoreWaitTime").default(DEFAULT_SEMAPHORE_WAIT_TIME),
+  namespace: text("Namespace").optional(),
+  partition: text("Partition").optional(),
+});
+
+/** The options with all defaults. */
+export type ResolvedSemaphoreOptions = z.output<typeof optionsSchema>;
+
+/** @throws SemaphoreOptionsError that shows each bad value. */
+export function resolveOptions(options: SemaphoreOptions): ResolvedSemaphoreOptions {
+  if (typeof options !== "object") {
+    throw new SemaphoreOptionsError(`missing semaphore options: got ${show(options)}`);
+  }
+  const parsed = optionsSchema.safeParse(options);
+  if (parsed.success) return parsed.data;
+  throw new SemaphoreOptionsError(parsed.error.issues.map(describeIssue).join("; "));
+}
+
+function text(name: string, valid: (value: string) => boolean = () => true) {
+  return z
+    .string({ error: (issue) => `invalid ${name}: got ${show(issue.input)}, expected a string` })
+    .refine(valid, { error: (issue) => `invalid ${name}: ${show(issue.input)}` });
+}
+
+function wholeNumber(least: number, problem: string) {
+  return z.custom<number>((value) => Number.isSafeInteger(value) && Number(value) >= least, {
+    error: (issue) =>
+      `${problem}: got ${show(issue.input)}, expected a whole number of at least ${least}`,
+  });
+}
+
+function duration(name: string, { positive = false } = {}) {
+  return z.unknown().transform((value, context): Duration => {
+    try {
+      const given = durationSchema.parse(value);
+      const ms = parseDuration(given);
+      if (ms < 0 || (positive && ms === 0)) throw new RangeError(`${show(value)} is too short`);
+      return given;
+    } catch (error) {
+      const problem = error instanceof RangeError ? error.message : `got ${show(value)}`;
+      context.addIssue({ code: "custom", message: `invalid ${name}: ${problem}`, input: value });
+      return z.NEVER;
+    }
+  });
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string {
+  return issue.code === "unrecognized_keys"
+    ? `unknown option ${issue.keys.map((key) => JSON.stringify(key)).join(", ")} ` +
+        `(known: ${Object.keys(optionsSchema.shape).join(", ")})`
+    : issue.message;
+}
+
+function show(value: unknown): string {
+  return `${inspect(value, { breakLength: Infinity })} (${typeof value})`;
+}

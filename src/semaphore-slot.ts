@@ -1,0 +1,69 @@
+import { onAbort } from "./async/on-abort.js";
+import type { SemaphoreReleasedError } from "./semaphore-errors.js";
+import { type SemaphoreLostError } from "./semaphore-errors.js";
+import type { SessionLease } from "./session-lease.js";
+
+/** A slot of a semaphore that `acquire` has got for you. */
+export interface SemaphoreSlot extends AsyncDisposable {
+  /** The ID of the session that holds the slot; it is in the lock's list of holders. */
+  readonly session: string;
+  /**
+   * Aborts when the slot is lost, with a {@link SemaphoreLostError} as its reason: others may be in
+   * it from then on, so hand the signal to whatever you do in there. It aborts as well when the
+   * slot is released, with a {@link SemaphoreReleasedError} (Go: the channel `Acquire` returns).
+   */
+  readonly signal: AbortSignal;
+  /**
+   * Whether the slot is yours at this very moment. Besides the signal it reads the clock: code that
+   * has blocked the event loop can learn here that its session may have expired meanwhile.
+   */
+  readonly held: boolean;
+  /**
+   * Gives the slot back, as {@link Semaphore.release} does, but may be called again and again: what
+   * is no longer there is not released twice.
+   */
+  release(): Promise<void>;
+}
+
+/** The slot while it is in the user's hands. */
+export class HeldSlot implements SemaphoreSlot {
+  readonly #lease: SessionLease;
+  readonly #controller = new AbortController();
+  readonly #release: () => Promise<void>;
+  readonly #offLease: () => void;
+  #released: Promise<void> | undefined;
+
+  constructor(lease: SessionLease, release: () => Promise<void>) {
+    this.#lease = lease;
+    this.#release = release;
+    this.#offLease = onAbort(lease.lost, () => {
+      this.#controller.abort(lease.lost.reason);
+    });
+  }
+
+  get session(): string {
+    return this.#lease.id;
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get held(): boolean {
+    return !this.signal.aborted && performance.now() < this.#lease.expiresAt;
+  }
+
+  release(): Promise<void> {
+    return (this.#released ??= this.#release());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  /** Aborts the signal, unless it has already. The first reason stays. */
+  end(reason: SemaphoreLostError | SemaphoreReleasedError): void {
+    this.#offLease();
+    this.#controller.abort(reason);
+  }
+}

@@ -1,0 +1,342 @@
+import { Deadline } from "./async/deadline.js";
+import { SerialCalls } from "./async/serial-calls.js";
+import { settleAfterAbort } from "./async/settle-after-abort.js";
+import { parseDuration } from "./consul/duration.js";
+import type { ConsulEndpoints } from "./consul/endpoints.js";
+import { requireSameLimit, type Contender } from "./prefix-snapshot.js";
+import {
+  SemaphoreHeldError,
+  SemaphoreInUseError,
+  SemaphoreLostError,
+  SemaphoreNotHeldError,
+  SemaphoreReleasedError,
+  SemaphoreRequestError,
+} from "./semaphore-errors.js";
+import {
+  DEFAULT_SEMAPHORE_WAIT_TIME,
+  resolveOptions,
+  type ResolvedSemaphoreOptions,
+  type SemaphoreOptions,
+} from "./semaphore-options.js";
+import { HeldSlot, type SemaphoreSlot } from "./semaphore-slot.js";
+import { SemaphoreStore, type PrefixReading } from "./semaphore-store.js";
+import { borrowSession, leaseSession, type SessionLease } from "./session-lease.js";
+import { monitorSlot } from "./slot-monitor.js";
+
+/** Who holds a semaphore and who waits for it, each in the order of their arrival. */
+export interface SemaphoreState {
+  /** The limit in Consul, or this semaphore's where nobody has used the prefix yet. */
+  readonly limit: number;
+  readonly holders: readonly Contender[];
+  readonly waiters: readonly Contender[];
+}
+
+/** What there is from a successful acquire to the release, whether the slot is lost or not. */
+interface Holding {
+  readonly slot: HeldSlot;
+  readonly lease: SessionLease;
+}
+
+/**
+ * How long an aborted acquire is given to clear away what it has written before it rejects: as a
+ * rule a few milliseconds do, and a process that exits right after leaves nothing behind. What
+ * takes longer goes on behind the caller's back.
+ */
+const ABORT_GRACE_MS = 100;
+
+/** How long one blocking query lasts where the wait time itself is 0. */
+const DEFAULT_WAIT_MS = parseDuration(DEFAULT_SEMAPHORE_WAIT_TIME);
+
+/** How long a failed acquire tries to clear away what it has written. */
+const WITHDRAW_LIMIT_MS = 10_000;
+
+/**
+ * A counting semaphore whose slots are shared by processes all over a fleet (Go: `Semaphore`).
+ *
+ * One `Semaphore` has at most one slot at a time, and its calls take turns: to hold two slots in
+ * one process, make two.
+ */
+export class Semaphore {
+  readonly #consul: ConsulEndpoints;
+  readonly #options: ResolvedSemaphoreOptions;
+  readonly #store: SemaphoreStore;
+  readonly #calls = new SerialCalls();
+  #held: Holding | undefined;
+
+  /**
+   * Sends nothing yet (Go: `SemaphoreOpts`).
+   *
+   * @throws SemaphoreOptionsError
+   */
+  constructor(consul: ConsulEndpoints, options: SemaphoreOptions) {
+    this.#consul = consul;
+    this.#options = resolveOptions(options);
+    this.#store = new SemaphoreStore(consul, this.#options.prefix, this.#scope);
+  }
+
+  /**
+   * Whether there is a slot to release (Go: `isHeld`). That stays so after a loss: ask `slot.held`
+   * whether the slot is still yours.
+   */
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /**
+   * Waits for a slot and takes it (Go: `Acquire`).
+   *
+   * @param signal gives up waiting: the promise then rejects with the signal's reason at once, and
+   *   nothing stays behind. Once acquired, the slot does not depend on it.
+   * @throws SemaphoreHeldError while this semaphore has a slot that was not released
+   * @throws SemaphoreConflictError, SemaphoreLimitConflictError, SemaphoreDecodingError when the
+   *   prefix is in use for something else
+   * @throws SemaphoreRequestError when Consul refuses a request or cannot be reached
+   */
+  async acquire(signal?: AbortSignal): Promise<SemaphoreSlot> {
+    const slot = await this.#acquireInTurn(signal, Infinity);
+    // Without a limit to the wait there is always a slot at its end.
+    if (slot === null) throw new SemaphoreNotHeldError();
+    return slot;
+  }
+
+  /**
+   * As `acquire`, but waits at most `semaphoreWaitTime` for a slot to become free, and resolves to
+   * `null` if none did (Go: `SemaphoreTryOnce`). It always looks once.
+   */
+  async tryAcquire(signal?: AbortSignal): Promise<SemaphoreSlot | null> {
+    return await this.#acquireInTurn(signal, parseDuration(this.#options.semaphoreWaitTime));
+  }
+
+  /**
+   * Gives the slot back, and aborts its signal (Go: `Release`). After a loss this clears away what
+   * is left, and has to come before the next `acquire`.
+   *
+   * @throws SemaphoreNotHeldError
+   * @throws SemaphoreRequestError when Consul refuses a request or cannot be reached. The slot is
+   *   no longer yours all the same, and its session ends by its TTL.
+   */
+  async release(): Promise<void> {
+    await this.#calls.run(async () => {
+      if (this.#held === undefined) throw new SemaphoreNotHeldError();
+      await this.#release(this.#held);
+    });
+  }
+
+  /**
+   * Acquires, calls `fn` with the slot, and releases, however `fn` ends. Resolves to what `fn`
+   * resolves to.
+   *
+   * @throws SemaphoreLostError when the slot was lost while `fn` ran and `fn` did not throw
+   * @throws what `fn` throws, which is never hidden by a failed release
+   */
+  async run<Result>(
+    fn: (slot: SemaphoreSlot) => Result | Promise<Result>,
+    signal?: AbortSignal,
+  ): Promise<Result> {
+    const slot = await this.acquire(signal);
+    let result: Result;
+    try {
+      result = await fn(slot);
+      if (slot.signal.reason instanceof SemaphoreLostError) throw slot.signal.reason;
+    } catch (error) {
+      await slot.release().catch(() => undefined);
+      throw error;
+    }
+    await slot.release();
+    return result;
+  }
+
+  /**
+   * Deletes the lock entry, so that the prefix can be used with another limit (Go: `Destroy`). It is
+   * never necessary.
+   *
+   * @throws SemaphoreHeldError while this semaphore has a slot
+   * @throws SemaphoreInUseError while anybody else has one
+   * @throws SemaphoreConflictError, SemaphoreRequestError
+   */
+  async destroy(): Promise<void> {
+    await this.#calls.run(async () => {
+      if (this.#held !== undefined) throw new SemaphoreHeldError();
+      const { snapshot } = await this.#store.read();
+      if (snapshot.lockIndex === 0n) return;
+      if (snapshot.holders.size > 0) throw new SemaphoreInUseError();
+      if (!(await this.#store.deleteLock(snapshot))) throw new SemaphoreInUseError();
+    });
+  }
+
+  /**
+   * Who holds and who waits, of this library and of any other that uses the prefix.
+   *
+   * @throws SemaphoreConflictError, SemaphoreDecodingError, SemaphoreRequestError
+   */
+  async inspect(): Promise<SemaphoreState> {
+    const { snapshot } = await this.#store.read();
+    const holds = ({ session }: Contender): boolean => snapshot.holders.has(session);
+    return {
+      limit: snapshot.limit ?? this.#options.limit,
+      holders: snapshot.contenders.filter(holds),
+      waiters: snapshot.contenders.filter((contender) => !holds(contender)),
+    };
+  }
+
+  get #scope(): { namespace?: string | undefined; partition?: string | undefined } {
+    const { namespace, partition } = this.#options;
+    return { namespace, partition };
+  }
+
+  #acquireInTurn(signal: AbortSignal | undefined, waitLimit: number): Promise<HeldSlot | null> {
+    const turn = this.#calls.run(() => this.#acquire(signal, waitLimit), signal);
+    return settleAfterAbort(turn, signal, ABORT_GRACE_MS);
+  }
+
+  async #acquire(signal: AbortSignal | undefined, waitLimit: number): Promise<HeldSlot | null> {
+    if (this.#held !== undefined) throw new SemaphoreHeldError();
+    const waitUntil = performance.now() + waitLimit;
+    for (;;) {
+      signal?.throwIfAborted();
+      const lease = await this.#openSession();
+      try {
+        // No write is cut off by the signal: a write that may or may not have taken place is more
+        // to clear away than one that has.
+        signal?.throwIfAborted();
+        await this.#store.enter(lease.id, this.#options.value);
+        const outcome = await this.#contend(lease, waitUntil, signal);
+        signal?.throwIfAborted();
+        if (outcome === "took a slot") return this.#hold(lease);
+        await this.#withdraw(lease);
+        if (outcome === "waited long enough") return null;
+      } catch (error) {
+        await this.#withdraw(lease);
+        throw error;
+      }
+    }
+  }
+
+  async #openSession(): Promise<SessionLease> {
+    const { session, sessionName, sessionTTL, sessionChecks } = this.#options;
+    if (session !== undefined) return borrowSession(session);
+    try {
+      return await leaseSession(this.#consul, {
+        name: sessionName,
+        ttl: sessionTTL,
+        checks: sessionChecks,
+        scope: this.#scope,
+      });
+    } catch (error) {
+      throw new SemaphoreRequestError("SEMAPHORE_SESSION_FAILED", error);
+    }
+  }
+
+  /** Looks at the prefix, and tries for a slot whenever there is a free one. */
+  async #contend(
+    { id: session, lost }: SessionLease,
+    waitUntil: number,
+    signal: AbortSignal | undefined,
+  ): Promise<"took a slot" | "waited long enough" | "lost our place"> {
+    const { limit } = this.#options;
+    let index = 0n;
+    for (;;) {
+      const reading = await this.#look(index, waitUntil, signal);
+      if (reading === "waited long enough") return reading;
+      const { snapshot, nextIndex } = reading;
+      requireSameLimit(snapshot, limit);
+      // Without its contender entry a session counts as dead: the slot would be lost at once.
+      if (!snapshot.contenders.some((contender) => contender.session === session)) {
+        return "lost our place";
+      }
+      // A process that restarted with its session finds its slot waiting for it.
+      if (snapshot.holders.has(session)) return "took a slot";
+      if (snapshot.holders.size >= limit) {
+        index = nextIndex;
+      } else if (await this.#store.join(session, snapshot, limit)) {
+        return lost.aborted ? "lost our place" : "took a slot";
+      } else {
+        // Somebody else's swap came first. Read what it made of the lock, without waiting for more.
+        index = 0n;
+      }
+      signal?.throwIfAborted();
+    }
+  }
+
+  /** Reads the prefix: the first time at once, then when it has changed or the wait is over. */
+  async #look(
+    index: bigint,
+    waitUntil: number,
+    signal: AbortSignal | undefined,
+  ): Promise<PrefixReading | "waited long enough"> {
+    const wait = parseDuration(this.#options.semaphoreWaitTime) || DEFAULT_WAIT_MS;
+    if (index === 0n || waitUntil === Infinity) {
+      return await this.#store.read({ index, wait, signal });
+    }
+    const left = waitUntil - performance.now();
+    if (left <= 0) return "waited long enough";
+    const deadline = new Deadline(left, signal);
+    try {
+      return await this.#store.read({ index, wait: left, signal: deadline.signal });
+    } catch (error) {
+      if (deadline.expired) return "waited long enough";
+      throw error;
+    } finally {
+      deadline.dispose();
+    }
+  }
+
+  #hold(lease: SessionLease): HeldSlot {
+    const slot = new HeldSlot(lease, () =>
+      this.#calls.run(async () => {
+        if (this.#held === holding) await this.#release(holding);
+      }),
+    );
+    const holding = { slot, lease };
+    this.#held = holding;
+    void this.#monitor(slot);
+    return slot;
+  }
+
+  async #monitor(slot: HeldSlot): Promise<void> {
+    const loss = await monitorSlot(this.#store, {
+      session: slot.session,
+      signal: slot.signal,
+      retries: this.#options.monitorRetries,
+      retryTime: parseDuration(this.#options.monitorRetryTime),
+    });
+    if (loss !== undefined) slot.end(loss);
+  }
+
+  async #release({ slot, lease }: Holding): Promise<void> {
+    // First of all it is no longer ours: whoever works in it must hear before the next one may.
+    this.#held = undefined;
+    slot.end(new SemaphoreReleasedError());
+    try {
+      await this.#leave(lease.id);
+    } finally {
+      await lease.end();
+    }
+  }
+
+  /** Clears away what an acquire without success has written. It has its own error to tell. */
+  async #withdraw(lease: SessionLease): Promise<void> {
+    const deadline = new Deadline(WITHDRAW_LIMIT_MS);
+    try {
+      await this.#leave(lease.id, deadline.signal);
+    } catch {
+      // The session ends with its lease, and what hangs on it goes.
+    } finally {
+      deadline.dispose();
+      await lease.end();
+    }
+  }
+
+  /** Holders first, contender entry after: a holder without one counts as dead. */
+  async #leave(session: string, signal?: AbortSignal): Promise<void> {
+    try {
+      await this.#store.leave(session, signal);
+    } catch (error) {
+      // Whoever wrote a lock that cannot be read has taken us out of it.
+      const unreadable = !(error instanceof SemaphoreRequestError);
+      if (unreadable) await this.#store.deleteContender(session, signal);
+      throw error;
+    }
+    await this.#store.deleteContender(session, signal);
+  }
+}
