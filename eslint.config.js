@@ -10,7 +10,9 @@ export default defineConfig(
   {
     languageOptions: {
       parserOptions: {
-        projectService: { allowDefaultProject: ["eslint.config.js"] },
+        projectService: {
+          allowDefaultProject: ["eslint.config.js", "test/integration/processes/*.mjs"],
+        },
         tsconfigRootDir: import.meta.dirname,
       },
     },

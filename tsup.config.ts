@@ -5,7 +5,8 @@ export default defineConfig({
   format: ["esm", "cjs"],
   target: "node20.18",
   platform: "node",
-  dts: true,
+  // tsup gives TypeScript a baseUrl, which TypeScript 6 calls deprecated.
+  dts: { compilerOptions: { ignoreDeprecations: "6.0" } },
   sourcemap: true,
   clean: true,
 });

@@ -73,6 +73,10 @@ const prefixSchema = z
     error: (issue) => `invalid prefix ${show(issue.input)}: a key must not begin with "/"`,
     abort: true,
   })
+  .refine((prefix) => prefix.isWellFormed(), {
+    error: (issue) => `invalid prefix ${show(issue.input)}: half of a surrogate pair`,
+    abort: true,
+  })
   .refine((prefix) => !/^\.{1,2}(\/|$)/.test(cleanPath(prefix)), {
     error: (issue) => `invalid prefix ${show(issue.input)}: it names no folder of the KV store`,
   });

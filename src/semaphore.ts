@@ -241,15 +241,14 @@ export class Semaphore {
       const { snapshot, nextIndex } = reading;
       requireSameLimit(snapshot, limit);
       // Without its contender entry a session counts as dead: the slot would be lost at once.
-      if (!snapshot.contenders.some((contender) => contender.session === session)) {
-        return "lost our place";
-      }
+      const contends = snapshot.contenders.some((contender) => contender.session === session);
+      if (!contends || lost.aborted) return "lost our place";
       // A process that restarted with its session finds its slot waiting for it.
       if (snapshot.holders.has(session)) return "took a slot";
       if (snapshot.holders.size >= limit) {
         index = nextIndex;
       } else if (await this.#store.join(session, snapshot, limit)) {
-        return lost.aborted ? "lost our place" : "took a slot";
+        return "took a slot";
       } else {
         // Somebody else's swap came first. Read what it made of the lock, without waiting for more.
         index = 0n;

@@ -1,0 +1,322 @@
+// What the Go original's own tests show (`semaphore_test.go`), shown here of this library.
+import { expect, inject, test } from "vitest";
+
+import {
+  ConsulClient,
+  SemaphoreConflictError,
+  SemaphoreHeldError,
+  SemaphoreInUseError,
+  SemaphoreLimitConflictError,
+  SemaphoreLostError,
+  SemaphoreNotHeldError,
+  SemaphoreReleasedError,
+  type Semaphore,
+} from "../../src/index.js";
+import { abortWithin, connect, consul, freshPrefix, keysBelow, makeSession } from "./fixture.js";
+import { Proxy, type Fate } from "./proxy.js";
+
+async function semaphoreWithSession(
+  client: ConsulClient,
+  prefix: string,
+  limit: number,
+): Promise<Semaphore> {
+  return client.semaphoreOpts({ prefix, limit, session: await makeSession(client) });
+}
+
+test("acquires and releases, each once", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const sem = await semaphoreWithSession(client, prefix, 2);
+
+  await expect(sem.release()).rejects.toThrow(SemaphoreNotHeldError);
+
+  const slot = await sem.acquire();
+  expect(slot.held).toBe(true);
+  expect(sem.isHeld).toBe(true);
+  expect(slot.signal.aborted).toBe(false);
+  await expect(sem.acquire()).rejects.toThrow(SemaphoreHeldError);
+  expect(slot.held).toBe(true);
+
+  await sem.release();
+  await expect(sem.release()).rejects.toThrow("Semaphore not held");
+  expect(sem.isHeld).toBe(false);
+  expect(slot.held).toBe(false);
+  expect(slot.signal.reason).toBeInstanceOf(SemaphoreReleasedError);
+  expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`]);
+});
+
+test("tells the holder within a second that its session was destroyed", async () => {
+  const client = connect();
+  const sem = client.semaphorePrefix(freshPrefix(), 2);
+  const slot = await sem.acquire();
+
+  await client.session.destroy(slot.session);
+
+  const reason = await abortWithin(slot.signal, 1_000);
+  expect(reason).toBeInstanceOf(SemaphoreLostError);
+  expect(reason).toMatchObject({ code: "SEMAPHORE_LOST", reason: "session-invalidated" });
+  expect(slot.held).toBe(false);
+});
+
+test("tells the holder within a second that the tree was deleted", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const slot = await (await semaphoreWithSession(client, prefix, 2)).acquire();
+
+  await consul("DELETE", `/v1/kv/${prefix}/?recurse`);
+
+  expect(await abortWithin(slot.signal, 1_000)).toMatchObject({ reason: "holder-removed" });
+});
+
+test("tells the holder within a second that its contender entry was deleted", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const slot = await (await semaphoreWithSession(client, prefix, 2)).acquire();
+
+  await consul("DELETE", `/v1/kv/${prefix}/${slot.session}`);
+
+  expect(await abortWithin(slot.signal, 1_000)).toMatchObject({ reason: "session-invalidated" });
+});
+
+test("tells the holder within a second that somebody took it out of the holders", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const slot = await (await semaphoreWithSession(client, prefix, 2)).acquire();
+
+  await consul(
+    "PUT",
+    `/v1/kv/${prefix}/.lock?flags=16210313421097356768`,
+    '{"Limit":2,"Holders":{}}',
+  );
+
+  expect(await abortWithin(slot.signal, 1_000)).toMatchObject({ reason: "holder-removed" });
+});
+
+test("after a loss asks for a release before the next acquire, and then works on", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const sem = client.semaphorePrefix(prefix, 1);
+  const slot = await sem.acquire();
+  await client.session.destroy(slot.session);
+  await abortWithin(slot.signal, 1_000);
+
+  expect(sem.isHeld).toBe(true);
+  await expect(sem.acquire()).rejects.toThrow("Semaphore already held");
+  await sem.release();
+  expect(slot.signal.reason).toBeInstanceOf(SemaphoreLostError);
+
+  const next = await sem.acquire();
+  expect(next.session).not.toBe(slot.session);
+  await sem.release();
+});
+
+test("gives each of 4 contenders for 2 slots its turn", async () => {
+  const prefix = freshPrefix();
+  let inside = 0;
+  let mostInside = 0;
+  const contend = async (): Promise<void> => {
+    const sem = await semaphoreWithSession(connect(), prefix, 2);
+    await sem.acquire();
+    inside += 1;
+    mostInside = Math.max(mostInside, inside);
+    await sem.inspect();
+    inside -= 1;
+    await sem.release();
+  };
+  await Promise.all([contend(), contend(), contend(), contend()]);
+  expect(mostInside).toBeLessThanOrEqual(2);
+  expect(mostInside).toBeGreaterThan(0);
+});
+
+test("refuses a prefix that is used with another limit, and leaves nothing there", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  expect(() => client.semaphorePrefix(prefix, 0)).toThrow("semaphore limit must be positive");
+  const first = client.semaphorePrefix(prefix, 1);
+  const slot = await first.acquire();
+
+  const second = await semaphoreWithSession(client, prefix, 2);
+  const failure = await second.acquire().catch((error: unknown) => error);
+
+  expect(failure).toBeInstanceOf(SemaphoreLimitConflictError);
+  expect(failure).toMatchObject({
+    message: "semaphore limit conflict (lock: 1, local: 2)",
+    lockLimit: 1,
+    localLimit: 2,
+  });
+  expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`, `${prefix}/${slot.session}`]);
+  await first.release();
+});
+
+test("is destroyed when nobody holds it, and not before", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const one = client.semaphorePrefix(prefix, 2);
+  const two = client.semaphorePrefix(prefix, 2);
+  await one.acquire();
+  await two.acquire();
+
+  await expect(one.destroy()).rejects.toThrow(SemaphoreHeldError);
+  await one.release();
+  await expect(one.destroy()).rejects.toThrow(SemaphoreInUseError);
+  await two.release();
+  await one.destroy();
+  expect(await keysBelow(prefix)).toEqual([]);
+  await two.destroy();
+
+  // Now the prefix is free for another limit.
+  const three = client.semaphorePrefix(prefix, 3);
+  await three.acquire();
+  await three.release();
+});
+
+test("is not destroyed under somebody who came in between", async () => {
+  const proxy = await Proxy.start();
+  const prefix = freshPrefix();
+  const sem = connect({ address: proxy.address }).semaphorePrefix(prefix, 2);
+  const other = connect().semaphorePrefix(prefix, 2);
+  await other.acquire();
+  await other.release();
+  proxy.decide = async ({ method }): Promise<Fate> => {
+    // Its listing shows a free semaphore; by the time its delete arrives, it is in use.
+    if (method === "DELETE") await other.acquire();
+    return "pass";
+  };
+  await expect(sem.destroy()).rejects.toThrow(SemaphoreInUseError);
+  expect(other.isHeld).toBe(true);
+  await other.release();
+});
+
+test("refuses a key that is a lock of Consul's, and leaves nothing there", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const lockHolder = await makeSession(client);
+  // The flags of Consul's single lock.
+  await consul("PUT", `/v1/kv/${prefix}/.lock?acquire=${lockHolder}&flags=3304740253564472344`, "");
+
+  const sem = await semaphoreWithSession(client, `${prefix}/`, 2);
+  await expect(sem.acquire()).rejects.toThrow(SemaphoreConflictError);
+  await expect(sem.destroy()).rejects.toThrow("Existing key does not match semaphore use");
+  await expect(sem.inspect()).rejects.toThrow(SemaphoreConflictError);
+  expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`]);
+});
+
+test("rides out failed looks as often as monitorRetries says, and no oftener", async () => {
+  const proxy = await Proxy.start();
+  const prefix = freshPrefix();
+  const sem = connect({ address: proxy.address }).semaphoreOpts({
+    prefix,
+    limit: 2,
+    sessionTTL: "60s",
+    monitorRetries: 3,
+    monitorRetryTime: "50ms",
+  });
+  const another = connect().semaphorePrefix(prefix, 2);
+  let failures = 0;
+  const looks = (): number => proxy.requests.filter(isLook).length;
+  const failNextLooks = async (count: number): Promise<void> => {
+    failures = count;
+    // Anything that changes the prefix wakes the monitor from its blocking query.
+    await (another.isHeld ? another.release() : another.acquire());
+  };
+  proxy.decide = (request) => {
+    if (!isLook(request) || failures === 0) return "pass";
+    failures -= 1;
+    return "fail";
+  };
+  const slot = await sem.acquire();
+  await expect.poll(looks).toBeGreaterThan(0);
+
+  await failNextLooks(3);
+  await expect.poll(() => failures, { timeout: 10_000 }).toBe(0);
+  const looksSoFar = looks();
+  await expect.poll(looks, { timeout: 10_000 }).toBeGreaterThan(looksSoFar);
+  expect(slot.held).toBe(true);
+
+  await failNextLooks(10);
+  expect(await abortWithin(slot.signal, 10_000)).toMatchObject({
+    reason: "monitor-failed",
+    cause: { code: "SEMAPHORE_READ_FAILED", cause: { status: 500 } },
+  });
+  expect(failures).toBe(10 - 4);
+  await sem.release();
+});
+
+test("without monitorRetries loses its slot at the first failed look, as the original", async () => {
+  const proxy = await Proxy.start();
+  const sem = connect({ address: proxy.address }).semaphorePrefix(freshPrefix(), 2);
+  proxy.decide = (request) => (isLook(request) ? "fail" : "pass");
+  const slot = await sem.acquire();
+  expect(await abortWithin(slot.signal, 10_000)).toMatchObject({ reason: "monitor-failed" });
+  await sem.release();
+});
+
+test("tryAcquire waits as long as semaphoreWaitTime, and leaves nothing behind", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const options = { prefix, limit: 2, semaphoreWaitTime: "250ms" };
+  const [one, two, three] = [
+    client.semaphoreOpts(options),
+    client.semaphoreOpts(options),
+    client.semaphoreOpts({ ...options, session: await makeSession(client) }),
+  ];
+  expect(await one.tryAcquire()).not.toBeNull();
+  expect(await two.tryAcquire()).not.toBeNull();
+  const before = await keysBelow(prefix);
+
+  const start = performance.now();
+  expect(await three.tryAcquire()).toBeNull();
+  expect(performance.now() - start).toBeGreaterThanOrEqual(250);
+  expect(three.isHeld).toBe(false);
+  expect(await keysBelow(prefix)).toEqual(before);
+
+  await two.release();
+  const slot = await three.tryAcquire();
+  expect(slot?.held).toBe(true);
+  await three.release();
+  await one.release();
+});
+
+test("tryAcquire takes a slot that becomes free while it waits", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const holder = client.semaphorePrefix(prefix, 1);
+  const waiter = client.semaphoreOpts({ prefix, limit: 1, semaphoreWaitTime: "30s" });
+  await holder.acquire();
+  const attempt = waiter.tryAcquire();
+  await expect.poll(async () => (await holder.inspect()).waiters.length).toBe(1);
+  await holder.release();
+  expect((await attempt)?.held).toBe(true);
+  await waiter.release();
+});
+
+test("tryAcquire with a wait time of 0 looks just once", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const options = { prefix, limit: 1, semaphoreWaitTime: 0 };
+  const [one, two] = [client.semaphoreOpts(options), client.semaphoreOpts(options)];
+  expect(await one.tryAcquire()).not.toBeNull();
+  expect(await two.tryAcquire()).toBeNull();
+  await one.release();
+  const slot = await two.acquire();
+  expect(slot.held).toBe(true);
+  await two.release();
+});
+
+function isLook({ method, path }: { method: string; path: string }): boolean {
+  return method === "GET" && path.includes("recurse") && path.includes("consistent");
+}
+
+test("an address may be given by CONSUL_HTTP_ADDR", async () => {
+  const { host } = new URL(inject("consulAddress"));
+  const before = process.env["CONSUL_HTTP_ADDR"];
+  process.env["CONSUL_HTTP_ADDR"] = host;
+  try {
+    const client = new ConsulClient();
+    expect((await client.kv.list("no/such/prefix/")).value).toEqual([]);
+    await client.close();
+  } finally {
+    if (before === undefined) delete process.env["CONSUL_HTTP_ADDR"];
+    else process.env["CONSUL_HTTP_ADDR"] = before;
+  }
+});

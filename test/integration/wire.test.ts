@@ -1,0 +1,276 @@
+// The bytes in Consul, both ways: what this library writes, and what others have written.
+import { expect, test } from "vitest";
+import { z } from "zod";
+
+import {
+  DEFAULT_SEMAPHORE_KEY,
+  SEMAPHORE_FLAG_VALUE,
+  SemaphoreDecodingError,
+  type Semaphore,
+} from "../../src/index.js";
+import { connect, consul, freshPrefix, keysBelow, makeSession } from "./fixture.js";
+import { Proxy } from "./proxy.js";
+
+const FLAGS = "16210313421097356768";
+
+/** The entries below a prefix; flags as the digits that are in the answer. */
+const entriesSchema = z.array(
+  z
+    .object({
+      Key: z.string(),
+      Flags: z.string(),
+      Value: z.string().nullable(),
+      Session: z.string().optional(),
+    })
+    .transform(({ Key, Flags, Value, Session }) => ({
+      key: Key,
+      flags: Flags,
+      value: Value === null ? null : Buffer.from(Value, "base64").toString(),
+      session: Session,
+    })),
+);
+
+async function entriesBelow(prefix: string): Promise<z.output<typeof entriesSchema>> {
+  const text = await consul("GET", `/v1/kv/${prefix}/?recurse`);
+  const exact = text.replaceAll(/"Flags": ?(\d+)/g, '"Flags": "$1"');
+  return entriesSchema.parse(JSON.parse(exact === "" ? "[]" : exact));
+}
+
+async function lockOf(prefix: string): Promise<{ flags: string; value: string | null }> {
+  const entry = (await entriesBelow(prefix)).find(({ key }) => key === `${prefix}/.lock`);
+  if (entry === undefined) throw new Error(`no ${prefix}/.lock`);
+  return { flags: entry.flags, value: entry.value };
+}
+
+async function writeLock(prefix: string, value: string, flags = FLAGS): Promise<void> {
+  await consul("PUT", `/v1/kv/${prefix}/.lock?flags=${flags}`, value);
+}
+
+async function acquireAndRelease(sem: Semaphore): Promise<string> {
+  const { session } = await sem.acquire();
+  await sem.release();
+  return session;
+}
+
+const DEAD_SESSION = "0fd8b5f5-5a7b-4b4e-8f6e-1f2d3c4b5a69";
+
+test("the flags are the original's, to the bit", () => {
+  expect(SEMAPHORE_FLAG_VALUE).toBe(0xe0f69a2baa414de0n);
+  expect(SEMAPHORE_FLAG_VALUE.toString()).toBe(FLAGS);
+  expect(BigInt(Number(SEMAPHORE_FLAG_VALUE)).toString()).not.toBe(FLAGS);
+  expect(DEFAULT_SEMAPHORE_KEY).toBe(".lock");
+});
+
+test("a holder writes a contender entry and the lock, byte for byte as the original", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const one = client.semaphoreOpts({ prefix: `./${prefix}//x/../`, limit: 3, value: "hôte-1" });
+  const two = client.semaphorePrefix(prefix, 3);
+  const sessions = [(await one.acquire()).session, (await two.acquire()).session].sort();
+  const [first, second] = sessions;
+
+  const entries = await entriesBelow(prefix);
+  expect(entries).toHaveLength(3);
+  expect(entries).toContainEqual({
+    key: `${prefix}/.lock`,
+    flags: FLAGS,
+    value: `{"Limit":3,"Holders":{"${first ?? ""}":true,"${second ?? ""}":true}}`,
+    session: undefined,
+  });
+  expect(entries.map(({ value }) => value)).toContain("hôte-1");
+  for (const session of sessions) {
+    expect(entries.find(({ key }) => key === `${prefix}/${session}`)).toMatchObject({
+      flags: FLAGS,
+      session,
+    });
+  }
+  const { value: session } = await client.session.info(first ?? "");
+  expect(session).toMatchObject({
+    name: "Consul API Semaphore",
+    ttl: "15s",
+    behavior: "delete",
+    checks: ["serfHealth"],
+  });
+
+  await one.release();
+  await two.release();
+  expect(await entriesBelow(prefix)).toEqual([
+    { key: `${prefix}/.lock`, flags: FLAGS, value: '{"Limit":3,"Holders":{}}', session: undefined },
+  ]);
+});
+
+test("session options reach Consul", async () => {
+  const client = connect();
+  const sem = client.semaphoreOpts({
+    prefix: freshPrefix(),
+    limit: 1,
+    sessionName: "resizer",
+    sessionTTL: 20_000,
+    sessionChecks: [],
+  });
+  const { session } = await sem.acquire();
+  expect((await client.session.info(session)).value).toMatchObject({
+    name: "resizer",
+    ttl: "20000ms",
+    checks: [],
+  });
+  await sem.release();
+  expect((await client.session.info(session)).value).toBeNull();
+});
+
+test("an uncontended acquire and release cost the 4 requests each of the original", async () => {
+  const proxy = await Proxy.start();
+  const prefix = freshPrefix();
+  const sem = connect({ address: proxy.address }).semaphorePrefix(prefix, 1);
+  const seen = (): string[] =>
+    proxy.requests.splice(0).map(({ method, path }) => `${method} ${path.replace(/\?.*/, "")}`);
+
+  const { session } = await sem.acquire();
+  expect(seen()).toEqual([
+    "PUT /v1/session/create",
+    `PUT /v1/kv/${prefix}/${session}`,
+    `GET /v1/kv/${prefix}/`,
+    `PUT /v1/kv/${prefix}/.lock`,
+  ]);
+  await sem.release();
+  // A slow machine may fit a look of the monitor in between.
+  expect(seen().filter((request) => request !== `GET /v1/kv/${prefix}/`)).toEqual([
+    `GET /v1/kv/${prefix}/.lock`,
+    `PUT /v1/kv/${prefix}/.lock`,
+    `DELETE /v1/kv/${prefix}/${session}`,
+    `PUT /v1/session/destroy/${session}`,
+  ]);
+});
+
+test("every blocking query states its wait", async () => {
+  const proxy = await Proxy.start();
+  const prefix = freshPrefix();
+  const client = connect({ address: proxy.address });
+  const one = client.semaphorePrefix(prefix, 1);
+  const two = client.semaphoreOpts({ prefix, limit: 1, semaphoreWaitTime: "7s" });
+  await one.acquire();
+  const attempt = two.acquire();
+  const blocking = (): string[] =>
+    proxy.requests.filter(({ path }) => path.includes("index=")).map(({ path }) => path);
+  await expect.poll(() => blocking().length, { timeout: 10_000 }).toBeGreaterThanOrEqual(2);
+  await one.release();
+  await attempt;
+  await two.release();
+  expect(blocking().filter((path) => !/[?&]wait=[1-9]\d*ms(&|$)/.test(path))).toEqual([]);
+  expect(blocking().some((path) => path.includes("wait=7000ms"))).toBe(true);
+});
+
+test("a lock of the first Go release, with flags 0, is respected and then made right", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const oldHolder = await makeSession(client);
+  await consul("PUT", `/v1/kv/${prefix}/${oldHolder}?acquire=${oldHolder}`, "");
+  await writeLock(prefix, `{"Limit":1,"Holders":{"${oldHolder}":true}}`, "0");
+  const sem = client.semaphoreOpts({ prefix, limit: 1, semaphoreWaitTime: "50ms" });
+
+  expect(await sem.tryAcquire()).toBeNull();
+  expect((await sem.inspect()).holders.map(({ session }) => session)).toEqual([oldHolder]);
+
+  await writeLock(prefix, '{"Limit":1,"Holders":{}}', "0");
+  const { session } = await sem.acquire();
+  expect(await lockOf(prefix)).toEqual({
+    flags: FLAGS,
+    value: `{"Limit":1,"Holders":{"${session}":true}}`,
+  });
+  await sem.release();
+});
+
+test.each([
+  ["null holders", '{"Limit":2,"Holders":null}'],
+  ["no holders", '{"Limit":2}'],
+  ["an unknown field", '{"Limit":2,"Holders":{},"Note":["from","a","newer","release"]}'],
+  ["fields in another case", '{"limit":2,"holders":{}}'],
+  ["dead holders", `{"Limit":2,"Holders":{"${DEAD_SESSION}":true,"nobody":true}}`],
+])("a lock with %s has a slot to take", async (_, value) => {
+  const prefix = freshPrefix();
+  const sem = connect().semaphorePrefix(prefix, 2);
+  await writeLock(prefix, value);
+  const { session } = await sem.acquire();
+  expect((await lockOf(prefix)).value).toBe(`{"Limit":2,"Holders":{"${session}":true}}`);
+  await sem.release();
+});
+
+test("a lock entry without a value has a slot to take", async () => {
+  const prefix = freshPrefix();
+  const sem = connect().semaphorePrefix(prefix, 2);
+  await writeLock(prefix, "");
+  await acquireAndRelease(sem);
+});
+
+test("garbage in the lock is an error that shows it, and nothing is left behind", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const sem = client.semaphoreOpts({ prefix, limit: 2, session: await makeSession(client) });
+  await writeLock(prefix, "<html>");
+
+  const failure = await sem.acquire().catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(SemaphoreDecodingError);
+  expect(String(failure)).toContain('lock decoding failed: the value "<html>" is not JSON');
+  await expect(sem.destroy()).rejects.toThrow("lock decoding failed");
+  await expect(sem.inspect()).rejects.toThrow("lock decoding failed");
+  expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`]);
+});
+
+test("garbage that comes while a slot is held ends it, and release says so", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const sem = client.semaphoreOpts({ prefix, limit: 2, session: await makeSession(client) });
+  await sem.acquire();
+  await writeLock(prefix, "[]");
+  await expect(sem.release()).rejects.toThrow("lock decoding failed");
+  expect(sem.isHeld).toBe(false);
+  expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`]);
+});
+
+test("a neighbour whose prefix begins like ours is not read", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const neighbour = client.semaphorePrefix(`${prefix}2`, 5);
+  await neighbour.acquire();
+  await writeLock(`${prefix}3`, "garbage");
+
+  const sem = client.semaphorePrefix(prefix, 1);
+  const { session } = await sem.acquire();
+  const state = await sem.inspect();
+  expect(state).toMatchObject({ limit: 1, holders: [{ session }], waiters: [] });
+  await sem.release();
+  await sem.destroy();
+  await neighbour.release();
+  await consul("DELETE", `/v1/kv/${prefix}3?recurse`);
+});
+
+test("inspect shows holders and waiters in the order of their arrival", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const observer = client.semaphorePrefix(prefix, 2);
+  expect(await observer.inspect()).toEqual({ limit: 2, holders: [], waiters: [] });
+
+  const names = ["a", "b", "c", "d"];
+  const semaphores = names.map((value) => client.semaphoreOpts({ prefix, limit: 2, value }));
+  const attempts: Promise<unknown>[] = [];
+  for (const [position, sem] of semaphores.entries()) {
+    attempts.push(sem.acquire());
+    await expect.poll(async () => (await keysBelow(prefix)).length).toBe(position + 2);
+    if (position === 1) await Promise.all(attempts);
+  }
+
+  const { holders, waiters } = await observer.inspect();
+  const nameOf = ({ value }: { value: Uint8Array | null }): string =>
+    Buffer.from(value ?? []).toString();
+  expect(holders.map(nameOf)).toEqual(["a", "b"]);
+  expect(waiters.map(nameOf)).toEqual(["c", "d"]);
+  const indexes = [...holders, ...waiters].map(({ createIndex }) => createIndex);
+  expect(indexes).toEqual([...indexes].sort((x, y) => Number(x - y)));
+
+  await Promise.all(
+    semaphores.map(async (sem, position) => {
+      await attempts[position];
+      await sem.release();
+    }),
+  );
+});
