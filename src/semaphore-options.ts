@@ -117,6 +117,27 @@ export function resolveOptions(options: SemaphoreOptions): ResolvedSemaphoreOpti
   throw new SemaphoreOptionsError(parsed.error.issues.map(describeIssue).join("; "));
 }
 
+const signalSchema = z.custom<AbortSignal>(
+  (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    "aborted" in value &&
+    "addEventListener" in value,
+);
+
+/**
+ * Refuses what is no signal, such as the `{ signal }` that other functions take: ignored, it would
+ * leave a call that cannot be given up.
+ *
+ * @throws SemaphoreOptionsError
+ */
+export function requireSignal(signal: unknown): void {
+  if (signal === undefined || signalSchema.safeParse(signal).success) return;
+  throw new SemaphoreOptionsError(
+    `invalid signal: got ${show(signal)}, expected an AbortSignal as the argument itself`,
+  );
+}
+
 function text(name: string, valid: (value: string) => boolean = () => true) {
   return z
     .string({ error: (issue) => `invalid ${name}: got ${show(issue.input)}, expected a string` })

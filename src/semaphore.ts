@@ -14,6 +14,7 @@ import {
 } from "./semaphore-errors.js";
 import {
   DEFAULT_SEMAPHORE_WAIT_TIME,
+  requireSignal,
   resolveOptions,
   type ResolvedSemaphoreOptions,
   type SemaphoreOptions,
@@ -184,9 +185,13 @@ export class Semaphore {
     return { namespace, partition };
   }
 
-  #acquireInTurn(signal: AbortSignal | undefined, waitLimit: number): Promise<HeldSlot | null> {
+  async #acquireInTurn(
+    signal: AbortSignal | undefined,
+    waitLimit: number,
+  ): Promise<HeldSlot | null> {
+    requireSignal(signal);
     const turn = this.#calls.run(() => this.#acquire(signal, waitLimit), signal);
-    return settleAfterAbort(turn, signal, ABORT_GRACE_MS);
+    return await settleAfterAbort(turn, signal, ABORT_GRACE_MS);
   }
 
   async #acquire(signal: AbortSignal | undefined, waitLimit: number): Promise<HeldSlot | null> {

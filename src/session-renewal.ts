@@ -39,7 +39,9 @@ export async function renewSession({
   let failure: unknown;
   let pause = term.ttl / 2 - (performance.now() - term.sentAt);
   for (;;) {
-    await sleep(pause, signal);
+    // A holder is kept alive by its look at the slot. When that has ended, the client closed or
+    // the slot lost, a session is no reason to stay.
+    await sleep(pause, signal, { keepAlive: false });
     if (signal.aborted) return undefined;
     const sentAt = performance.now();
     const left = term.sentAt + term.ttl - sentAt;

@@ -1,7 +1,10 @@
 import { onAbort } from "./on-abort.js";
 
-/** Waits `ms` milliseconds; less if the signal aborts. It always resolves. */
-export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+/**
+ * Waits `ms` milliseconds; less if the signal aborts. It always resolves. With `keepAlive: false`
+ * the process may end while it waits, if there is nothing else to do.
+ */
+export function sleep(ms: number, signal: AbortSignal, { keepAlive = true } = {}): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
       clearTimeout(timer);
@@ -9,6 +12,7 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
       resolve();
     };
     const timer = setTimeout(end, ms);
+    if (!keepAlive) timer.unref();
     const off = onAbort(signal, () => {
       clearTimeout(timer);
       resolve();

@@ -32,7 +32,11 @@ async function launch(binary: ConsulBinary, hcl: string): Promise<StartedAgent> 
   const node = `test-agent-${http}`;
   const flags = processFlags(binary.version, node, { http, server, serfLan }, hcl);
   const command = await boundToParent(binary.path, flags);
-  const child = spawn(command.program, command.args, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command.program, command.args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    // In a process group of its own: Ctrl-C is for us, who then stop it when all is cleared away.
+    detached: true,
+  });
 
   const log = new LogTail();
   log.follow(child.stdout);
