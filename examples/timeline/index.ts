@@ -1,0 +1,74 @@
+// Five processes contend for two slots of one semaphore. One of them is killed while it holds.
+import { aborted } from "node:util";
+
+import { messageOf } from "../../test/harness/error-message.js";
+import { startConsul, type RunningConsul } from "../../test/harness/start-consul.js";
+import { Interruption } from "./interruption.js";
+import { LineView } from "./line-view.js";
+import { play } from "./play.js";
+import { AGENT_SETTINGS, LIMIT, RUN_MS, WORKERS } from "./scenario.js";
+import { ScreenView } from "./screen-view.js";
+import { shortcomingsOf, summaryOf } from "./summary.js";
+import { wrap } from "./styled-line.js";
+import type { View } from "./view.js";
+
+const PLOT =
+  `${WORKERS.length} processes contend for the ${LIMIT} slots of a semaphore, ` +
+  `for ${RUN_MS / 1_000} s. One of them gets killed while it holds.`;
+
+const LOOKING = "Looking for a Consul…";
+
+const interruption = new Interruption();
+
+try {
+  process.exitCode = await demonstrate();
+} catch (error) {
+  console.error(messageOf(error));
+  process.exitCode = 1;
+}
+
+/** Resolves to what the process is to end with. */
+async function demonstrate(): Promise<number> {
+  const consul = await findConsul();
+  try {
+    const heading = [`Playing against ${consul.source}`, PLOT];
+    const width = process.stdout.isTTY ? process.stdout.columns : Infinity;
+    for (const line of heading.flatMap((text) => wrap(text, width))) console.log(line);
+    const timeline = await play(consul.address, () => openView(heading), interruption.signal);
+    if (interruption.signal.aborted) {
+      console.log("Interrupted. All workers have ended.");
+      return interruption.exitCode;
+    }
+    for (const line of ["", ...summaryOf(timeline)]) console.log(line);
+    const shortcomings = shortcomingsOf(timeline);
+    for (const line of shortcomings) console.error(line);
+    return shortcomings.length === 0 ? 0 : 1;
+  } finally {
+    await consul.stop();
+  }
+}
+
+async function findConsul(): Promise<RunningConsul> {
+  // It may take a download; but where each line stays, the first is to tell what was found.
+  if (process.stdout.isTTY) process.stdout.write(LOOKING);
+  try {
+    const interrupted = aborted(interruption.signal, interruption);
+    const consul = await Promise.race([
+      startConsul({ own: true, hcl: AGENT_SETTINGS }),
+      interrupted,
+    ]);
+    // What is half started can't be stopped in order. It is ended with this process.
+    return consul ?? process.exit(interruption.exitCode);
+  } finally {
+    if (process.stdout.isTTY) process.stdout.write("\r\u001b[K");
+  }
+}
+
+function openView(heading: readonly string[]): View {
+  const redraws = process.stdout.isTTY && process.env["TERM"] !== "dumb";
+  return redraws
+    ? new ScreenView(process.stdout, heading)
+    : new LineView((line) => {
+        console.log(line);
+      });
+}

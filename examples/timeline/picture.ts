@@ -1,0 +1,35 @@
+import { chartOf, legendOf } from "./chart.js";
+import { headlinesOf } from "./headlines.js";
+import { RUN_MS, SESSION_TTL_MS } from "./scenario.js";
+import { cut, styled, wrap, type StyledLine } from "./styled-line.js";
+import type { Timeline } from "./timeline.js";
+
+const TIME_WIDTH = 7;
+
+export interface PictureSize {
+  readonly width: number;
+  /** How many lines there may be. Where that is too few, the older headlines go first. */
+  readonly height: number;
+}
+
+/** The chart, its legend and the headlines, in lines no longer than the width. */
+export function pictureOf(
+  timeline: Timeline,
+  now: number,
+  { width, height }: PictureSize,
+): StyledLine[] {
+  const chart = [
+    ...chartOf(timeline, now, { width, spanMs: RUN_MS }),
+    [],
+    ...legendOf(width),
+    [],
+  ].slice(0, height);
+  const headlines = headlinesOf(timeline, SESSION_TTL_MS).flatMap(({ at, text }) =>
+    wrap(text, width - TIME_WIDTH - 2).map((line, index) => {
+      const time = index === 0 ? (at / 1_000).toFixed(1) : "";
+      return [styled(time.padStart(TIME_WIDTH - 2).padEnd(TIME_WIDTH), "faint"), styled(line)];
+    }),
+  );
+  const surplus = Math.max(0, chart.length + headlines.length - height);
+  return [...chart, ...headlines.slice(surplus)].map((line) => cut(line, width));
+}
