@@ -3,10 +3,10 @@ export { ConsulConfigError, type ConsulClientConfig } from "./consul/config.js";
 export { ConsulError, type ConsulErrorCode } from "./consul/consul-error.js";
 export type { Duration } from "./consul/duration.js";
 export type { ConsulEndpoints } from "./consul/endpoints.js";
-export type { KV, KVEntry, KVWrite } from "./consul/kv.js";
+export { KV, type KVEntry, type KVWrite } from "./consul/kv.js";
 export type { QueryMeta, QueryOptions, QueryResult } from "./consul/query.js";
 export type { RequestOptions } from "./consul/request-options.js";
-export type { SessionEntry, Sessions, SessionSpec } from "./consul/session.js";
+export { Sessions, type SessionEntry, type SessionSpec } from "./consul/session.js";
 export { DEFAULT_SEMAPHORE_KEY } from "./prefix-keys.js";
 export { SEMAPHORE_FLAG_VALUE, type Contender } from "./prefix-snapshot.js";
 export {

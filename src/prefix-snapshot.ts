@@ -68,7 +68,11 @@ export function readLockEntry(
   if (entry.flags !== SEMAPHORE_FLAG_VALUE && entry.flags !== 0n) {
     throw new SemaphoreConflictError();
   }
-  return entry.value === null ? null : decodeLock(entry.value);
+  if (entry.value === null) return null;
+  const lock = decodeLock(entry.value);
+  // Anybody's JSON may have flags 0. A lock without a limit is none of a semaphore's.
+  if (entry.flags === 0n && lock.limit === 0) throw new SemaphoreConflictError();
+  return lock;
 }
 
 /** @throws SemaphoreLimitConflictError unless everybody agrees on the limit. */

@@ -1,4 +1,4 @@
-/** What all errors of the semaphore have in common: a `code` that is stable across versions. */
+/** What the errors of a semaphore at work have in common: a `code` that is stable across versions. */
 export abstract class SemaphoreError extends Error {
   abstract readonly code: string;
 }
@@ -96,14 +96,16 @@ const FAILED_STEPS = {
 /** Which request of the semaphore failed. */
 export type SemaphoreRequestErrorCode = keyof typeof FAILED_STEPS;
 
-/** A request that the semaphore depends on failed; `cause` is the {@link ConsulError}. */
+/** A request that the semaphore depends on failed, as a rule with a {@link ConsulError} as `cause`. */
 export class SemaphoreRequestError extends SemaphoreError {
   override readonly name = "SemaphoreRequestError";
   readonly code: SemaphoreRequestErrorCode;
 
-  constructor(code: SemaphoreRequestErrorCode, cause: unknown) {
-    const problem = cause instanceof Error ? cause.message : String(cause);
-    super(`${FAILED_STEPS[code]}: ${problem}`, { cause });
+  constructor(code: SemaphoreRequestErrorCode, problem: unknown) {
+    super(
+      `${FAILED_STEPS[code]}: ${problem instanceof Error ? problem.message : String(problem)}`,
+      problem instanceof Error ? { cause: problem } : undefined,
+    );
     this.code = code;
   }
 }

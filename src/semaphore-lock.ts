@@ -10,13 +10,19 @@ export interface SemaphoreLock {
 }
 
 const limitSchema = z.int();
-const holdersSchema = z.record(z.string(), z.boolean().nullable());
+const holdersSchema = z.custom<object>(
+  (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((flag) => flag === null || typeof flag === "boolean"),
+);
 
 /**
  * Reads a lock entry's value with the tolerance of Go's JSON decoder: field names in any case,
  * unknown fields, `null` for a field or for the whole, which leaves it at its zero.
  *
- * @throws SemaphoreDecodingError where Go's decoder would fail as well.
+ * @throws SemaphoreDecodingError where Go's decoder would fail as well; but 3.0 counts as 3 here.
  */
 export function decodeLock(value: Uint8Array): SemaphoreLock {
   const text = Buffer.from(value).toString("utf8");

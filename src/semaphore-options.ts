@@ -64,6 +64,9 @@ export interface SemaphoreOptions {
   readonly partition?: string | undefined;
 }
 
+/** A session's ID is also the name of its contender entry: `.lock` must not pass for one. */
+const SESSION_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
 const durationSchema = z.union([z.string(), z.number()]);
 
 const prefixSchema = z
@@ -86,22 +89,22 @@ const optionsSchema = z.strictObject({
   limit: wholeNumber(1, "semaphore limit must be positive"),
   value: z
     .union([z.string(), z.instanceof(Uint8Array)], {
-      error: (issue) => `invalid Value: got ${typeof issue.input}, expected a string or Uint8Array`,
+      error: (issue) => `invalid Value: got ${show(issue.input)}, expected a string or Uint8Array`,
     })
     .optional(),
-  session: text("Session", (session) => /^[^/]+$/.test(session)).optional(),
-  sessionName: text("SessionName").default(DEFAULT_SEMAPHORE_SESSION_NAME),
+  session: text("Session", "a session ID", (id) => SESSION_ID.test(id)).optional(),
+  sessionName: text("SessionName", "a name").default(DEFAULT_SEMAPHORE_SESSION_NAME),
   sessionTTL: duration("SessionTTL", { positive: true }).default(DEFAULT_SEMAPHORE_SESSION_TTL),
   sessionChecks: z
-    .array(z.string(), {
+    .custom<readonly string[]>((checks) => z.array(z.string()).safeParse(checks).success, {
       error: (issue) => `invalid SessionChecks: got ${show(issue.input)}, expected a list of names`,
     })
     .optional(),
   monitorRetries: wholeNumber(0, "invalid MonitorRetries").default(0),
   monitorRetryTime: duration("MonitorRetryTime").default(DEFAULT_MONITOR_RETRY_TIME),
   semaphoreWaitTime: duration("SemaphoreWaitTime").default(DEFAULT_SEMAPHORE_WAIT_TIME),
-  namespace: text("Namespace").optional(),
-  partition: text("Partition").optional(),
+  namespace: text("Namespace", "a name").optional(),
+  partition: text("Partition", "a name").optional(),
 });
 
 /** The options with all defaults. */
@@ -109,13 +112,18 @@ export type ResolvedSemaphoreOptions = z.output<typeof optionsSchema>;
 
 /** @throws SemaphoreOptionsError that shows each bad value. */
 export function resolveOptions(options: SemaphoreOptions): ResolvedSemaphoreOptions {
-  if (typeof options !== "object") {
+  if (!z.looseObject({}).safeParse(options).success) {
     throw new SemaphoreOptionsError(`missing semaphore options: got ${show(options)}`);
   }
   const parsed = optionsSchema.safeParse(options);
   if (parsed.success) return parsed.data;
   throw new SemaphoreOptionsError(parsed.error.issues.map(describeIssue).join("; "));
 }
+
+const clientSchema = z.looseObject({
+  kv: z.looseObject({}),
+  session: z.looseObject({}),
+});
 
 const signalSchema = z.custom<AbortSignal>(
   (value) =>
@@ -124,6 +132,24 @@ const signalSchema = z.custom<AbortSignal>(
     "aborted" in value &&
     "addEventListener" in value,
 );
+
+/** @throws SemaphoreOptionsError */
+export function requireClient(client: unknown): void {
+  if (clientSchema.safeParse(client).success) return;
+  throw new SemaphoreOptionsError(`missing client: got ${show(client)}, expected a ConsulClient`);
+}
+
+/**
+ * Before a slot is taken for nothing.
+ *
+ * @throws SemaphoreOptionsError
+ */
+export function requireFunction(fn: unknown): void {
+  if (typeof fn === "function") return;
+  throw new SemaphoreOptionsError(
+    `invalid function: got ${show(fn)}, expected what to run with the slot`,
+  );
+}
 
 /**
  * Refuses what is no signal, such as the `{ signal }` that other functions take: ignored, it would
@@ -138,10 +164,14 @@ export function requireSignal(signal: unknown): void {
   );
 }
 
-function text(name: string, valid: (value: string) => boolean = () => true) {
-  return z
-    .string({ error: (issue) => `invalid ${name}: got ${show(issue.input)}, expected a string` })
-    .refine(valid, { error: (issue) => `invalid ${name}: ${show(issue.input)}` });
+function text(
+  name: string,
+  expected: string,
+  valid: (value: string) => boolean = (value) => value !== "",
+) {
+  return z.custom<string>((value) => typeof value === "string" && valid(value), {
+    error: (issue) => `invalid ${name}: got ${show(issue.input)}, expected ${expected}`,
+  });
 }
 
 function wholeNumber(least: number, problem: string) {
@@ -169,10 +199,11 @@ function duration(name: string, { positive = false } = {}) {
 function describeIssue(issue: z.core.$ZodIssue): string {
   return issue.code === "unrecognized_keys"
     ? `unknown option ${issue.keys.map((key) => JSON.stringify(key)).join(", ")} ` +
+        (issue.keys.includes("semaphoreTryOnce") ? "(call tryAcquire to try once) " : "") +
         `(known: ${Object.keys(optionsSchema.shape).join(", ")})`
     : issue.message;
 }
 
 function show(value: unknown): string {
-  return `${inspect(value, { breakLength: Infinity })} (${typeof value})`;
+  return `${inspect(value, { breakLength: Infinity, depth: 0 })} (${typeof value})`;
 }

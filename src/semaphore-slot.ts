@@ -1,6 +1,5 @@
 import { onAbort } from "./async/on-abort.js";
-import type { SemaphoreReleasedError } from "./semaphore-errors.js";
-import { type SemaphoreLostError } from "./semaphore-errors.js";
+import { SemaphoreLostError, type SemaphoreReleasedError } from "./semaphore-errors.js";
 import type { SessionLease } from "./session-lease.js";
 
 /** A slot of a semaphore that `acquire` has got for you. */
@@ -59,6 +58,13 @@ export class HeldSlot implements SemaphoreSlot {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
+  }
+
+  /** How the slot was lost, if it was: as the signal says, or the clock before it. */
+  loss(): SemaphoreLostError | undefined {
+    if (!this.signal.aborted && !this.held) this.end(new SemaphoreLostError("session-expired"));
+    const reason: unknown = this.signal.reason;
+    return reason instanceof SemaphoreLostError ? reason : undefined;
   }
 
   /** Aborts the signal, unless it has already. The first reason stays. */

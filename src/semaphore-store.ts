@@ -44,16 +44,17 @@ export class SemaphoreStore {
     };
   }
 
-  /** Makes the contender entry, locked by the session, so that it goes when the session ends. */
-  async enter(session: string, value: Uint8Array | string | undefined): Promise<void> {
-    const key = this.#keys.contender(session);
-    await failingAs("SEMAPHORE_CONTENDER_FAILED", undefined, async () => {
-      const made = await this.#kv.acquire(
-        { key, value, flags: SEMAPHORE_FLAG_VALUE, session },
+  /**
+   * Makes the contender entry, locked by the session, so that it goes when the session ends.
+   * Resolves to whether the session got the lock.
+   */
+  async enter(session: string, value: Uint8Array | string | undefined): Promise<boolean> {
+    return await failingAs("SEMAPHORE_CONTENDER_FAILED", undefined, () =>
+      this.#kv.acquire(
+        { key: this.#keys.contender(session), value, flags: SEMAPHORE_FLAG_VALUE, session },
         this.#scope,
-      );
-      if (!made) throw new Error(`the session ${session} could not take the lock of ${key}`);
-    });
+      ),
+    );
   }
 
   /** Swaps the lock for one with the session among its holders. Resolves to whether that held. */

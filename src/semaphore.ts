@@ -1,19 +1,21 @@
 import { Deadline } from "./async/deadline.js";
 import { SerialCalls } from "./async/serial-calls.js";
 import { settleAfterAbort } from "./async/settle-after-abort.js";
+import { sleep } from "./async/sleep.js";
 import { parseDuration } from "./consul/duration.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
 import { requireSameLimit, type Contender } from "./prefix-snapshot.js";
 import {
   SemaphoreHeldError,
   SemaphoreInUseError,
-  SemaphoreLostError,
   SemaphoreNotHeldError,
   SemaphoreReleasedError,
   SemaphoreRequestError,
 } from "./semaphore-errors.js";
 import {
   DEFAULT_SEMAPHORE_WAIT_TIME,
+  requireClient,
+  requireFunction,
   requireSignal,
   resolveOptions,
   type ResolvedSemaphoreOptions,
@@ -38,12 +40,22 @@ interface Holding {
   readonly lease: SessionLease;
 }
 
+/** What an acquire may have written by now, and has to clear away if it comes to nothing. */
+interface Traces {
+  contender: boolean;
+  holder: boolean;
+}
+
 /**
  * How long an aborted acquire is given to clear away what it has written before it rejects: as a
  * rule a few milliseconds do, and a process that exits right after leaves nothing behind. What
  * takes longer goes on behind the caller's back.
  */
 const ABORT_GRACE_MS = 100;
+
+/** A waiter that loses its place over and over comes back after longer and longer pauses. */
+const REENTRY_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 5_000;
 
 /** How long one blocking query lasts where the wait time itself is 0. */
 const DEFAULT_WAIT_MS = parseDuration(DEFAULT_SEMAPHORE_WAIT_TIME);
@@ -70,6 +82,7 @@ export class Semaphore {
    * @throws SemaphoreOptionsError
    */
   constructor(consul: ConsulEndpoints, options: SemaphoreOptions) {
+    requireClient(consul);
     this.#consul = consul;
     this.#options = resolveOptions(options);
     this.#store = new SemaphoreStore(consul, this.#options.prefix, this.#scope);
@@ -86,18 +99,16 @@ export class Semaphore {
   /**
    * Waits for a slot and takes it (Go: `Acquire`).
    *
-   * @param signal gives up waiting: the promise then rejects with the signal's reason at once, and
-   *   nothing stays behind. Once acquired, the slot does not depend on it.
+   * @param signal gives up waiting: the promise then rejects with the signal's reason, at once or,
+   *   if there is something to clear away, within 100 ms. Nothing stays behind. Once acquired, the
+   *   slot does not depend on it.
    * @throws SemaphoreHeldError while this semaphore has a slot that was not released
    * @throws SemaphoreConflictError, SemaphoreLimitConflictError, SemaphoreDecodingError when the
    *   prefix is in use for something else
    * @throws SemaphoreRequestError when Consul refuses a request or cannot be reached
    */
   async acquire(signal?: AbortSignal): Promise<SemaphoreSlot> {
-    const slot = await this.#acquireInTurn(signal, Infinity);
-    // Without a limit to the wait there is always a slot at its end.
-    if (slot === null) throw new SemaphoreNotHeldError();
-    return slot;
+    return await this.#acquireSlot(signal);
   }
 
   /**
@@ -134,11 +145,13 @@ export class Semaphore {
     fn: (slot: SemaphoreSlot) => Result | Promise<Result>,
     signal?: AbortSignal,
   ): Promise<Result> {
-    const slot = await this.acquire(signal);
+    requireFunction(fn);
+    const slot = await this.#acquireSlot(signal);
     let result: Result;
     try {
       result = await fn(slot);
-      if (slot.signal.reason instanceof SemaphoreLostError) throw slot.signal.reason;
+      const loss = slot.loss();
+      if (loss !== undefined) throw loss;
     } catch (error) {
       await slot.release().catch(() => undefined);
       throw error;
@@ -185,6 +198,14 @@ export class Semaphore {
     return { namespace, partition };
   }
 
+  async #acquireSlot(signal: AbortSignal | undefined): Promise<HeldSlot> {
+    for (;;) {
+      const slot = await this.#acquireInTurn(signal, Infinity);
+      // Only a wait with a limit comes to an end without one.
+      if (slot !== null) return slot;
+    }
+  }
+
   async #acquireInTurn(
     signal: AbortSignal | undefined,
     waitLimit: number,
@@ -197,21 +218,23 @@ export class Semaphore {
   async #acquire(signal: AbortSignal | undefined, waitLimit: number): Promise<HeldSlot | null> {
     if (this.#held !== undefined) throw new SemaphoreHeldError();
     const waitUntil = performance.now() + waitLimit;
-    for (;;) {
+    for (let pause = 0; ; pause = Math.min(2 * pause + REENTRY_PAUSE_MS, LONGEST_PAUSE_MS)) {
+      if (pause > 0) await sleep(Math.min(pause, waitUntil - performance.now()), signal);
       signal?.throwIfAborted();
       const lease = await this.#openSession();
+      const traces: Traces = { contender: false, holder: false };
       try {
         // No write is cut off by the signal: a write that may or may not have taken place is more
         // to clear away than one that has.
         signal?.throwIfAborted();
-        await this.#store.enter(lease.id, this.#options.value);
-        const outcome = await this.#contend(lease, waitUntil, signal);
+        await this.#enter(lease.id, traces);
+        const outcome = await this.#contend(lease, traces, waitUntil, signal);
         signal?.throwIfAborted();
         if (outcome === "took a slot") return this.#hold(lease);
-        await this.#withdraw(lease);
-        if (outcome === "waited long enough") return null;
+        await this.#withdraw(lease, traces);
+        if (outcome === "waited long enough" || performance.now() >= waitUntil) return null;
       } catch (error) {
-        await this.#withdraw(lease);
+        await this.#withdraw(lease, traces);
         throw error;
       }
     }
@@ -232,53 +255,71 @@ export class Semaphore {
     }
   }
 
+  async #enter(session: string, traces: Traces): Promise<void> {
+    traces.contender = true;
+    if (await this.#store.enter(session, this.#options.value)) return;
+    traces.contender = false;
+    throw new SemaphoreRequestError(
+      "SEMAPHORE_CONTENDER_FAILED",
+      `another session has the lock of the entry of ${session}, or had it a moment ago`,
+    );
+  }
+
   /** Looks at the prefix, and tries for a slot whenever there is a free one. */
   async #contend(
     { id: session, lost }: SessionLease,
+    traces: Traces,
     waitUntil: number,
     signal: AbortSignal | undefined,
   ): Promise<"took a slot" | "waited long enough" | "lost our place"> {
     const { limit } = this.#options;
-    let index = 0n;
+    let reading = await this.#read(0n, signal);
     for (;;) {
-      const reading = await this.#look(index, waitUntil, signal);
-      if (reading === "waited long enough") return reading;
       const { snapshot, nextIndex } = reading;
+      const holds = snapshot.holders.has(session);
+      // A slot that the session had before it came to us is not for us to clear away.
+      if (holds) traces.contender = false;
       requireSameLimit(snapshot, limit);
       // Without its contender entry a session counts as dead: the slot would be lost at once.
       const contends = snapshot.contenders.some((contender) => contender.session === session);
       if (!contends || lost.aborted) return "lost our place";
       // A process that restarted with its session finds its slot waiting for it.
-      if (snapshot.holders.has(session)) return "took a slot";
-      if (snapshot.holders.size >= limit) {
-        index = nextIndex;
-      } else if (await this.#store.join(session, snapshot, limit)) {
-        return "took a slot";
-      } else {
+      if (holds) return "took a slot";
+      let index = nextIndex;
+      if (snapshot.holders.size < limit) {
+        traces.holder = true;
+        if (await this.#store.join(session, snapshot, limit)) return "took a slot";
+        traces.holder = false;
         // Somebody else's swap came first. Read what it made of the lock, without waiting for more.
         index = 0n;
       }
       signal?.throwIfAborted();
+      const next = await this.#readUntil(waitUntil, index, signal);
+      if (next === null) return "waited long enough";
+      reading = next;
     }
   }
 
-  /** Reads the prefix: the first time at once, then when it has changed or the wait is over. */
-  async #look(
-    index: bigint,
-    waitUntil: number,
-    signal: AbortSignal | undefined,
-  ): Promise<PrefixReading | "waited long enough"> {
+  /** Reads the prefix: at once, or with an index when it has changed since. */
+  async #read(index: bigint, signal: AbortSignal | undefined): Promise<PrefixReading> {
     const wait = parseDuration(this.#options.semaphoreWaitTime) || DEFAULT_WAIT_MS;
-    if (index === 0n || waitUntil === Infinity) {
-      return await this.#store.read({ index, wait, signal });
-    }
+    return await this.#store.read({ index, wait, signal });
+  }
+
+  /** The same, but resolves to `null` when the time is over. */
+  async #readUntil(
+    waitUntil: number,
+    index: bigint,
+    signal: AbortSignal | undefined,
+  ): Promise<PrefixReading | null> {
+    if (waitUntil === Infinity) return await this.#read(index, signal);
     const left = waitUntil - performance.now();
-    if (left <= 0) return "waited long enough";
+    if (left <= 0) return null;
     const deadline = new Deadline(left, signal);
     try {
-      return await this.#store.read({ index, wait: left, signal: deadline.signal });
+      return await this.#read(index, deadline.signal);
     } catch (error) {
-      if (deadline.expired) return "waited long enough";
+      if (deadline.expired) return null;
       throw error;
     } finally {
       deadline.dispose();
@@ -308,39 +349,46 @@ export class Semaphore {
   }
 
   async #release({ slot, lease }: Holding): Promise<void> {
+    const lost = slot.loss() !== undefined;
     // First of all it is no longer ours: whoever works in it must hear before the next one may.
     this.#held = undefined;
     slot.end(new SemaphoreReleasedError());
     try {
       await this.#leave(lease.id);
+    } catch (error) {
+      // What is left of a lost slot goes with its session. And whoever wrote a lock that cannot be
+      // read has taken us out of it.
+      const moot = lease.own || !(error instanceof SemaphoreRequestError);
+      if (!lost || !moot) throw error;
     } finally {
-      await lease.end();
-    }
-  }
-
-  /** Clears away what an acquire without success has written. It has its own error to tell. */
-  async #withdraw(lease: SessionLease): Promise<void> {
-    const deadline = new Deadline(WITHDRAW_LIMIT_MS);
-    try {
-      await this.#leave(lease.id, deadline.signal);
-    } catch {
-      // The session ends with its lease, and what hangs on it goes.
-    } finally {
-      deadline.dispose();
       await lease.end();
     }
   }
 
   /** Holders first, contender entry after: a holder without one counts as dead. */
-  async #leave(session: string, signal?: AbortSignal): Promise<void> {
+  async #leave(session: string): Promise<void> {
     try {
-      await this.#store.leave(session, signal);
+      await this.#store.leave(session);
     } catch (error) {
-      // Whoever wrote a lock that cannot be read has taken us out of it.
       const unreadable = !(error instanceof SemaphoreRequestError);
-      if (unreadable) await this.#store.deleteContender(session, signal);
+      if (unreadable) await this.#store.deleteContender(session);
       throw error;
     }
-    await this.#store.deleteContender(session, signal);
+    await this.#store.deleteContender(session);
+  }
+
+  /** Clears away what an acquire without success has written. It has its own error to tell. */
+  async #withdraw(lease: SessionLease, { contender, holder }: Traces): Promise<void> {
+    const deadline = new Deadline(WITHDRAW_LIMIT_MS);
+    const { signal } = deadline;
+    try {
+      if (holder) await this.#store.leave(lease.id, signal);
+      if (contender) await this.#store.deleteContender(lease.id, signal);
+    } catch {
+      // The session ends with its lease, and what hangs on it goes.
+    } finally {
+      await lease.end(signal);
+      deadline.dispose();
+    }
   }
 }

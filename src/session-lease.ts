@@ -10,8 +10,10 @@ export interface SessionLease {
   readonly lost: AbortSignal;
   /** Until when Consul keeps the session for sure, on the clock of `performance.now()`. */
   readonly expiresAt: number;
+  /** Whether the session is ours to end, and with it whatever hangs on it. */
+  readonly own: boolean;
   /** Lets go of the session: one made here is renewed no longer and destroyed. Never rejects. */
-  end(): Promise<void>;
+  end(signal?: AbortSignal): Promise<void>;
 }
 
 export interface SessionLeaseOptions {
@@ -27,6 +29,7 @@ export function borrowSession(id: string): SessionLease {
     id,
     lost: new AbortController().signal,
     expiresAt: Infinity,
+    own: false,
     end: () => Promise.resolve(),
   };
 }
@@ -47,6 +50,7 @@ export async function leaseSession(
 
 class OwnSession implements SessionLease {
   readonly id: string;
+  readonly own = true;
   readonly #sessions: ConsulEndpoints["session"];
   readonly #scope: RequestOptions;
   readonly #ended = new AbortController();
@@ -74,10 +78,10 @@ class OwnSession implements SessionLease {
     return this.#term.sentAt + this.#term.ttl;
   }
 
-  async end(): Promise<void> {
+  async end(signal?: AbortSignal): Promise<void> {
     this.#ended.abort();
     try {
-      await this.#sessions.destroy(this.id, this.#scope);
+      await this.#sessions.destroy(this.id, { ...this.#scope, signal });
     } catch {
       // Nobody renews it any more, so its TTL ends it.
     }

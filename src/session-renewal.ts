@@ -1,4 +1,5 @@
 import { sleep } from "./async/sleep.js";
+import { ConsulError } from "./consul/consul-error.js";
 import { parseDuration } from "./consul/duration.js";
 import type { RequestOptions } from "./consul/request-options.js";
 import type { SessionEntry } from "./consul/session.js";
@@ -25,6 +26,7 @@ export interface SessionRenewal {
 }
 
 const RETRY_PAUSE_MS = 1_000;
+const LONGEST_ATTEMPT_MS = 10_000;
 
 /**
  * Renews a session each half of its TTL (Go: `RenewPeriodic`). A renewal that fails is tried again
@@ -37,7 +39,7 @@ export async function renewSession({
   renewed,
 }: SessionRenewal): Promise<SemaphoreLostError | undefined> {
   let failure: unknown;
-  let pause = term.ttl / 2 - (performance.now() - term.sentAt);
+  let pause = pauseBefore(term);
   for (;;) {
     // A holder is kept alive by its look at the slot. When that has ended, the client closed or
     // the slot lost, a session is no reason to stay.
@@ -47,19 +49,31 @@ export async function renewSession({
     const left = term.sentAt + term.ttl - sentAt;
     if (left <= 0) return new SemaphoreLostError("session-expired", failure);
     try {
-      // A quarter of the TTL, so that one renewal that hangs leaves time for another.
-      const timeout = Math.min(left, term.ttl / 4);
+      // A part of the TTL, so that one renewal that hangs leaves time for another.
+      const timeout = Math.min(left, term.ttl / 4, LONGEST_ATTEMPT_MS);
       const session = await renew({ signal, timeout });
       if (session === null) return new SemaphoreLostError("session-invalidated");
       term = { sentAt, ttl: ttlOf(session) ?? term.ttl };
       renewed(term);
       failure = undefined;
-      pause = term.ttl / 2;
+      pause = pauseBefore(term);
     } catch (error) {
       failure = error;
-      pause = Math.min(RETRY_PAUSE_MS, term.sentAt + term.ttl - performance.now());
+      const left = term.sentAt + term.ttl - performance.now();
+      if (left <= 0 || isClosed(error)) return new SemaphoreLostError("session-expired", failure);
+      pause = Math.min(RETRY_PAUSE_MS, left);
     }
   }
+}
+
+/** How long to wait before a term is renewed: half of it, from when it was asked for. */
+function pauseBefore({ sentAt, ttl }: SessionTerm): number {
+  return Math.max(0, sentAt + ttl / 2 - performance.now());
+}
+
+/** Whether the client was closed, so that no later try can go better. */
+function isClosed(error: unknown): boolean {
+  return error instanceof ConsulError && error.code === "CONSUL_CLOSED";
 }
 
 /** The TTL that the server goes by; it may differ from the one asked for. */

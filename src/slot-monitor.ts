@@ -2,7 +2,7 @@ import { isAborted } from "./async/is-aborted.js";
 import { sleep } from "./async/sleep.js";
 import { ConsulError } from "./consul/consul-error.js";
 import type { PrefixSnapshot } from "./prefix-snapshot.js";
-import { SemaphoreLostError } from "./semaphore-errors.js";
+import { SemaphoreLostError, SemaphoreRequestError } from "./semaphore-errors.js";
 import type { PrefixReading, SemaphoreStore } from "./semaphore-store.js";
 
 export interface SlotMonitorOptions {
@@ -21,8 +21,11 @@ export interface SlotMonitorOptions {
  */
 const FIRST_LOOK_DELAY_MS = 100;
 
-/** A look that changes nothing is repeated after this time, which also finds a dead connection. */
-const LOOK_WAIT_MS = 60_000;
+/**
+ * A look during which nothing changes is repeated after this time: it finds a dead connection, and
+ * stays well below the 60 s after which many proxies cut an idle one.
+ */
+const LOOK_WAIT_MS = 30_000;
 
 /**
  * Watches a slot by blocking queries (Go: `monitorLock`). Resolves to how it was lost, or to nothing
@@ -41,6 +44,10 @@ export async function monitorSlot(
       reading = await store.read({ index, wait: LOOK_WAIT_MS, consistent: true, signal });
     } catch (error) {
       if (isAborted(signal)) break;
+      // Consul did answer, but what is in the lock now was written by somebody who threw us out.
+      if (!(error instanceof SemaphoreRequestError)) {
+        return new SemaphoreLostError("holder-removed", error);
+      }
       if (retriesLeft === 0 || !isRetryable(error)) {
         return new SemaphoreLostError("monitor-failed", error);
       }
@@ -57,8 +64,8 @@ export async function monitorSlot(
   return undefined;
 }
 
-function isRetryable(error: unknown): boolean {
-  return error instanceof Error && error.cause instanceof ConsulError && error.cause.retryable;
+function isRetryable({ cause }: SemaphoreRequestError): boolean {
+  return cause instanceof ConsulError && cause.retryable;
 }
 
 /** Whether the snapshot still shows the session as a holder, and if not, what must have happened. */

@@ -1,4 +1,5 @@
 import { onAbort } from "./on-abort.js";
+import { timerMs } from "./timer-limit.js";
 
 /**
  * An abort signal with a time limit: it aborts when `ms` milliseconds have passed, or with one of
@@ -15,7 +16,7 @@ export class Deadline {
       // A parent that aborted first keeps its reason; its abort is not ours to claim.
       this.#expired = !this.signal.aborted;
       this.#controller.abort(new DOMException(`${ms} ms have passed`, "TimeoutError"));
-    }, ms);
+    }, timerMs(ms));
     this.#offs = parents.map((parent) =>
       onAbort(parent, () => {
         this.#controller.abort(parent?.reason);

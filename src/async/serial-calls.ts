@@ -11,8 +11,9 @@ export class SerialCalls {
   async run<Result>(call: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     const before = this.#last;
     const turn = unlessAborted(before, signal).then(call);
-    // The next call waits for `before` too: this one may be given up before its turn comes.
-    this.#last = Promise.allSettled([before, turn]);
+    // The next call waits for `before` too: this one may be given up before its turn comes. What
+    // they came to is let go of, or each call would keep all those before it in memory.
+    this.#last = Promise.allSettled([before, turn]).then(() => undefined);
     return await turn;
   }
 }

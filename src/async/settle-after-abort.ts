@@ -17,10 +17,11 @@ export function settleAfterAbort<Result>(
         reject(signal.reason);
       }, graceMs);
     });
-    const settled = (): void => {
-      clearTimeout(grace);
-      off();
-    };
-    promise.finally(settled).then(resolve, reject);
+    promise
+      .finally(() => {
+        clearTimeout(grace);
+        off();
+      })
+      .then(resolve, reject);
   });
 }

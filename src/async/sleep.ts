@@ -1,17 +1,22 @@
 import { onAbort } from "./on-abort.js";
+import { timerMs } from "./timer-limit.js";
 
 /**
  * Waits `ms` milliseconds; less if the signal aborts. It always resolves. With `keepAlive: false`
  * the process may end while it waits, if there is nothing else to do.
  */
-export function sleep(ms: number, signal: AbortSignal, { keepAlive = true } = {}): Promise<void> {
+export function sleep(
+  ms: number,
+  signal: AbortSignal | undefined,
+  { keepAlive = true } = {},
+): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
       clearTimeout(timer);
       off();
       resolve();
     };
-    const timer = setTimeout(end, ms);
+    const timer = setTimeout(end, timerMs(ms));
     if (!keepAlive) timer.unref();
     const off = onAbort(signal, () => {
       clearTimeout(timer);

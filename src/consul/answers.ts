@@ -84,8 +84,9 @@ export function readAnswer<Schema extends z.ZodType>(
   let json: unknown;
   try {
     json = parseJson(answer.body);
-  } catch (error) {
-    throw answer.malformed(expected, error);
+  } catch {
+    // The parser's own error quotes the body, which the error made here shows with more care.
+    throw answer.malformed(`${expected} as JSON`);
   }
   const parsed = schema.safeParse(json);
   if (!parsed.success) throw answer.malformed(expected, parsed.error);

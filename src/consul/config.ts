@@ -82,8 +82,8 @@ export function resolveConfig(
   const location = locate(given.address, env["CONSUL_HTTP_ADDR"]);
   if (location.socketPath !== undefined && given.dispatcher !== undefined) {
     throw new ConsulConfigError(
-      `address ${location.displayAddress} cannot go with a dispatcher: give the dispatcher ` +
-        `the socket (new Agent({ connect: { socketPath } })) and leave the address out`,
+      `the address ${location.displayAddress} cannot go with a dispatcher: give the dispatcher ` +
+        `the socket (new Agent({ connect: { socketPath } })), and http://localhost as the address`,
     );
   }
   const token = given.token ?? env["CONSUL_HTTP_TOKEN"];
@@ -125,7 +125,8 @@ interface Location {
 }
 
 function parseAddress(address: string, option: string): Location {
-  const [, scheme, rest] = /^(?:([^:/]*):\/\/)?(.*)$/s.exec(address) ?? [];
+  const [, givenScheme, rest] = /^(?:([^:/]*):\/\/)?(.*)$/s.exec(address) ?? [];
+  const scheme = givenScheme?.toLowerCase();
   if (scheme === "unix") {
     if (!rest?.startsWith("/")) throw badAddress(option, address, "a socket needs its full path");
     return {
@@ -138,13 +139,12 @@ function parseAddress(address: string, option: string): Location {
   if (scheme !== undefined && scheme !== "http" && scheme !== "https") {
     throw badAddress(option, address, `unknown scheme "${scheme}"`);
   }
+  if (address.includes("@")) {
+    throw badAddress(option, address, "it must not contain a user name or password");
+  }
   const text = `${scheme ?? "http"}://${rest ?? ""}`;
   if (!URL.canParse(text)) throw badAddress(option, address, "this is no address");
   const url = new URL(text);
-  if (url.username !== "" || url.password !== "") {
-    // The address itself stays out of this message: it holds a password.
-    throw new ConsulConfigError(`invalid ${option}: it must not contain a user name or password`);
-  }
   if (url.search !== "" || url.hash !== "") {
     throw badAddress(option, address, "it must not have a query or fragment");
   }
@@ -156,9 +156,10 @@ function parseAddress(address: string, option: string): Location {
 }
 
 function badAddress(option: string, address: string, problem: string): ConsulConfigError {
-  const shown = address.replace(/[^/@]*@/, "***@");
+  // A user name, a password or a query may be in there, in the wrong form or not.
+  const shown = /[@?#]/.test(address) ? "" : ` ${JSON.stringify(address)}`;
   return new ConsulConfigError(
-    `invalid ${option} ${JSON.stringify(shown)}: ${problem} ` +
+    `invalid ${option}${shown}: ${problem} ` +
       `(expected host:port, http://host:port, https://host:port or unix:///path)`,
   );
 }

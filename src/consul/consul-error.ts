@@ -5,7 +5,7 @@
  * - `CONSUL_UNREACHABLE`: nobody answered: refused, reset, unknown host.
  * - `CONSUL_TIMEOUT`: no complete answer came within the request's deadline.
  * - `CONSUL_BAD_ANSWER`: the answer is not what Consul answers: an HTML page, a wrong type.
- * - `CONSUL_BAD_REQUEST`: the request was refused before it was sent, since Consul has no such key.
+ * - `CONSUL_BAD_REQUEST`: the request was refused before it was sent: Consul could not serve it.
  * - `CONSUL_CLOSED`: the client has been closed.
  */
 export type ConsulErrorCode =
@@ -60,4 +60,13 @@ export class ConsulError extends Error {
       (this.status !== undefined && (this.status >= 500 || this.status === 429))
     );
   }
+}
+
+/** A request that is refused before it is sent. */
+export function badRequest(method: string, path: string, problem: string): ConsulError {
+  return new ConsulError(`${method} ${path}: ${problem}`, {
+    code: "CONSUL_BAD_REQUEST",
+    method,
+    path,
+  });
 }

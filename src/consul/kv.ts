@@ -1,5 +1,7 @@
+import { z } from "zod";
+
 import { kvEntriesSchema, readAnswer, writeResultSchema } from "./answers.js";
-import { ConsulError } from "./consul-error.js";
+import { badRequest, type ConsulError } from "./consul-error.js";
 import { planQuery, readMeta, type QueryOptions, type QueryResult } from "./query.js";
 import type { RequestOptions } from "./request-options.js";
 import type { ConsulRequest, Transport } from "./transport.js";
@@ -27,7 +29,10 @@ export interface KVWrite {
   readonly flags?: bigint | undefined;
 }
 
-/** Consul's key/value store (Go: `KV`). Every method rejects with a {@link ConsulError}. */
+/**
+ * Consul's key/value store (Go: `KV`). Every method rejects with a {@link ConsulError}, or with the
+ * reason of its signal.
+ */
 export class KV {
   readonly #transport: Transport;
 
@@ -66,7 +71,7 @@ export class KV {
     entry: KVWrite & { readonly modifyIndex: bigint },
     options: RequestOptions = {},
   ): Promise<boolean> {
-    return await this.#write(entry, { cas: entry.modifyIndex.toString() }, options);
+    return await this.#write(entry, { cas: checkedIndex("PUT", entry) }, options);
   }
 
   /**
@@ -77,7 +82,7 @@ export class KV {
     entry: KVWrite & { readonly session: string },
     options: RequestOptions = {},
   ): Promise<boolean> {
-    return await this.#write(entry, { acquire: entry.session }, options);
+    return await this.#write(entry, { acquire: checkedSession(entry) }, options);
   }
 
   /** Stores an entry and gives its lock back. Resolves to `false` where the session has it not. */
@@ -85,7 +90,7 @@ export class KV {
     entry: KVWrite & { readonly session: string },
     options: RequestOptions = {},
   ): Promise<boolean> {
-    return await this.#write(entry, { release: entry.session }, options);
+    return await this.#write(entry, { release: checkedSession(entry) }, options);
   }
 
   /** Deletes the entry at a key, if there is one. */
@@ -101,7 +106,7 @@ export class KV {
     return await this.#send({
       method: "DELETE",
       path: keyPath("DELETE", entry.key),
-      query: { cas: entry.modifyIndex.toString() },
+      query: { cas: checkedIndex("DELETE", entry) },
       options,
     });
   }
@@ -111,7 +116,7 @@ export class KV {
     query: ConsulRequest["query"],
     options: QueryOptions,
   ): Promise<QueryResult<readonly KVEntry[]>> {
-    const plan = planQuery(options);
+    const plan = planQuery(path, options);
     const answer = await this.#transport.send({
       method: "GET",
       path,
@@ -130,18 +135,17 @@ export class KV {
     options: RequestOptions,
   ): Promise<boolean> {
     const path = keyPath("PUT", key);
-    if (typeof flags !== "bigint" || BigInt.asUintN(64, flags) !== flags) {
-      throw new ConsulError(
-        `PUT ${path}: invalid flags ${String(flags)} (${typeof flags}): ` +
-          `expected a bigint from 0n to 2n ** 64n - 1n`,
-        { code: "CONSUL_BAD_REQUEST", method: "PUT", path },
-      );
+    const body = valueSchema.safeParse(value);
+    if (!body.success) {
+      throw badRequest("PUT", path, `invalid value (${typeof value}): expected text or bytes`);
     }
+    if (!uint64Schema.safeParse(flags).success)
+      throw badRequest("PUT", path, invalidUint64("flags", flags));
     return await this.#send({
       method: "PUT",
       path,
       query: { ...query, flags: flags === 0n ? undefined : flags.toString() },
-      body: value ?? "",
+      body: body.data ?? "",
       options,
     });
   }
@@ -152,6 +156,41 @@ export class KV {
   }
 }
 
+// The types say all this already; but a plain JavaScript caller's `acquire` without a session would
+// be an unconditional write.
+const valueSchema = z.union([z.string(), z.instanceof(Uint8Array)]).nullish();
+const uint64Schema = z
+  .bigint()
+  .min(0n)
+  .max(2n ** 64n - 1n);
+const sessionSchema = z.string().min(1);
+
+function checkedIndex(
+  method: string,
+  { key, modifyIndex }: { readonly key: string; readonly modifyIndex: bigint },
+): string {
+  if (uint64Schema.safeParse(modifyIndex).success) return modifyIndex.toString();
+  throw badRequest(method, keyPath(method, key), invalidUint64("modifyIndex", modifyIndex));
+}
+
+function checkedSession({
+  key,
+  session,
+}: {
+  readonly key: string;
+  readonly session: string;
+}): string {
+  if (sessionSchema.safeParse(session).success) return session;
+  throw badRequest("PUT", keyPath("PUT", key), `invalid session ${JSON.stringify(session)}`);
+}
+
+function invalidUint64(name: string, value: unknown): string {
+  return (
+    `invalid ${name} ${String(value)} (${typeof value}): ` +
+    `expected a bigint from 0n to 2n ** 64n - 1n`
+  );
+}
+
 /**
  * The path of a key, with every character of it encoded but the slashes.
  *
@@ -160,11 +199,7 @@ export class KV {
  */
 function keyPath(method: string, key: string, { mayBeEmpty = false } = {}): string {
   const refuse = (problem: string): ConsulError =>
-    new ConsulError(`Invalid key ${JSON.stringify(key)}: ${problem}`, {
-      code: "CONSUL_BAD_REQUEST",
-      method,
-      path: "/v1/kv/",
-    });
+    badRequest(method, "/v1/kv/", `invalid key ${JSON.stringify(key)}: ${problem}`);
   if (typeof key !== "string") throw refuse(`expected a string, got ${typeof key}`);
   if (key === "" && !mayBeEmpty) throw refuse("it must not be empty");
   if (key.startsWith("/")) throw refuse("it must not begin with a '/'");

@@ -1,3 +1,4 @@
+import { badRequest } from "./consul-error.js";
 import { formatMilliseconds, parseDuration, type Duration } from "./duration.js";
 import type { RequestOptions } from "./request-options.js";
 import type { ConsulAnswer } from "./transport.js";
@@ -36,20 +37,52 @@ const LONGEST_WAIT_MS = 10 * 60_000;
 /** What a blocking query's answer may need beyond the time that the server itself takes. */
 const ANSWER_GRACE_MS = 10_000;
 
-/** The query parameters and the deadline that a read's options come to. */
-export function planQuery(options: QueryOptions): {
+/**
+ * The query parameters and the deadline that a read's options come to.
+ *
+ * @throws ConsulError for a wait that is no duration, or none at all
+ */
+export function planQuery(
+  path: string,
+  options: QueryOptions,
+): {
   readonly query: Readonly<Record<string, string | true | undefined>>;
   readonly options: RequestOptions;
 } {
   const consistent = options.consistent === true ? true : undefined;
   const { index } = options;
   if (index === undefined || index <= 0n) return { query: { consistent }, options };
-  const wait = Math.min(parseDuration(options.wait ?? DEFAULT_WAIT_MS), LONGEST_WAIT_MS);
+  const wait = Math.min(waitOf(path, options), LONGEST_WAIT_MS);
   return {
     query: { consistent, index: index.toString(), wait: formatMilliseconds(wait) },
     // The server adds up to a sixteenth, so that not all waiters come back at once.
     options: { ...options, timeout: options.timeout ?? wait + wait / 16 + ANSWER_GRACE_MS },
   };
+}
+
+function waitOf(path: string, { wait = DEFAULT_WAIT_MS }: QueryOptions): number {
+  const ms = checkedDuration("GET", path, wait, parseDuration);
+  // Consul takes 0 for its default of 5 minutes.
+  if (ms <= 0) throw badRequest("GET", path, `invalid wait ${String(wait)}: it is too short`);
+  return ms;
+}
+
+/**
+ * What `read` makes of a duration.
+ *
+ * @throws ConsulError where that is none
+ */
+export function checkedDuration<Result>(
+  method: string,
+  path: string,
+  duration: Duration,
+  read: (duration: Duration) => Result,
+): Result {
+  try {
+    return read(duration);
+  } catch (error) {
+    throw badRequest(method, path, error instanceof RangeError ? error.message : String(error));
+  }
 }
 
 /**
@@ -77,6 +110,6 @@ export function readMeta(answer: ConsulAnswer): QueryMeta {
  * restored from a snapshot, say) start again from nothing, and never wait on an index below 1.
  */
 export function nextIndex(previous: bigint, received: bigint): bigint {
-  if (received < previous) return 0n;
-  return received < 1n ? 1n : received;
+  const index = received < 1n ? 1n : received;
+  return index < previous ? 0n : index;
 }

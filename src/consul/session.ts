@@ -1,6 +1,12 @@
 import { readAnswer, sessionEntriesSchema, sessionIdSchema, writeResultSchema } from "./answers.js";
 import { formatDuration, formatMilliseconds, parseDuration, type Duration } from "./duration.js";
-import { planQuery, readMeta, type QueryOptions, type QueryResult } from "./query.js";
+import {
+  checkedDuration,
+  planQuery,
+  readMeta,
+  type QueryOptions,
+  type QueryResult,
+} from "./query.js";
 import type { RequestOptions } from "./request-options.js";
 import type { Transport } from "./transport.js";
 
@@ -37,7 +43,10 @@ export interface SessionSpec {
   readonly checks?: readonly string[] | undefined;
 }
 
-/** Consul's sessions (Go: `Session`). Every method rejects with a {@link ConsulError}. */
+/**
+ * Consul's sessions (Go: `Session`). Every method rejects with a {@link ConsulError}, or with the
+ * reason of its signal.
+ */
 export class Sessions {
   readonly #transport: Transport;
 
@@ -47,18 +56,21 @@ export class Sessions {
 
   /** Creates a session and resolves to its ID. */
   async create(spec: SessionSpec = {}, options: RequestOptions = {}): Promise<string> {
+    const path = "/v1/session/create";
+    const written = (
+      duration: Duration | undefined,
+      write: (duration: Duration) => string,
+    ): string | undefined =>
+      duration === undefined ? undefined : checkedDuration("PUT", path, duration, write);
     const answer = await this.#transport.send({
       method: "PUT",
-      path: "/v1/session/create",
+      path,
       body: JSON.stringify({
         Name: spec.name,
         Node: spec.node,
-        TTL: spec.ttl === undefined ? undefined : formatDuration(spec.ttl),
+        TTL: written(spec.ttl, formatDuration),
         Behavior: spec.behavior,
-        LockDelay:
-          spec.lockDelay === undefined
-            ? undefined
-            : formatMilliseconds(parseDuration(spec.lockDelay)),
+        LockDelay: written(spec.lockDelay, (delay) => formatMilliseconds(parseDuration(delay))),
         // Agents from 1.7 on know NodeChecks, older ones Checks; the list is whole only if a newer
         // agent gets both, since either alone leaves the default in the other.
         Checks: spec.checks,
@@ -77,9 +89,9 @@ export class Sessions {
       options,
       alsoAccept: [404],
     });
-    // Consul's own 404 names the session; that of a proxy on the way says nothing about it.
+    // Consul's own 404 says so in words; that of a proxy on the way says nothing about the session.
     if (answer.status === 404) {
-      if (answer.body.includes(id)) return null;
+      if (answer.body.includes(`'${id}' not found`)) return null;
       throw answer.malformed("the renewed session, or that there is none");
     }
     const [session] = readAnswer(answer, sessionEntriesSchema, "the renewed session");
@@ -99,10 +111,11 @@ export class Sessions {
 
   /** The session of that ID, or `null`. */
   async info(id: string, options: QueryOptions = {}): Promise<QueryResult<SessionEntry | null>> {
-    const plan = planQuery(options);
+    const path = `/v1/session/info/${encodeURIComponent(id)}`;
+    const plan = planQuery(path, options);
     const answer = await this.#transport.send({
       method: "GET",
-      path: `/v1/session/info/${encodeURIComponent(id)}`,
+      path,
       query: plan.query,
       options: plan.options,
     });

@@ -1,8 +1,9 @@
 import { request, type Dispatcher } from "undici";
 
 import { resolveConfig, type ConsulClientConfig, type ResolvedConfig } from "./config.js";
-import { ConsulError, type ConsulErrorCode } from "./consul-error.js";
+import { badRequest, ConsulError, type ConsulErrorCode } from "./consul-error.js";
 import { isAborted } from "../async/is-aborted.js";
+import { onAbort } from "../async/on-abort.js";
 import { Deadline } from "../async/deadline.js";
 import type { RequestOptions } from "./request-options.js";
 
@@ -58,10 +59,15 @@ export class Transport {
     if (this.#closing.signal.aborted) throw failure("CONSUL_CLOSED", "the client has been closed");
 
     const timeout = options.timeout ?? DEFAULT_TIMEOUT_MS;
+    if (!(timeout > 0)) {
+      throw badRequest(method, path, `invalid timeout ${String(timeout)}, expected milliseconds`);
+    }
     const deadline = new Deadline(timeout, options.signal, this.#closing.signal);
     try {
-      const response = await this.#dispatch(consulRequest, path, deadline.signal);
-      const body = await response.body.text();
+      const { response, body } = await unlessAborted(
+        this.#exchange(consulRequest, path, deadline.signal),
+        deadline.signal,
+      );
       const answer = this.#answer(consulRequest, path, response, body);
       if (answer.status !== 200 && !consulRequest.alsoAccept?.includes(answer.status)) {
         throw this.#unexpectedStatus(method, path, answer);
@@ -99,23 +105,24 @@ export class Transport {
     return this.#closed;
   }
 
-  #dispatch(
+  async #exchange(
     { method, body }: ConsulRequest,
     path: string,
     signal: AbortSignal,
-  ): Promise<Dispatcher.ResponseData> {
+  ): Promise<{ response: Dispatcher.ResponseData; body: string }> {
     const { token, origin, basePath, dispatcher } = this.#config;
-    return request(`${origin}${basePath}${path}`, {
+    const response = await request(`${origin}${basePath}${path}`, {
       dispatcher,
       method,
       signal,
       headers: token === undefined ? {} : { "x-consul-token": token },
       body: body ?? null,
       // undici gives up on an idle answer after 300 s by default, sooner than a blocking query may
-      // take. The deadline above is the one limit, and it covers connecting too.
+      // take. The deadline is the one limit.
       headersTimeout: 0,
       bodyTimeout: 0,
     });
+    return { response, body: await response.body.text() };
   }
 
   #pathAndQuery({ path, query = {}, options }: ConsulRequest): string {
@@ -147,24 +154,50 @@ export class Transport {
       header,
       malformed: (expected, cause) => {
         const type = header("content-type") ?? "no content type";
+        const text = this.#shown(body);
         return new ConsulError(
           `${method} ${path}: expected ${expected} from Consul at ${this.#config.displayAddress}, ` +
-            `got ${status} with ${type}: ${shorten(body)}`,
-          { code: "CONSUL_BAD_ANSWER", method, path, status, text: shorten(body), cause },
+            `got ${status} with ${type}: ${text}`,
+          { code: "CONSUL_BAD_ANSWER", method, path, status, text, cause },
         );
       },
     };
   }
 
   #unexpectedStatus(method: string, path: string, { status, body }: ConsulAnswer): ConsulError {
-    const text = shorten(body);
-    return new ConsulError(`Unexpected response code: ${status} (${text}) for ${method} ${path}`, {
-      code: "CONSUL_STATUS",
-      method,
-      path,
-      status,
-      text,
+    const text = this.#shown(body);
+    return new ConsulError(
+      `Unexpected response code: ${status} (${text}) ` +
+        `for ${method} ${path} from ${this.#config.displayAddress}`,
+      { code: "CONSUL_STATUS", method, path, status, text },
+    );
+  }
+
+  /** A server's text for an error: one short line, without our token, which a proxy may echo. */
+  #shown(text: string): string {
+    const { token } = this.#config;
+    return shorten(token === undefined ? text : text.replaceAll(token, "***"));
+  }
+}
+
+/**
+ * The promise, or a rejection when the signal aborts first. undici hears of an abort only once it
+ * has a connection, and a silent network never gives it one.
+ */
+async function unlessAborted<Result>(
+  promise: Promise<Result>,
+  signal: AbortSignal,
+): Promise<Result> {
+  let off = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    off = onAbort(signal, () => {
+      reject(signal.reason);
     });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    off();
   }
 }
 

@@ -174,6 +174,20 @@ test("a session of the user's that is a holder already has its slot at once", as
   expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`]);
 });
 
+test("an acquire that fails leaves the slot that its session already had", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const session = await makeSession(client);
+  const holder = client.semaphoreOpts({ prefix, limit: 2, session });
+  await holder.acquire();
+
+  const misconfigured = client.semaphoreOpts({ prefix, limit: 3, session });
+  await expect(misconfigured.acquire()).rejects.toThrow("semaphore limit conflict");
+
+  expect((await holder.inspect()).holders).toMatchObject([{ session }]);
+  await holder.release();
+});
+
 test("a session of the user's is neither renewed nor ended", async () => {
   const client = connect();
   const session = await makeSession(client);
@@ -256,6 +270,8 @@ test("when the network goes silent, the holder is told one TTL after its last re
   expect(performance.now() - start).toBeGreaterThanOrEqual(10_000);
   expect(performance.now() - acquired).toBeLessThan(15_000);
   expect(slot.held).toBe(false);
-  proxy.decide = () => "pass";
+  proxy.decide = () => "fail";
+  // There is nothing left to save, so that release has nothing to complain of.
   await sem.release();
+  expect(sem.isHeld).toBe(false);
 });

@@ -8,7 +8,7 @@ import {
   SemaphoreDecodingError,
   type Semaphore,
 } from "../../src/index.js";
-import { connect, consul, freshPrefix, keysBelow, makeSession } from "./fixture.js";
+import { abortWithin, connect, consul, freshPrefix, keysBelow, makeSession } from "./fixture.js";
 import { Proxy } from "./proxy.js";
 
 const FLAGS = "16210313421097356768";
@@ -225,6 +225,29 @@ test("garbage that comes while a slot is held ends it, and release says so", asy
   await expect(sem.release()).rejects.toThrow("lock decoding failed");
   expect(sem.isHeld).toBe(false);
   expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`]);
+});
+
+test("after it has told of the loss, release has nothing more to say", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const sem = client.semaphoreOpts({ prefix, limit: 2, session: await makeSession(client) });
+  const slot = await sem.acquire();
+  await writeLock(prefix, "[]");
+  expect(await abortWithin(slot.signal, 1_000)).toMatchObject({
+    reason: "holder-removed",
+    cause: { code: "SEMAPHORE_LOCK_DECODING_FAILED" },
+  });
+  await sem.release();
+  expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`]);
+});
+
+test("somebody's own JSON, with flags 0, is not taken for a lock", async () => {
+  const prefix = freshPrefix();
+  const sem = connect().semaphorePrefix(prefix, 2);
+  await writeLock(prefix, '{"owner":"bob"}', "0");
+  await expect(sem.acquire()).rejects.toThrow("Existing key does not match semaphore use");
+  await expect(sem.destroy()).rejects.toThrow("Existing key does not match semaphore use");
+  expect((await lockOf(prefix)).value).toBe('{"owner":"bob"}');
 });
 
 test("a neighbour whose prefix begins like ours is not read", async () => {

@@ -11,6 +11,7 @@ function leaseUntil(expiresAt: number): SessionLease & { readonly controller: Ab
     id: "a session",
     lost: controller.signal,
     expiresAt,
+    own: true,
     end: () => Promise.resolve(),
   };
 }

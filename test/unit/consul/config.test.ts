@@ -1,0 +1,239 @@
+import { Agent, MockAgent } from "undici";
+import { afterEach, describe, expect, test } from "vitest";
+
+import {
+  ConsulConfigError,
+  resolveConfig,
+  type ConsulClientConfig,
+  type ResolvedConfig,
+} from "../../../src/consul/config.js";
+import { ConsulClient } from "../../../src/consul-client.js";
+
+const made: ResolvedConfig[] = [];
+
+afterEach(async () => {
+  for (const { dispatcher, ownsDispatcher } of made.splice(0)) {
+    if (ownsDispatcher) await dispatcher.destroy();
+  }
+});
+
+function resolved(
+  config: ConsulClientConfig = {},
+  env: Record<string, string | undefined> = {},
+): ResolvedConfig {
+  const resolvedConfig = resolveConfig(config, env);
+  made.push(resolvedConfig);
+  return resolvedConfig;
+}
+
+/** The error that a caller without types gets. */
+function refusal(config: unknown, env: Record<string, string> = {}): ConsulConfigError {
+  try {
+    Reflect.apply(resolveConfig, undefined, [config, env]);
+  } catch (error) {
+    if (error instanceof ConsulConfigError) return error;
+    throw error;
+  }
+  throw new Error("the configuration was accepted");
+}
+
+describe("the address", () => {
+  test.each([
+    ["host:port", "consul.example:8501", "http://consul.example:8501", ""],
+    ["a host alone", "consul.example", "http://consul.example", ""],
+    ["http", "http://consul.example:8500", "http://consul.example:8500", ""],
+    ["https", "https://consul.example:8501", "https://consul.example:8501", ""],
+    ["https without a port", "https://consul.example", "https://consul.example", ""],
+    ["IPv4", "10.0.0.1:8500", "http://10.0.0.1:8500", ""],
+    ["IPv6", "[::1]:8500", "http://[::1]:8500", ""],
+    ["IPv6 with a scheme", "https://[2001:db8::1]:8501", "https://[2001:db8::1]:8501", ""],
+    ["a slash at the end", "http://consul.example:8500/", "http://consul.example:8500", ""],
+    ["host:port and a slash", "consul.example:8500/", "http://consul.example:8500", ""],
+    ["a path", "https://example.org/consul", "https://example.org", "/consul"],
+    ["a path and slashes", "https://example.org/a/consul//", "https://example.org", "/a/consul"],
+    ["host:port and a path", "example.org:80/consul", "http://example.org", "/consul"],
+  ])("may be %s", (_, address, origin, basePath) => {
+    for (const config of [
+      resolved({ address }),
+      resolved({}, { CONSUL_HTTP_ADDR: address }),
+      resolved({ address }, { CONSUL_HTTP_ADDR: "other:1" }),
+    ]) {
+      expect(config).toMatchObject({ origin, basePath, displayAddress: origin });
+      expect(config.ownsDispatcher).toBe(true);
+    }
+  });
+
+  test("may be a unix socket, which is what errors show", () => {
+    const config = resolved({ address: "unix:///run/consul/http.sock" });
+    expect(config.displayAddress).toBe("unix:///run/consul/http.sock");
+    expect(config.basePath).toBe("");
+  });
+
+  test.each([undefined, ""])("is the local agent's where the variable is %j", (variable) => {
+    expect(resolved({}, { CONSUL_HTTP_ADDR: variable }).origin).toBe("http://127.0.0.1:8500");
+  });
+
+  const BAD: readonly (readonly [string, string])[] = [
+    ["", "this is no address"],
+    ["http://", "this is no address"],
+    ["consul.example:port", "this is no address"],
+    ["consul.example:99999", "this is no address"],
+    ["::1", "this is no address"],
+    ["http://a b", "this is no address"],
+    ["ftp://consul.example", 'unknown scheme "ftp"'],
+    ["tcp://consul.example:8500", 'unknown scheme "tcp"'],
+    ["://consul.example", 'unknown scheme ""'],
+    ["unix://", "a socket needs its full path"],
+    ["unix://consul.sock", "a socket needs its full path"],
+  ];
+
+  test.each(BAD)("is refused with the reason and the forms that there are: %j", (address, why) => {
+    const error = refusal({ address });
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error).toMatchObject({ name: "ConsulConfigError", code: "CONSUL_INVALID_CONFIG" });
+    expect(error.message).toContain(`invalid address ${JSON.stringify(address)}: ${why}`);
+    expect(error.message).toContain("expected host:port, http://host:port, ");
+  });
+
+  test.each([
+    ["http://consul.example?token=secret", "it must not have a query or fragment"],
+    ["consul.example:8500#secret", "it must not have a query or fragment"],
+    ["http://user:secret/secret@consul.example:8500", "it must not contain a user name"],
+    ["http://user:secret@secret@consul.example:port", "it must not contain a user name"],
+    ["user:1234/secret@consul.example:8500", "it must not contain a user name"],
+  ])("is not shown where it may hold a secret: %j", (address, why) => {
+    const { message } = refusal({ address });
+    expect(message).toContain(`invalid address: ${why}`);
+    expect(message).not.toContain("secret");
+  });
+
+  test("may have its scheme in capitals", () => {
+    expect(resolved({ address: "HTTP://consul.example:8500" }).origin).toBe(
+      "http://consul.example:8500",
+    );
+  });
+
+  test("is called by the variable's name where it came from there", () => {
+    expect(refusal({}, { CONSUL_HTTP_ADDR: "ftp://x" }).message).toContain(
+      'invalid CONSUL_HTTP_ADDR "ftp://x": unknown scheme "ftp"',
+    );
+  });
+
+  test.each([
+    "http://user:secret@consul.example:8500",
+    "user:secret@consul.example:8500",
+    "https://secret@consul.example",
+    "http://:secret@consul.example",
+    "http://user:secret@consul.example:port",
+    "ftp://user:secret@consul.example",
+    "user:secret@consul.example:8500?x",
+    "http://user:secret@",
+    "http://user:sec?secret@consul.example",
+  ])("is refused without a word of its password: %s", (address) => {
+    for (const error of [refusal({ address }), refusal({}, { CONSUL_HTTP_ADDR: address })]) {
+      expect(error.message).toMatch(/^invalid (address|CONSUL_HTTP_ADDR)/);
+      expect(error.message).not.toContain("secret");
+      expect(error.stack).not.toContain("secret");
+    }
+  });
+});
+
+describe("the token", () => {
+  test("is what was given, over the environment", () => {
+    expect(resolved({ token: "a" }, { CONSUL_HTTP_TOKEN: "b" }).token).toBe("a");
+    expect(resolved({}, { CONSUL_HTTP_TOKEN: "b" }).token).toBe("b");
+    expect(resolved().token).toBeUndefined();
+  });
+
+  test("is none where it is empty", () => {
+    expect(resolved({ token: "" }, { CONSUL_HTTP_TOKEN: "b" }).token).toBeUndefined();
+    expect(resolved({}, { CONSUL_HTTP_TOKEN: "" }).token).toBeUndefined();
+  });
+
+  test.each(["secret\n", "secret\r\nx-evil: 1", " secret", "sec ret", "secret\0", "secrét"])(
+    "is refused unseen where no token looks so: %j",
+    (token) => {
+      const given = refusal({ token });
+      expect(given.message).toMatch(/^invalid token: /);
+      const fromEnv = refusal({}, { CONSUL_HTTP_TOKEN: token });
+      expect(fromEnv.message).toMatch(/^invalid CONSUL_HTTP_TOKEN: /);
+      for (const { message } of [given, fromEnv]) {
+        expect(message).not.toContain("sec");
+        expect(message).toContain("a line break");
+      }
+    },
+  );
+});
+
+describe("the rest of the configuration", () => {
+  test("goes through as it is", () => {
+    const given = { datacenter: "dc1", namespace: "team", partition: "west" };
+    expect(resolved(given)).toMatchObject(given);
+    expect(resolved()).toMatchObject({
+      datacenter: undefined,
+      namespace: undefined,
+      partition: undefined,
+    });
+  });
+
+  test.each([
+    ["an Agent", new Agent()],
+    ["a MockAgent", new MockAgent()],
+  ])("may have a dispatcher, which stays the caller's: %s", async (_, dispatcher) => {
+    const config = resolved({ dispatcher });
+    expect(config.dispatcher).toBe(dispatcher);
+    expect(config.ownsDispatcher).toBe(false);
+    await dispatcher.close();
+  });
+
+  test("takes undefined for not given", () => {
+    const config = resolved({ address: undefined, token: undefined, dispatcher: undefined });
+    expect(config.origin).toBe("http://127.0.0.1:8500");
+    expect(config.ownsDispatcher).toBe(true);
+  });
+
+  test.each([null, {}, { dispatch: 5 }, "agent", () => undefined])(
+    "refuses a dispatcher that is none: %o",
+    (dispatcher) => {
+      expect(refusal({ dispatcher }).message).toBe(
+        "invalid dispatcher: expected an undici Dispatcher",
+      );
+    },
+  );
+
+  test("refuses a dispatcher together with a unix socket, which it would not use", async () => {
+    const dispatcher = new Agent();
+    const { message } = refusal({ address: "unix:///run/consul.sock", dispatcher });
+    expect(message).toContain("unix:///run/consul.sock");
+    expect(message).toContain("dispatcher");
+    await dispatcher.close();
+  });
+
+  test("refuses an option that it does not know, and tells those it does", () => {
+    const { message } = refusal({ adress: "a", tokens: "secret" });
+    expect(message).toContain('unknown option "adress", "tokens"');
+    expect(message).toContain("known: address, token");
+    expect(message).not.toContain("secret");
+  });
+
+  test.each(["address", "token", "namespace", "partition", "datacenter"])(
+    "refuses a %s that is no string, without showing it",
+    (option) => {
+      const { message } = refusal({ [option]: 123456789 });
+      expect(message).toContain(`invalid ${option}: `);
+      expect(message).toContain("expected string");
+      expect(message).not.toContain("123456789");
+    },
+  );
+
+  test.each([[null], [5], ["localhost:8500"], [[]]])(
+    "refuses what is no configuration: %j",
+    (config) => {
+      expect(refusal(config).message).toContain("invalid ConsulClient configuration: ");
+    },
+  );
+
+  test("is looked at when the client is made, not when it is used", () => {
+    expect(() => new ConsulClient({ address: "ftp://consul.example" })).toThrow(ConsulConfigError);
+  });
+});

@@ -1,0 +1,665 @@
+import { getEventListeners } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inspect } from "node:util";
+
+import { Agent } from "undici";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import { ConsulClient } from "../../../src/consul-client.js";
+import type { ConsulClientConfig } from "../../../src/consul/config.js";
+import type { RequestOptions } from "../../../src/consul/request-options.js";
+import { consulErrorOf, rejectionOf } from "../rejection.js";
+import {
+  cutMidBody,
+  keepSilent,
+  reply,
+  replyToRead,
+  resetConnection,
+  ScriptedServer,
+  stopMidBody,
+  type ScriptedAnswer,
+} from "../scripted-server.js";
+
+const ID = "2d1b6b3e-0d53-4f55-8c4b-3b0a4cf0d1f2";
+const TOKEN = "3f1c0ffe-e5ec-4e70-b0a7-5ec4e7705ec4";
+
+let server: ScriptedServer;
+let clients: ConsulClient[];
+
+beforeEach(async () => {
+  vi.stubEnv("CONSUL_HTTP_ADDR", undefined);
+  vi.stubEnv("CONSUL_HTTP_TOKEN", undefined);
+  server = await ScriptedServer.listen();
+  clients = [];
+});
+
+afterEach(async () => {
+  vi.useRealTimers();
+  vi.unstubAllEnvs();
+  for (const client of clients) await client.close();
+  await server.close();
+});
+
+function newClient(config: ConsulClientConfig = {}): ConsulClient {
+  const client = new ConsulClient({ address: server.address, ...config });
+  clients.push(client);
+  return client;
+}
+
+interface Endpoint {
+  readonly name: string;
+  readonly method: string;
+  readonly path: string;
+  readonly isRead: boolean;
+  readonly call: (client: ConsulClient, options?: RequestOptions) => Promise<unknown>;
+}
+
+const ENDPOINTS: readonly Endpoint[] = [
+  {
+    name: "kv.get",
+    method: "GET",
+    path: "/v1/kv/jobs/a",
+    isRead: true,
+    call: ({ kv }, options) => kv.get("jobs/a", options),
+  },
+  {
+    name: "kv.list",
+    method: "GET",
+    path: "/v1/kv/jobs/?recurse",
+    isRead: true,
+    call: ({ kv }, options) => kv.list("jobs/", options),
+  },
+  {
+    name: "kv.put",
+    method: "PUT",
+    path: "/v1/kv/jobs/a",
+    isRead: false,
+    call: ({ kv }, options) => kv.put({ key: "jobs/a", value: "x" }, options),
+  },
+  {
+    name: "kv.cas",
+    method: "PUT",
+    path: "/v1/kv/jobs/a?cas=7",
+    isRead: false,
+    call: ({ kv }, options) => kv.cas({ key: "jobs/a", modifyIndex: 7n }, options),
+  },
+  {
+    name: "kv.acquire",
+    method: "PUT",
+    path: `/v1/kv/jobs/a?acquire=${ID}`,
+    isRead: false,
+    call: ({ kv }, options) => kv.acquire({ key: "jobs/a", session: ID }, options),
+  },
+  {
+    name: "kv.release",
+    method: "PUT",
+    path: `/v1/kv/jobs/a?release=${ID}`,
+    isRead: false,
+    call: ({ kv }, options) => kv.release({ key: "jobs/a", session: ID }, options),
+  },
+  {
+    name: "kv.delete",
+    method: "DELETE",
+    path: "/v1/kv/jobs/a",
+    isRead: false,
+    call: ({ kv }, options) => kv.delete("jobs/a", options),
+  },
+  {
+    name: "kv.deleteCas",
+    method: "DELETE",
+    path: "/v1/kv/jobs/a?cas=7",
+    isRead: false,
+    call: ({ kv }, options) => kv.deleteCas({ key: "jobs/a", modifyIndex: 7n }, options),
+  },
+  {
+    name: "session.create",
+    method: "PUT",
+    path: "/v1/session/create",
+    isRead: false,
+    call: ({ session }, options) => session.create({}, options),
+  },
+  {
+    name: "session.renew",
+    method: "PUT",
+    path: `/v1/session/renew/${ID}`,
+    isRead: false,
+    call: ({ session }, options) => session.renew(ID, options),
+  },
+  {
+    name: "session.destroy",
+    method: "PUT",
+    path: `/v1/session/destroy/${ID}`,
+    isRead: false,
+    call: ({ session }, options) => session.destroy(ID, options),
+  },
+  {
+    name: "session.info",
+    method: "GET",
+    path: `/v1/session/info/${ID}`,
+    isRead: true,
+    call: ({ session }, options) => session.info(ID, options),
+  },
+];
+
+const READS = ENDPOINTS.filter(({ isRead }) => isRead);
+
+const HTML = "<html><body><h1>It works!</h1></body></html>";
+
+/** Answers of 200 that no endpoint gives. */
+const STRANGE_BODIES: readonly (readonly [string, string])[] = [
+  ["an HTML page", HTML],
+  ["nothing", ""],
+  ["null", "null"],
+  ["a number", "5"],
+  ["a string", '"true"'],
+  ["an object of another kind", '{"error":"no"}'],
+  ["a list of null", "[null]"],
+  ["a list of numbers", "[1]"],
+  ["a list of objects of another kind", '[{"Id":"a"}]'],
+  ["JSON cut short", '[{"Key":"jobs/a","Val'],
+  ["two JSON values", "true true"],
+];
+
+describe.each(ENDPOINTS)("$name", ({ method, path, isRead, call }) => {
+  const headers: Record<string, string> = isRead ? { "x-consul-index": "7" } : {};
+
+  test.each(STRANGE_BODIES)("does not take %s for an answer", async (_, body) => {
+    server.next(reply(body, { headers: { ...headers, "content-type": "text/strange" } }));
+    const error = await consulErrorOf(call(newClient()));
+    expect(error).toMatchObject({ code: "CONSUL_BAD_ANSWER", status: 200, method, path });
+    expect(error.text).toBe(body);
+    expect(error.message).toContain(`${method} ${path}: expected `);
+    expect(error.message).toContain(`from Consul at ${server.address}, got 200 with text/strange`);
+    expect(error.message).toContain(body);
+    expect(error.retryable).toBe(false);
+  });
+
+  test.each([
+    ["is reset", resetConnection],
+    ["is cut in the middle of the body", cutMidBody(headers)],
+  ])("says who did not answer where the connection %s", async (_, answer) => {
+    server.next(answer);
+    const error = await consulErrorOf(call(newClient()));
+    expect(error).toMatchObject({ code: "CONSUL_UNREACHABLE", method, path, retryable: true });
+    expect(error.status).toBeUndefined();
+    expect(error.message).toContain(
+      `${method} ${path}: no answer from Consul at ${server.address}`,
+    );
+    expect(error.cause).toBeInstanceOf(Error);
+  });
+
+  test.each([301, 302, 307, 400, 401, 403, 405, 429, 500, 502, 503])(
+    "says what the server said with a status of %d, and follows it nowhere",
+    async (status) => {
+      server.always(
+        reply("  Permission\n denied ", { status, headers: { location: "/v1/elsewhere" } }),
+      );
+      const error = await consulErrorOf(call(newClient()));
+      expect(error).toMatchObject({ code: "CONSUL_STATUS", status, method, path });
+      expect(error.text).toBe("Permission denied");
+      expect(error.message).toBe(
+        `Unexpected response code: ${status} (Permission denied) for ${method} ${path} from ${server.address}`,
+      );
+      expect(error.retryable).toBe(status === 429 || status >= 500);
+      expect(server.requests).toHaveLength(1);
+    },
+  );
+
+  test("does not take a proxy's 404 for Consul's", async () => {
+    server.next(reply(HTML, { status: 404, headers: { "content-type": "text/html" } }));
+    const error = await consulErrorOf(call(newClient()));
+    expect(error).toMatchObject({ status: 404, method, path, text: HTML, retryable: false });
+    expect(["CONSUL_STATUS", "CONSUL_BAD_ANSWER"]).toContain(error.code);
+    expect(error.message).toContain(`${method} ${path}`);
+    expect(error.message).toContain("It works!");
+  });
+
+  test("shows only the beginning of a long text", async () => {
+    server.next(reply("no ".repeat(10_000), { status: 500 }));
+    const error = await consulErrorOf(call(newClient()));
+    expect(error.text).toMatch(/^(no )+(no?)?…$/);
+    expect(error.message.length).toBeLessThan(500);
+  });
+
+  test("sends the client's datacenter, namespace and partition, or those of the request", async () => {
+    server.always(reply("", { status: 500 }));
+    const client = newClient({ datacenter: "dc1", namespace: "team a", partition: "west&east" });
+    await consulErrorOf(call(client));
+    expect(server.last.query.get("dc")).toBe("dc1");
+    expect(server.last.query.get("ns")).toBe("team a");
+    expect(server.last.query.get("partition")).toBe("west&east");
+    await consulErrorOf(call(client, { datacenter: "dc+2", namespace: "b", partition: "é" }));
+    expect(server.last.query.get("dc")).toBe("dc+2");
+    expect(server.last.query.get("ns")).toBe("b");
+    expect(server.last.query.get("partition")).toBe("é");
+    await consulErrorOf(call(newClient()));
+    for (const parameter of ["dc", "ns", "partition"]) {
+      expect(server.last.query.has(parameter)).toBe(false);
+    }
+  });
+
+  test("gives up when its time is over", async () => {
+    server.always(keepSilent);
+    const error = await consulErrorOf(call(newClient(), { timeout: 20 }));
+    expect(error).toMatchObject({ code: "CONSUL_TIMEOUT", method, path, retryable: true });
+    expect(error.status).toBeUndefined();
+    expect(error.message).toContain(`no complete answer from ${server.address} within 20 ms`);
+  });
+
+  test("gives up when its signal aborts, with its reason, and ends the request", async () => {
+    const controller = new AbortController();
+    const called = rejectionOf(call(newClient(), { signal: controller.signal }));
+    const { over } = await server.received(1);
+    const reason = new Error("enough");
+    controller.abort(reason);
+    expect(await called).toBe(reason);
+    await over;
+    expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
+  });
+
+  test("sends nothing where its signal has aborted before", async () => {
+    const reason = new Error("enough");
+    const signal = AbortSignal.abort(reason);
+    expect(await rejectionOf(call(newClient(), { signal }))).toBe(reason);
+    expect(server.requests).toHaveLength(0);
+  });
+
+  test("ends with the client", async () => {
+    const client = newClient();
+    const called = consulErrorOf(call(client));
+    const { over } = await server.received(1);
+    await client.close();
+    expect(await called).toMatchObject({ code: "CONSUL_CLOSED", method, path, retryable: false });
+    await over;
+    expect(await consulErrorOf(call(client))).toMatchObject({ code: "CONSUL_CLOSED", method });
+    expect(server.requests).toHaveLength(1);
+  });
+});
+
+// For session.info an empty list is the answer that there is no such session.
+describe.each(ENDPOINTS.filter(({ name }) => name !== "session.info"))(
+  "$name",
+  ({ method, path, call }) => {
+    test("does not take an empty list for an answer", async () => {
+      server.next(replyToRead("[]"));
+      const error = await consulErrorOf(call(newClient()));
+      expect(error).toMatchObject({ code: "CONSUL_BAD_ANSWER", status: 200, method, path });
+    });
+  },
+);
+
+describe.each(READS)("the index of $name", ({ method, path, call }) => {
+  test.each([
+    ["is missing", undefined],
+    ["is no number", "soon"],
+    ["is empty", ""],
+    ["is negative", "-1"],
+    ["has a fraction", "1.5"],
+    ["is written as a double", "1e3"],
+    ["is hexadecimal", "0x10"],
+    ["has 21 digits", "123456789012345678901"],
+  ])("must not be one that %s", async (_, index) => {
+    const headers: Record<string, string> = index === undefined ? {} : { "x-consul-index": index };
+    server.next(reply("[]", { headers }));
+    const error = await consulErrorOf(call(newClient()));
+    expect(error).toMatchObject({ code: "CONSUL_BAD_ANSWER", status: 200, method, path });
+    expect(error.message).toContain("expected an X-Consul-Index header");
+    expect(error.message).toContain(index === undefined ? "found none" : JSON.stringify(index));
+  });
+});
+
+describe("a deadline", () => {
+  const fakeTimers = (): void => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  };
+
+  test.each([
+    ["a request", 10_000, {}],
+    ["a read with an index of 0", 10_000, { index: 0n }],
+    ["a request with a timeout", 3_000, { timeout: 3_000 }],
+    ["a blocking query", 300_000 + 18_750 + 10_000, { index: 5n }],
+    ["a blocking query of 16 s", 16_000 + 1_000 + 10_000, { index: 5n, wait: "16s" }],
+    ["a blocking query of an hour", 600_000 + 37_500 + 10_000, { index: 5n, wait: "1h" }],
+    ["a blocking query with a timeout", 4_000, { index: 5n, wait: "16s", timeout: 4_000 }],
+  ])("of %s comes after %d ms, and not before", async (_, ms, options) => {
+    const client = newClient();
+    fakeTimers();
+    let over = false;
+    const called = consulErrorOf(client.kv.get("a", options)).finally(() => {
+      over = true;
+    });
+    await server.received(1);
+    await vi.advanceTimersByTimeAsync(ms - 1);
+    expect(over).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    expect((await called).code).toBe("CONSUL_TIMEOUT");
+    await server.last.over;
+  });
+
+  test("covers the body as well", async () => {
+    const client = newClient();
+    server.next(stopMidBody({ "x-consul-index": "7" }));
+    const error = await consulErrorOf(client.kv.get("a", { timeout: 50 }));
+    expect(error.code).toBe("CONSUL_TIMEOUT");
+    await server.last.over;
+  });
+
+  test("leaves no timer after an answer", async () => {
+    const client = newClient();
+    server.next(replyToRead("[]"));
+    fakeTimers();
+    const before = vi.getTimerCount();
+    await client.session.info(ID);
+    // What undici keeps for its idle connection is its own.
+    await client.close();
+    expect(vi.getTimerCount()).toBeLessThanOrEqual(before);
+  });
+});
+
+describe("an abort", () => {
+  test("in the middle of the body ends the request with the signal's reason", async () => {
+    const controller = new AbortController();
+    server.next(stopMidBody({ "x-consul-index": "7" }));
+    const called = rejectionOf(newClient().kv.get("a", { signal: controller.signal }));
+    const { over } = await server.received(1);
+    controller.abort("enough");
+    expect(await called).toBe("enough");
+    await over;
+  });
+
+  test("without a reason of the caller's gives an AbortError", async () => {
+    const controller = new AbortController();
+    const called = rejectionOf(newClient().kv.get("a", { signal: controller.signal }));
+    await server.received(1);
+    controller.abort();
+    expect(await called).toBe(controller.signal.reason);
+    expect(await called).toHaveProperty("name", "AbortError");
+  });
+
+  test("of one request leaves the others alone", async () => {
+    const client = newClient();
+    const controller = new AbortController();
+    const aborted = rejectionOf(client.kv.get("a", { signal: controller.signal }));
+    await server.received(1);
+    server.next(replyToRead("[]"));
+    controller.abort("enough");
+    await expect(client.session.info(ID)).resolves.toMatchObject({ value: null });
+    expect(await aborted).toBe("enough");
+  });
+});
+
+describe("a caller's signal", () => {
+  const OUTCOMES: readonly (readonly [string, ScriptedAnswer])[] = [
+    ["an answer", replyToRead("[]")],
+    ["a strange answer", replyToRead(HTML)],
+    ["an error status", reply("no", { status: 500 })],
+    ["a reset", resetConnection],
+    ["a cut", cutMidBody()],
+  ];
+
+  test.each(OUTCOMES)("carries no listener after %s", async (_, answer) => {
+    const { signal } = new AbortController();
+    server.next(answer);
+    const called = Promise.allSettled([newClient().session.info(ID, { signal })]);
+    await server.received(1);
+    await called;
+    expect(getEventListeners(signal, "abort")).toHaveLength(0);
+  });
+
+  test("carries no listener after a timeout or the client's end", async () => {
+    const { signal } = new AbortController();
+    const client = newClient();
+    await consulErrorOf(client.kv.get("a", { signal, timeout: 20 }));
+    expect(getEventListeners(signal, "abort")).toHaveLength(0);
+    const called = consulErrorOf(client.kv.get("b", { signal }));
+    await client.close();
+    expect((await called).code).toBe("CONSUL_CLOSED");
+    expect(getEventListeners(signal, "abort")).toHaveLength(0);
+  });
+
+  test("carries one listener for any number of requests", async () => {
+    const controller = new AbortController();
+    const client = newClient();
+    const called = Array.from({ length: 30 }, (_, number) =>
+      rejectionOf(client.kv.get(`a${number}`, { signal: controller.signal })),
+    );
+    await server.received(30);
+    expect(getEventListeners(controller.signal, "abort")).toHaveLength(1);
+    controller.abort("enough");
+    expect(new Set(await Promise.all(called))).toEqual(new Set(["enough"]));
+    expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
+  });
+});
+
+describe("closing a client", () => {
+  test("ends its connections, and may be done twice", async () => {
+    const client = newClient();
+    server.next(replyToRead("[]"));
+    await client.session.info(ID);
+    await Promise.all([client.close(), client.close()]);
+    await client.close();
+    await server.connectionsClosed();
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test("leaves a dispatcher open that was given", async () => {
+    const dispatcher = new Agent();
+    const client = newClient({ dispatcher });
+    const under = consulErrorOf(client.kv.get("a"));
+    await server.received(1);
+    await client.close();
+    expect((await under).code).toBe("CONSUL_CLOSED");
+    expect(dispatcher.closed).toBe(false);
+    expect(dispatcher.destroyed).toBe(false);
+    server.next(replyToRead("[]"));
+    await expect(newClient({ dispatcher }).session.info(ID)).resolves.toMatchObject({
+      value: null,
+    });
+    await dispatcher.destroy();
+  });
+
+  test("says CONSUL_CLOSED also to a request that would have waited long", async () => {
+    const client = newClient();
+    const called = consulErrorOf(client.kv.list("jobs/", { index: 5n, wait: "10m" }));
+    await server.received(1);
+    await client.close();
+    expect(await called).toMatchObject({
+      code: "CONSUL_CLOSED",
+      path: "/v1/kv/jobs/?recurse&index=5&wait=600000ms",
+    });
+  });
+});
+
+describe("nobody at the address", () => {
+  test("is told with the address and how to change it", async () => {
+    const gone = await ScriptedServer.listen();
+    const client = newClient({ address: gone.address });
+    await gone.close();
+    const error = await consulErrorOf(client.kv.get("a"));
+    expect(error).toMatchObject({ code: "CONSUL_UNREACHABLE", method: "GET", path: "/v1/kv/a" });
+    expect(error.message).toContain(`no answer from Consul at ${gone.address}: `);
+    expect(error.message).toContain("ECONNREFUSED");
+    expect(error.message).toContain("CONSUL_HTTP_ADDR");
+  });
+
+  test("is told for a unix socket as well", async () => {
+    const client = newClient({ address: "unix:///nowhere/consul.sock" });
+    const error = await consulErrorOf(client.kv.get("a"));
+    expect(error.code).toBe("CONSUL_UNREACHABLE");
+    expect(error.message).toContain("unix:///nowhere/consul.sock");
+  });
+});
+
+describe("an address", () => {
+  test("may be a unix socket", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "consul-"));
+    const onSocket = await ScriptedServer.listen(join(folder, "consul.sock"));
+    try {
+      onSocket.always(replyToRead("[]", "11"));
+      const client = newClient({ address: onSocket.address });
+      const { meta } = await client.session.info(ID);
+      expect(meta.index).toBe(11n);
+      expect(onSocket.last.path).toBe(`/v1/session/info/${ID}`);
+      await client.close();
+    } finally {
+      await onSocket.close();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test("may have a path, which goes before each request's and into no error", async () => {
+    server.always(reply("no", { status: 500 }));
+    const client = newClient({ address: `${server.address}/consul/` });
+    const error = await consulErrorOf(client.kv.get("a"));
+    expect(server.last.path).toBe("/consul/v1/kv/a");
+    expect(error.path).toBe("/v1/kv/a");
+  });
+});
+
+/** All that a log might show of a value. */
+function shownOf(value: unknown): string {
+  const error = value instanceof Error ? value : undefined;
+  return [
+    String(value),
+    inspect(value, { depth: null, showHidden: true, getters: true, maxStringLength: null }),
+    JSON.stringify(value),
+    JSON.stringify(error, error === undefined ? [] : Object.getOwnPropertyNames(error)),
+    error?.stack,
+    error?.cause === undefined ? "" : shownOf(error.cause),
+  ].join("\n");
+}
+
+describe("a token", () => {
+  const FAILURES: readonly (readonly [string, ScriptedAnswer])[] = [
+    ["a strange answer", reply(HTML)],
+    ["a status of 403", reply("Permission denied", { status: 403 })],
+    ["a status of 500", reply("no", { status: 500 })],
+    ["a reset", resetConnection],
+    ["a cut", cutMidBody()],
+    ["silence", keepSilent],
+  ];
+
+  test("goes into the header that Consul reads, and nowhere else on the wire", async () => {
+    server.always(reply("no", { status: 500 }));
+    for (const { call } of ENDPOINTS) {
+      await consulErrorOf(call(newClient({ token: TOKEN })));
+      expect(server.last.headers["x-consul-token"]).toBe(TOKEN);
+      expect(server.last.url).not.toContain(TOKEN);
+      expect(server.last.body.toString()).not.toContain(TOKEN);
+      const others = Object.entries(server.last.headers).filter(
+        ([header]) => header !== "x-consul-token",
+      );
+      expect(JSON.stringify(others)).not.toContain(TOKEN);
+    }
+  });
+
+  test("comes from CONSUL_HTTP_TOKEN if not given", async () => {
+    vi.stubEnv("CONSUL_HTTP_TOKEN", TOKEN);
+    server.always(reply("no", { status: 500 }));
+    await consulErrorOf(newClient().kv.get("a"));
+    expect(server.last.headers["x-consul-token"]).toBe(TOKEN);
+    await consulErrorOf(newClient({ token: "other" }).kv.get("a"));
+    expect(server.last.headers["x-consul-token"]).toBe("other");
+  });
+
+  test("is not sent where there is none", async () => {
+    server.always(reply("no", { status: 500 }));
+    await consulErrorOf(newClient().kv.get("a"));
+    expect(server.last.headers).not.toHaveProperty("x-consul-token");
+    await consulErrorOf(newClient({ token: "" }).kv.get("a"));
+    expect(server.last.headers).not.toHaveProperty("x-consul-token");
+  });
+
+  test.each(FAILURES)("is in no error after %s", async (_, answer) => {
+    server.always(answer);
+    const client = newClient({ token: TOKEN });
+    const errors = await Promise.all(
+      ENDPOINTS.map(({ call }) => consulErrorOf(call(client, { timeout: 100 }))),
+    );
+    for (const error of errors) {
+      expect(shownOf(error)).toContain(error.message);
+      expect(shownOf(error)).not.toContain(TOKEN);
+    }
+  });
+
+  test("is in no error where nobody answers, or the client has been closed", async () => {
+    const gone = await ScriptedServer.listen();
+    const client = newClient({ address: gone.address, token: TOKEN });
+    await gone.close();
+    expect(shownOf(await consulErrorOf(client.kv.get("a")))).not.toContain(TOKEN);
+    await client.close();
+    expect(shownOf(await consulErrorOf(client.kv.get("a")))).not.toContain(TOKEN);
+  });
+
+  test("is not to be seen in a client, before or after it was used", async () => {
+    const client = newClient({ token: TOKEN });
+    expect(shownOf(client)).not.toContain(TOKEN);
+    server.next(replyToRead("[]"));
+    await client.session.info(ID);
+    for (const shown of [client, client.kv, client.session]) {
+      expect(shownOf(shown)).not.toContain(TOKEN);
+    }
+    expect(shownOf(client.semaphorePrefix("jobs", 1))).not.toContain(TOKEN);
+  });
+});
+
+describe("a connection that does not come about", () => {
+  const connecting = (): ConsulClient => {
+    const client = new ConsulClient({ dispatcher: new Agent({ connect: () => undefined }) });
+    clients.push(client);
+    return client;
+  };
+
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  });
+
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test("does not outlast the deadline", async () => {
+    const failure = consulErrorOf(connecting().kv.get("a", { timeout: 300 }));
+    await vi.advanceTimersByTimeAsync(300);
+    expect(await failure).toMatchObject({ code: "CONSUL_TIMEOUT" });
+  });
+
+  test("does not outlast an abort", async () => {
+    const controller = new AbortController();
+    const reason = rejectionOf(connecting().kv.get("a", { signal: controller.signal }));
+    controller.abort("enough");
+    expect(await reason).toBe("enough");
+    expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("does not outlast the client", async () => {
+    const client = connecting();
+    const failure = consulErrorOf(client.kv.get("a"));
+    await client.close();
+    expect(await failure).toMatchObject({ code: "CONSUL_CLOSED" });
+  });
+});
+
+test.each([
+  ["an error page", 502],
+  ["a page that passes for an answer", 200],
+])("%s that echoes the request's headers brings no token into an error", async (_, status) => {
+  const client = new ConsulClient({ address: server.address, token: TOKEN });
+  clients.push(client);
+  server.always(reply(`x-consul-token: ${TOKEN}`, { status, headers: { "x-consul-index": "1" } }));
+  const error = await consulErrorOf(client.kv.get("a"));
+  expect(error.text).toContain("***");
+  expect(inspect(error, { depth: null, showHidden: true })).not.toContain(TOKEN);
+});
+
+test.each([0, -1, NaN])("a timeout of %d is refused before anything is sent", async (timeout) => {
+  const client = new ConsulClient({ address: server.address });
+  clients.push(client);
+  const error = await consulErrorOf(client.kv.get("a", { timeout }));
+  expect(error).toMatchObject({ code: "CONSUL_BAD_REQUEST" });
+  expect(error.message).toContain(`invalid timeout ${timeout}`);
+  expect(server.requests).toEqual([]);
+});
