@@ -1,4 +1,4 @@
-import { onAbort } from "./on-abort.js";
+import { unlessAborted } from "./unless-aborted.js";
 
 /** Runs calls one after the other, in the order in which they came. */
 export class SerialCalls {
@@ -16,16 +16,4 @@ export class SerialCalls {
     this.#last = Promise.allSettled([before, turn]).then(() => undefined);
     return await turn;
   }
-}
-
-function unlessAborted(promise: Promise<unknown>, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const off = onAbort(signal, () => {
-      reject(signal?.reason);
-    });
-    void promise.then(() => {
-      off();
-      resolve();
-    });
-  });
 }

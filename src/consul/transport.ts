@@ -1,10 +1,10 @@
 import { request, type Dispatcher } from "undici";
 
+import { Deadline } from "../async/deadline.js";
+import { isAborted } from "../async/is-aborted.js";
+import { unlessAborted } from "../async/unless-aborted.js";
 import { resolveConfig, type ConsulClientConfig, type ResolvedConfig } from "./config.js";
 import { badRequest, ConsulError, type ConsulErrorCode } from "./consul-error.js";
-import { isAborted } from "../async/is-aborted.js";
-import { onAbort } from "../async/on-abort.js";
-import { Deadline } from "../async/deadline.js";
 import type { RequestOptions } from "./request-options.js";
 
 /** One request to Consul's HTTP API. */
@@ -64,6 +64,7 @@ export class Transport {
     }
     const deadline = new Deadline(timeout, options.signal, this.#closing.signal);
     try {
+      // undici hears of an abort only once it has a connection, which a silent network never gives.
       const { response, body } = await unlessAborted(
         this.#exchange(consulRequest, path, deadline.signal),
         deadline.signal,
@@ -177,27 +178,6 @@ export class Transport {
   #shown(text: string): string {
     const { token } = this.#config;
     return shorten(token === undefined ? text : text.replaceAll(token, "***"));
-  }
-}
-
-/**
- * The promise, or a rejection when the signal aborts first. undici hears of an abort only once it
- * has a connection, and a silent network never gives it one.
- */
-async function unlessAborted<Result>(
-  promise: Promise<Result>,
-  signal: AbortSignal,
-): Promise<Result> {
-  let off = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    off = onAbort(signal, () => {
-      reject(signal.reason);
-    });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    off();
   }
 }
 
