@@ -49,8 +49,8 @@ export class ConsulClient implements ConsulEndpoints {
 
   /**
    * Ends all requests under way and closes the connections; a dispatcher that you gave stays open.
-   * Release what you hold before: what is still held is freed by Consul when its session's TTL is
-   * over. May be called again.
+   * Before it, release what you hold and abort what waits: what is left is freed by Consul when its
+   * session's TTL is over. May be called again.
    */
   async close(): Promise<void> {
     await this.#transport.close();

@@ -30,8 +30,9 @@ export interface SemaphoreOptions {
   /** Stored in the contender entry, to tell people who it is: a host name, say. */
   readonly value?: Uint8Array | string | undefined;
   /**
-   * The ID of a session of yours to use. You renew and end it. Default: each acquire creates one,
-   * which is renewed for as long as it is needed, and destroyed after it.
+   * The ID of a session of yours to use. You renew and end it; the slot does not know its TTL, and
+   * learns of its end from Consul alone. On one prefix, one session is one slot. Default: each
+   * acquire creates one, which is renewed for as long as it is needed, and destroyed after it.
    */
   readonly session?: string | undefined;
   /** The name of a session made here. Default: `"Consul API Semaphore"`. */
@@ -54,8 +55,8 @@ export interface SemaphoreOptions {
   /** The pause before each of these. Default: `"2s"`. */
   readonly monitorRetryTime?: Duration | undefined;
   /**
-   * How long `tryAcquire` waits for a slot; 0 means that it looks just once. For `acquire` it is
-   * how long one blocking query lasts. Default: `"15s"`.
+   * How long `tryAcquire` waits for a slot; 0 means that it looks just once. From one second on it
+   * is also how long one blocking query lasts. Default: `"15s"`.
    */
   readonly semaphoreWaitTime?: Duration | undefined;
   /** Default: the client's (Consul Enterprise). */

@@ -14,7 +14,8 @@ export interface SemaphoreSlot extends AsyncDisposable {
   readonly signal: AbortSignal;
   /**
    * Whether the slot is yours at this very moment. Besides the signal it reads the clock: code that
-   * has blocked the event loop can learn here that its session may have expired meanwhile.
+   * has blocked the event loop can learn here that its session may have expired meanwhile. Of a
+   * session of yours the slot does not know the TTL, and reads no clock.
    */
   readonly held: boolean;
   /**

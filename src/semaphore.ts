@@ -13,7 +13,6 @@ import {
   SemaphoreRequestError,
 } from "./semaphore-errors.js";
 import {
-  DEFAULT_SEMAPHORE_WAIT_TIME,
   requireClient,
   requireFunction,
   requireSignal,
@@ -57,11 +56,14 @@ const ABORT_GRACE_MS = 100;
 const REENTRY_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
-/** How long one blocking query lasts where the wait time itself is 0. */
-const DEFAULT_WAIT_MS = parseDuration(DEFAULT_SEMAPHORE_WAIT_TIME);
+/** How long one blocking query lasts at least: a short wait time is meant for `tryAcquire`. */
+const SHORTEST_WAIT_MS = 1_000;
 
-/** How long a failed acquire tries to clear away what it has written. */
-const WITHDRAW_LIMIT_MS = 10_000;
+/** For how long at least `tryAcquire` tries for slots that are free. */
+const SHORTEST_RACE_MS = 1_000;
+
+/** How long each step may take in which a failed acquire clears away what it has written. */
+const WITHDRAW_STEP_MS = 5_000;
 
 /**
  * A counting semaphore whose slots are shared by processes all over a fleet (Go: `Semaphore`).
@@ -113,10 +115,26 @@ export class Semaphore {
 
   /**
    * As `acquire`, but waits at most `semaphoreWaitTime` for a slot to become free, and resolves to
-   * `null` if none did (Go: `SemaphoreTryOnce`). It always looks once.
+   * `null` if none did (Go: `SemaphoreTryOnce`). It always looks once; and while there are free
+   * slots that others are faster to take, it goes on for a second at least.
    */
   async tryAcquire(signal?: AbortSignal): Promise<SemaphoreSlot | null> {
-    return await this.#acquireInTurn(signal, parseDuration(this.#options.semaphoreWaitTime));
+    requireSignal(signal);
+    const waitLimit = parseDuration(this.#options.semaphoreWaitTime);
+    const untilTurn = new Deadline(waitLimit, signal);
+    try {
+      const waitUntil = performance.now() + waitLimit;
+      const turn = this.#calls.run(() => {
+        untilTurn.dispose();
+        return this.#acquire(signal, waitUntil);
+      }, untilTurn.signal);
+      return await settleAfterAbort(turn, signal, ABORT_GRACE_MS);
+    } catch (error) {
+      if (untilTurn.expired) return null;
+      throw error;
+    } finally {
+      untilTurn.dispose();
+    }
   }
 
   /**
@@ -125,7 +143,8 @@ export class Semaphore {
    *
    * @throws SemaphoreNotHeldError
    * @throws SemaphoreRequestError when Consul refuses a request or cannot be reached. The slot is
-   *   no longer yours all the same, and its session ends by its TTL.
+   *   no longer yours all the same, and Consul frees it with its session. Where that is a session of
+   *   yours which lives on, the next `acquire` takes the slot up again, to be released once more.
    */
   async release(): Promise<void> {
     await this.#calls.run(async () => {
@@ -138,6 +157,8 @@ export class Semaphore {
    * Acquires, calls `fn` with the slot, and releases, however `fn` ends. Resolves to what `fn`
    * resolves to.
    *
+   * @param signal gives up waiting for the slot, as in `acquire`. It does not reach into `fn`, which
+   *   has `slot.signal`.
    * @throws SemaphoreLostError when the slot was lost while `fn` ran and `fn` did not throw
    * @throws what `fn` throws, which is never hidden by a failed release
    */
@@ -199,25 +220,17 @@ export class Semaphore {
   }
 
   async #acquireSlot(signal: AbortSignal | undefined): Promise<HeldSlot> {
+    requireSignal(signal);
     for (;;) {
-      const slot = await this.#acquireInTurn(signal, Infinity);
+      const turn = this.#calls.run(() => this.#acquire(signal, Infinity), signal);
+      const slot = await settleAfterAbort(turn, signal, ABORT_GRACE_MS);
       // Only a wait with a limit comes to an end without one.
       if (slot !== null) return slot;
     }
   }
 
-  async #acquireInTurn(
-    signal: AbortSignal | undefined,
-    waitLimit: number,
-  ): Promise<HeldSlot | null> {
-    requireSignal(signal);
-    const turn = this.#calls.run(() => this.#acquire(signal, waitLimit), signal);
-    return await settleAfterAbort(turn, signal, ABORT_GRACE_MS);
-  }
-
-  async #acquire(signal: AbortSignal | undefined, waitLimit: number): Promise<HeldSlot | null> {
+  async #acquire(signal: AbortSignal | undefined, waitUntil: number): Promise<HeldSlot | null> {
     if (this.#held !== undefined) throw new SemaphoreHeldError();
-    const waitUntil = performance.now() + waitLimit;
     for (let pause = 0; ; pause = Math.min(2 * pause + REENTRY_PAUSE_MS, LONGEST_PAUSE_MS)) {
       if (pause > 0) await sleep(Math.min(pause, waitUntil - performance.now()), signal);
       signal?.throwIfAborted();
@@ -273,6 +286,7 @@ export class Semaphore {
     signal: AbortSignal | undefined,
   ): Promise<"took a slot" | "waited long enough" | "lost our place"> {
     const { limit } = this.#options;
+    const raceUntil = Math.max(waitUntil, performance.now() + SHORTEST_RACE_MS);
     let reading = await this.#read(0n, signal);
     for (;;) {
       const { snapshot, nextIndex } = reading;
@@ -285,16 +299,17 @@ export class Semaphore {
       if (!contends || lost.aborted) return "lost our place";
       // A process that restarted with its session finds its slot waiting for it.
       if (holds) return "took a slot";
-      let index = nextIndex;
-      if (snapshot.holders.size < limit) {
+      const free = snapshot.holders.size < limit;
+      if (free) {
         traces.holder = true;
         if (await this.#store.join(session, snapshot, limit)) return "took a slot";
         traces.holder = false;
-        // Somebody else's swap came first. Read what it made of the lock, without waiting for more.
-        index = 0n;
       }
       signal?.throwIfAborted();
-      const next = await this.#readUntil(waitUntil, index, signal);
+      // Where somebody else's swap came first, read what it made of the lock, without waiting.
+      const next = free
+        ? await this.#readUntil(raceUntil, 0n, signal)
+        : await this.#readUntil(waitUntil, nextIndex, signal);
       if (next === null) return "waited long enough";
       reading = next;
     }
@@ -302,7 +317,7 @@ export class Semaphore {
 
   /** Reads the prefix: at once, or with an index when it has changed since. */
   async #read(index: bigint, signal: AbortSignal | undefined): Promise<PrefixReading> {
-    const wait = parseDuration(this.#options.semaphoreWaitTime) || DEFAULT_WAIT_MS;
+    const wait = Math.max(parseDuration(this.#options.semaphoreWaitTime), SHORTEST_WAIT_MS);
     return await this.#store.read({ index, wait, signal });
   }
 
@@ -353,13 +368,16 @@ export class Semaphore {
     // First of all it is no longer ours: whoever works in it must hear before the next one may.
     this.#held = undefined;
     slot.end(new SemaphoreReleasedError());
+    if (lost && lease.own) {
+      // What is left of a lost slot goes with its session, in whatever order.
+      await Promise.allSettled([this.#leave(lease.id), lease.end()]);
+      return;
+    }
     try {
       await this.#leave(lease.id);
     } catch (error) {
-      // What is left of a lost slot goes with its session. And whoever wrote a lock that cannot be
-      // read has taken us out of it.
-      const moot = lease.own || !(error instanceof SemaphoreRequestError);
-      if (!lost || !moot) throw error;
+      // Whoever wrote a lock that cannot be read has taken us out of it.
+      if (!lost || error instanceof SemaphoreRequestError) throw error;
     } finally {
       await lease.end();
     }
@@ -379,16 +397,21 @@ export class Semaphore {
 
   /** Clears away what an acquire without success has written. It has its own error to tell. */
   async #withdraw(lease: SessionLease, { contender, holder }: Traces): Promise<void> {
-    const deadline = new Deadline(WITHDRAW_LIMIT_MS);
-    const { signal } = deadline;
-    try {
-      if (holder) await this.#store.leave(lease.id, signal);
-      if (contender) await this.#store.deleteContender(lease.id, signal);
-    } catch {
-      // The session ends with its lease, and what hangs on it goes.
-    } finally {
-      await lease.end(signal);
-      deadline.dispose();
-    }
+    if (holder) await attempt((signal) => this.#store.leave(lease.id, signal));
+    // Also where that failed: a holder without contender entry counts as dead.
+    if (contender) await attempt((signal) => this.#store.deleteContender(lease.id, signal));
+    await lease.end();
+  }
+}
+
+/** Does what it can in a limited time; the session's end may still do the rest. */
+async function attempt(step: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const deadline = new Deadline(WITHDRAW_STEP_MS);
+  try {
+    await step(deadline.signal);
+  } catch {
+    // There is an error already that made us withdraw.
+  } finally {
+    deadline.dispose();
   }
 }

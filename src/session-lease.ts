@@ -13,7 +13,7 @@ export interface SessionLease {
   /** Whether the session is ours to end, and with it whatever hangs on it. */
   readonly own: boolean;
   /** Lets go of the session: one made here is renewed no longer and destroyed. Never rejects. */
-  end(signal?: AbortSignal): Promise<void>;
+  end(): Promise<void>;
 }
 
 export interface SessionLeaseOptions {
@@ -22,6 +22,9 @@ export interface SessionLeaseOptions {
   readonly checks: readonly string[] | undefined;
   readonly scope: RequestOptions;
 }
+
+/** How long to try to end a session that would end by itself before long. */
+const DESTROY_LIMIT_MS = 5_000;
 
 /** A session of the user's: it is used, and neither renewed nor ended. */
 export function borrowSession(id: string): SessionLease {
@@ -78,10 +81,10 @@ class OwnSession implements SessionLease {
     return this.#term.sentAt + this.#term.ttl;
   }
 
-  async end(signal?: AbortSignal): Promise<void> {
+  async end(): Promise<void> {
     this.#ended.abort();
     try {
-      await this.#sessions.destroy(this.id, { ...this.#scope, signal });
+      await this.#sessions.destroy(this.id, { ...this.#scope, timeout: DESTROY_LIMIT_MS });
     } catch {
       // Nobody renews it any more, so its TTL ends it.
     }

@@ -142,6 +142,7 @@ function parseAddress(address: string, option: string): Location {
   if (address.includes("@")) {
     throw badAddress(option, address, "it must not contain a user name or password");
   }
+  if (/^\d+$/.test(address)) throw badAddress(option, address, "the host is missing");
   const text = `${scheme ?? "http"}://${rest ?? ""}`;
   if (!URL.canParse(text)) throw badAddress(option, address, "this is no address");
   const url = new URL(text);
@@ -151,7 +152,7 @@ function parseAddress(address: string, option: string): Location {
   return {
     origin: url.origin,
     basePath: url.pathname.replace(/\/+$/, ""),
-    displayAddress: url.origin,
+    displayAddress: `${url.origin}${url.pathname.replace(/\/+$/, "")}`,
   };
 }
 

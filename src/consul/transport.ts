@@ -1,3 +1,5 @@
+import { inspect } from "node:util";
+
 import { request, type Dispatcher } from "undici";
 
 import { Deadline } from "../async/deadline.js";
@@ -88,9 +90,10 @@ export class Transport {
       }
       throw failure(
         "CONSUL_UNREACHABLE",
-        `no answer from Consul at ${this.#config.displayAddress}: ${describeCause(error)} ` +
+        `no answer from Consul at ${this.#config.displayAddress}: ` +
+          `${this.#shown(describeCause(error))} ` +
           `(is an agent running there? the address is the client's option, or CONSUL_HTTP_ADDR)`,
-        error,
+        this.#withoutToken(error),
       );
     } finally {
       deadline.dispose();
@@ -172,6 +175,13 @@ export class Transport {
         `for ${method} ${path} from ${this.#config.displayAddress}`,
       { code: "CONSUL_STATUS", method, path, status, text },
     );
+  }
+
+  /** An error of undici's or Node's. A parser's shows what it could not read: an echo, maybe. */
+  #withoutToken(error: unknown): unknown {
+    const { token } = this.#config;
+    if (token === undefined || !inspect(error, { depth: null }).includes(token)) return error;
+    return new Error(this.#shown(describeCause(error)));
   }
 
   /** A server's text for an error: one short line, without our token, which a proxy may echo. */

@@ -248,3 +248,22 @@ test.each(
     await sem.release();
   },
 );
+
+test("an acquire that cannot even look whether its swap held takes back what it can", async () => {
+  const proxy = await Proxy.start();
+  const prefix = freshPrefix();
+  const client = connect({ address: proxy.address });
+  const session = await makeSession(client);
+  const sem = client.semaphoreOpts({ prefix, limit: 1, session });
+  proxy.decide = ({ method, path }) => {
+    if (path.includes("cas=")) return "lose the answer";
+    return method === "GET" && path.includes("/.lock") ? "fail" : "pass";
+  };
+  await expect(sem.acquire()).rejects.toThrow("failed to update lock: ");
+  proxy.decide = () => "pass";
+  // It is still in the lock, but without a contender entry it counts as dead.
+  expect(await sem.inspect()).toMatchObject({ holders: [], waiters: [] });
+  const other = connect().semaphorePrefix(prefix, 1);
+  expect((await other.acquire()).held).toBe(true);
+  await other.release();
+});

@@ -303,6 +303,28 @@ test("tryAcquire with a wait time of 0 looks just once", async () => {
   await two.release();
 });
 
+test("of as many tries as there are slots, each gets one, though all come at once", async () => {
+  const client = connect();
+  const options = { prefix: freshPrefix(), limit: 4, semaphoreWaitTime: 0 };
+  const semaphores = Array.from({ length: 4 }, () => client.semaphoreOpts(options));
+  const slots = await Promise.all(semaphores.map((sem) => sem.tryAcquire()));
+  expect(slots.filter((slot) => slot === null)).toEqual([]);
+  await Promise.all(semaphores.map((sem) => sem.release()));
+});
+
+test("tryAcquire keeps its time also while it waits for another call on its semaphore", async () => {
+  const client = connect();
+  const prefix = freshPrefix();
+  const holder = client.semaphorePrefix(prefix, 1);
+  await holder.acquire();
+  const sem = client.semaphoreOpts({ prefix, limit: 1, semaphoreWaitTime: "100ms" });
+  const acquired = sem.acquire();
+  expect(await sem.tryAcquire()).toBeNull();
+  await holder.release();
+  expect((await acquired).held).toBe(true);
+  await sem.release();
+});
+
 function isLook({ method, path }: { method: string; path: string }): boolean {
   return method === "GET" && path.includes("recurse") && path.includes("consistent");
 }

@@ -58,7 +58,7 @@ describe("the address", () => {
       resolved({}, { CONSUL_HTTP_ADDR: address }),
       resolved({ address }, { CONSUL_HTTP_ADDR: "other:1" }),
     ]) {
-      expect(config).toMatchObject({ origin, basePath, displayAddress: origin });
+      expect(config).toMatchObject({ origin, basePath, displayAddress: `${origin}${basePath}` });
       expect(config.ownsDispatcher).toBe(true);
     }
   });
@@ -83,6 +83,7 @@ describe("the address", () => {
     ["ftp://consul.example", 'unknown scheme "ftp"'],
     ["tcp://consul.example:8500", 'unknown scheme "tcp"'],
     ["://consul.example", 'unknown scheme ""'],
+    ["8500", "the host is missing"],
     ["unix://", "a socket needs its full path"],
     ["unix://consul.sock", "a socket needs its full path"],
   ];

@@ -1,11 +1,13 @@
 import { getEventListeners } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 
 import { Agent } from "undici";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { z } from "zod";
 
 import { ConsulClient } from "../../../src/consul-client.js";
 import type { ConsulClientConfig } from "../../../src/consul/config.js";
@@ -662,4 +664,26 @@ test.each([0, -1, NaN])("a timeout of %d is refused before anything is sent", as
   expect(error).toMatchObject({ code: "CONSUL_BAD_REQUEST" });
   expect(error.message).toContain(`invalid timeout ${timeout}`);
   expect(server.requests).toEqual([]);
+});
+
+test("a server that is none of HTTP and echoes everything brings no token into an error", async () => {
+  const echo = createServer((socket) => socket.pipe(socket));
+  await new Promise<void>((resolve) => echo.listen(0, "127.0.0.1", resolve));
+  const address: unknown = echo.address();
+  const { port } = z.object({ port: z.number() }).parse(address);
+  const client = new ConsulClient({ address: `127.0.0.1:${port}`, token: TOKEN });
+  clients.push(client);
+  const error = await consulErrorOf(client.kv.get("a"));
+  echo.close();
+  expect(error).toMatchObject({ code: "CONSUL_UNREACHABLE" });
+  expect(inspect(error, { depth: null, showHidden: true })).not.toContain(TOKEN);
+});
+
+test("an address with a path is shown with it", async () => {
+  const client = new ConsulClient({ address: `${server.address}/behind/a/proxy` });
+  clients.push(client);
+  server.always(reply("no such page", { status: 404 }));
+  const error = await consulErrorOf(client.session.create());
+  expect(error.message).toContain(`from ${server.address}/behind/a/proxy`);
+  expect(server.requests[0]?.url).toBe("/behind/a/proxy/v1/session/create");
 });
