@@ -11,12 +11,10 @@ export function sleep(
   { keepAlive = true } = {},
 ): Promise<void> {
   return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
+    const timer = setTimeout(() => {
       off();
       resolve();
-    };
-    const timer = setTimeout(end, timerMs(ms));
+    }, timerMs(ms));
     if (!keepAlive) timer.unref();
     const off = onAbort(signal, () => {
       clearTimeout(timer);

@@ -1,3 +1,5 @@
+import { inspect } from "node:util";
+
 import { z } from "zod";
 
 import { kvEntriesSchema, readAnswer, writeResultSchema } from "./answers.js";
@@ -181,7 +183,7 @@ function checkedSession({
   readonly session: string;
 }): string {
   if (sessionSchema.safeParse(session).success) return session;
-  throw badRequest("PUT", keyPath("PUT", key), `invalid session ${JSON.stringify(session)}`);
+  throw badRequest("PUT", keyPath("PUT", key), `invalid session ${inspect(session)}`);
 }
 
 function invalidUint64(name: string, value: unknown): string {
@@ -199,7 +201,7 @@ function invalidUint64(name: string, value: unknown): string {
  */
 function keyPath(method: string, key: string, { mayBeEmpty = false } = {}): string {
   const refuse = (problem: string): ConsulError =>
-    badRequest(method, "/v1/kv/", `invalid key ${JSON.stringify(key)}: ${problem}`);
+    badRequest(method, "/v1/kv/", `invalid key ${inspect(key)}: ${problem}`);
   if (typeof key !== "string") throw refuse(`expected a string, got ${typeof key}`);
   if (key === "" && !mayBeEmpty) throw refuse("it must not be empty");
   if (key.startsWith("/")) throw refuse("it must not begin with a '/'");

@@ -1,4 +1,7 @@
+import { inspect } from "node:util";
+
 import { readAnswer, sessionEntriesSchema, sessionIdSchema, writeResultSchema } from "./answers.js";
+import { badRequest } from "./consul-error.js";
 import { formatDuration, formatMilliseconds, parseDuration, type Duration } from "./duration.js";
 import {
   checkedDuration,
@@ -85,7 +88,7 @@ export class Sessions {
   async renew(id: string, options: RequestOptions = {}): Promise<SessionEntry | null> {
     const answer = await this.#transport.send({
       method: "PUT",
-      path: `/v1/session/renew/${encodeURIComponent(id)}`,
+      path: sessionPath("PUT", "renew", id),
       options,
       alsoAccept: [404],
     });
@@ -103,7 +106,7 @@ export class Sessions {
   async destroy(id: string, options: RequestOptions = {}): Promise<boolean> {
     const answer = await this.#transport.send({
       method: "PUT",
-      path: `/v1/session/destroy/${encodeURIComponent(id)}`,
+      path: sessionPath("PUT", "destroy", id),
       options,
     });
     return readAnswer(answer, writeResultSchema, "true or false");
@@ -111,7 +114,7 @@ export class Sessions {
 
   /** The session of that ID, or `null`. */
   async info(id: string, options: QueryOptions = {}): Promise<QueryResult<SessionEntry | null>> {
-    const path = `/v1/session/info/${encodeURIComponent(id)}`;
+    const path = sessionPath("GET", "info", id);
     const plan = planQuery(path, options);
     const answer = await this.#transport.send({
       method: "GET",
@@ -122,4 +125,12 @@ export class Sessions {
     const [session] = readAnswer(answer, sessionEntriesSchema, "a list of sessions");
     return { value: session ?? null, meta: readMeta(answer) };
   }
+}
+
+/** @throws ConsulError for what can be no ID */
+function sessionPath(method: string, operation: string, id: string): string {
+  const path = `/v1/session/${operation}/`;
+  if (typeof id === "string" && id !== "" && id.isWellFormed())
+    return path + encodeURIComponent(id);
+  throw badRequest(method, path, `invalid session ID ${inspect(id)}`);
 }

@@ -129,16 +129,20 @@ export class Transport {
     return { response, body: await response.body.text() };
   }
 
-  #pathAndQuery({ path, query = {}, options }: ConsulRequest): string {
+  #pathAndQuery({ method, path, query = {}, options }: ConsulRequest): string {
     const parameters: Record<string, string | true | undefined> = {
       dc: options.datacenter ?? this.#config.datacenter,
       ns: options.namespace ?? this.#config.namespace,
       partition: options.partition ?? this.#config.partition,
       ...query,
     };
-    const written = Object.entries(parameters).flatMap(([name, value]) =>
-      value === undefined ? [] : [value === true ? name : `${name}=${encodeURIComponent(value)}`],
-    );
+    const written = Object.entries(parameters).flatMap(([name, value]) => {
+      if (value === undefined) return [];
+      if (value === true) return [name];
+      if (!value.isWellFormed())
+        throw badRequest(method, path, `invalid ${name} ${inspect(value)}`);
+      return [`${name}=${encodeURIComponent(value)}`];
+    });
     return written.length === 0 ? path : `${path}?${written.join("&")}`;
   }
 

@@ -1,3 +1,5 @@
+import { inspect } from "node:util";
+
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
@@ -351,7 +353,7 @@ describe("a key", () => {
       for (const [method, call] of calls) {
         const error = await consulErrorOf(call);
         expect(error).toMatchObject({ code: "CONSUL_BAD_REQUEST", method });
-        expect(error.message).toContain(`invalid key ${JSON.stringify(key)}: `);
+        expect(error.message).toContain(`invalid key ${inspect(key)}: `);
         expect(error.message).toContain(problem);
       }
       expect(server.requests).toHaveLength(0);
@@ -377,11 +379,14 @@ describe("a call that the types forbid", () => {
   const CALLS: readonly (readonly [string, readonly unknown[], string])[] = [
     // Without its session, it would be a write that takes no lock, and reports success.
     ["acquire", [{ key: "a", value: "x" }], "invalid session undefined"],
-    ["release", [{ key: "a", session: "" }], 'invalid session ""'],
+    ["release", [{ key: "a", session: "" }], "invalid session ''"],
     ["cas", [{ key: "a", value: "x" }], "invalid modifyIndex undefined (undefined)"],
     ["cas", [{ key: "a", value: "x", modifyIndex: 7 }], "invalid modifyIndex 7 (number)"],
     ["deleteCas", [{ key: "a" }], "invalid modifyIndex undefined (undefined)"],
     ["put", [{ key: "a", value: 5 }], "invalid value (number)"],
+    ["put", [{ key: 5n }], "invalid key 5n: expected a string, got bigint"],
+    ["get", ["a", { datacenter: "\ud800" }], "invalid dc"],
+    ["acquire", [{ key: "a", session: "\ud800" }], "invalid acquire"],
     ["get", ["a", { index: 1n, wait: "soon" }], 'time: invalid duration "soon"'],
     ["get", ["a", { index: 1n, wait: 0 }], "invalid wait 0: it is too short"],
   ];

@@ -213,3 +213,14 @@ test("a proxy's 404 that shows the path is not the end of the session", async ()
     status: 404,
   });
 });
+
+test.each(["", "\ud800", undefined, 5n])("what can be no session ID is refused: %o", async (id) => {
+  for (const method of ["renew", "destroy", "info"]) {
+    const call: unknown = Reflect.get(client.session, method);
+    if (typeof call !== "function") throw new Error(`no method ${method}`);
+    const error = await consulErrorOf(Promise.resolve(Reflect.apply(call, client.session, [id])));
+    expect(error.code).toBe("CONSUL_BAD_REQUEST");
+    expect(error.message).toContain("invalid session ID");
+  }
+  expect(server.requests).toEqual([]);
+});
