@@ -8,7 +8,7 @@ import { timerMs } from "./timer-limit.js";
 export function sleep(
   ms: number,
   signal: AbortSignal | undefined,
-  { keepAlive = true } = {},
+  { keepAlive = true }: { readonly keepAlive?: boolean | undefined } = {},
 ): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => {

@@ -13,30 +13,38 @@ const uint64 = z
 
 const NANOSECONDS_PER_MS = 1e6;
 
-export const kvEntriesSchema = z
-  .array(
-    z
-      .object({
-        Key: z.string(),
-        Value: z.base64().nullable(),
-        Flags: uint64,
-        Session: z.string().optional(),
-        CreateIndex: uint64,
-        ModifyIndex: uint64,
-        LockIndex: uint64,
-      })
-      .transform((entry) => ({
-        key: entry.Key,
-        value: entry.Value === null ? null : new Uint8Array(Buffer.from(entry.Value, "base64")),
-        flags: entry.Flags,
-        session: entry.Session ?? null,
-        createIndex: entry.CreateIndex,
-        modifyIndex: entry.ModifyIndex,
-        lockIndex: entry.LockIndex,
-      })),
-  )
-  // Consul answers 404 where there is nothing, and never an empty list.
-  .nonempty();
+const kvEntrySchema = z
+  .object({
+    Key: z.string(),
+    Value: z.base64().nullable(),
+    Flags: uint64,
+    Session: z.string().optional(),
+    CreateIndex: uint64,
+    ModifyIndex: uint64,
+    LockIndex: uint64,
+  })
+  .transform((entry) => ({
+    key: entry.Key,
+    value: entry.Value === null ? null : new Uint8Array(Buffer.from(entry.Value, "base64")),
+    flags: entry.Flags,
+    session: entry.Session ?? null,
+    createIndex: entry.CreateIndex,
+    modifyIndex: entry.ModifyIndex,
+    lockIndex: entry.LockIndex,
+  }));
+
+// Consul answers 404 where there is nothing, and never an empty list.
+export const kvEntriesSchema = z.array(kvEntrySchema).nonempty();
+
+export const transactionResultsSchema = z
+  .object({ Results: z.array(z.object({ KV: kvEntrySchema })).nullable() })
+  .transform(({ Results }) => (Results ?? []).map(({ KV }) => KV));
+
+export const transactionErrorsSchema = z
+  .object({ Errors: z.array(z.object({ OpIndex: z.int(), What: z.string() })).nonempty() })
+  .transform(({ Errors }) =>
+    Errors.map(({ OpIndex, What }) => ({ operation: OpIndex, what: What })),
+  );
 
 export const writeResultSchema = z.boolean();
 

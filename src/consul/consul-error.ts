@@ -22,8 +22,13 @@ export interface ConsulErrorDetails {
   readonly path: string;
   readonly status?: number | undefined;
   readonly text?: string | undefined;
+  /** Where the code and the status do not tell. */
+  readonly retryable?: boolean | undefined;
   readonly cause?: unknown;
 }
+
+/** Consul has one status for what it cannot do and for what it was asked wrongly: 500. */
+const ASKED_WRONGLY = /\binvalid\b/i;
 
 /** A request to Consul's HTTP API that failed. No token is ever part of it. */
 export class ConsulError extends Error {
@@ -38,6 +43,13 @@ export class ConsulError extends Error {
   readonly status: number | undefined;
   /** What the server said, shortened; for an error of Consul's own this is its explanation. */
   readonly text: string | undefined;
+  /**
+   * Whether the same request may succeed a moment later: nobody answered in time, or the answer was
+   * a 5xx (no leader, a proxy's outage) or 429 (Go: `IsRetryableError`). It is not where Consul's
+   * words for a 500 are that something is invalid, nor where nobody has ever listened at the
+   * address, which is then more likely wrong. Of a write it does not say whether it took place.
+   */
+  readonly retryable: boolean;
 
   constructor(message: string, details: ConsulErrorDetails) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -46,20 +58,21 @@ export class ConsulError extends Error {
     this.path = details.path;
     this.status = details.status;
     this.text = details.text;
+    this.retryable = details.retryable ?? mayPass(details);
   }
 
   /**
-   * Whether the same read may succeed a moment later: nobody answered in time, or the answer was a
-   * 5xx (no leader, a proxy's outage) or 429 (Go: `IsRetryableError`). For a write it says nothing
-   * about whether the write took place.
+   * Whether a write may have taken place all the same: it was sent, and no answer came that says
+   * no. Of a 5xx too one cannot know: a leader may fall with the write already on its way.
    */
-  get retryable(): boolean {
-    return (
-      this.code === "CONSUL_UNREACHABLE" ||
-      this.code === "CONSUL_TIMEOUT" ||
-      (this.status !== undefined && (this.status >= 500 || this.status === 429))
-    );
+  get inDoubt(): boolean {
+    return (this.retryable && this.status !== 429) || this.code === "CONSUL_BAD_ANSWER";
   }
+}
+
+function mayPass({ code, status, text = "" }: ConsulErrorDetails): boolean {
+  if (status === undefined) return code === "CONSUL_UNREACHABLE" || code === "CONSUL_TIMEOUT";
+  return status === 429 || (status >= 500 && !ASKED_WRONGLY.test(text));
 }
 
 /** A request that is refused before it is sent. */

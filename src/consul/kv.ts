@@ -1,11 +1,8 @@
-import { inspect } from "node:util";
-
-import { z } from "zod";
-
 import { kvEntriesSchema, readAnswer, writeResultSchema } from "./answers.js";
-import { badRequest, type ConsulError } from "./consul-error.js";
+import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
 import { planQuery, readMeta, type QueryOptions, type QueryResult } from "./query.js";
 import type { RequestOptions } from "./request-options.js";
+import { transact, type KVOperation, type TransactionOutcome } from "./transaction.js";
 import type { ConsulRequest, Transport } from "./transport.js";
 
 /** An entry of Consul's key/value store (Go: `KVPair`). */
@@ -73,7 +70,7 @@ export class KV {
     entry: KVWrite & { readonly modifyIndex: bigint },
     options: RequestOptions = {},
   ): Promise<boolean> {
-    return await this.#write(entry, { cas: checkedIndex("PUT", entry) }, options);
+    return await this.#write(entry, { cas: indexOf("PUT", entry) }, options);
   }
 
   /**
@@ -84,7 +81,7 @@ export class KV {
     entry: KVWrite & { readonly session: string },
     options: RequestOptions = {},
   ): Promise<boolean> {
-    return await this.#write(entry, { acquire: checkedSession(entry) }, options);
+    return await this.#write(entry, { acquire: sessionOf(entry) }, options);
   }
 
   /** Stores an entry and gives its lock back. Resolves to `false` where the session has it not. */
@@ -92,7 +89,7 @@ export class KV {
     entry: KVWrite & { readonly session: string },
     options: RequestOptions = {},
   ): Promise<boolean> {
-    return await this.#write(entry, { release: checkedSession(entry) }, options);
+    return await this.#write(entry, { release: sessionOf(entry) }, options);
   }
 
   /** Deletes the entry at a key, if there is one. */
@@ -108,9 +105,20 @@ export class KV {
     return await this.#send({
       method: "DELETE",
       path: keyPath("DELETE", entry.key),
-      query: { cas: checkedIndex("DELETE", entry) },
+      query: { cas: indexOf("DELETE", entry) },
       options,
     });
+  }
+
+  /**
+   * Does all of the operations, or none where one of them cannot take place (Go: `Txn`). The
+   * entries in the outcome tell the index of the write.
+   */
+  async txn(
+    operations: readonly KVOperation[],
+    options: RequestOptions = {},
+  ): Promise<TransactionOutcome> {
+    return await transact(this.#transport, operations, options);
   }
 
   async #read(
@@ -137,17 +145,12 @@ export class KV {
     options: RequestOptions,
   ): Promise<boolean> {
     const path = keyPath("PUT", key);
-    const body = valueSchema.safeParse(value);
-    if (!body.success) {
-      throw badRequest("PUT", path, `invalid value (${typeof value}): expected text or bytes`);
-    }
-    if (!uint64Schema.safeParse(flags).success)
-      throw badRequest("PUT", path, invalidUint64("flags", flags));
+    const request = { method: "PUT", path } as const;
+    const writtenFlags = checkedUint64(request, "flags", flags);
     return await this.#send({
-      method: "PUT",
-      path,
-      query: { ...query, flags: flags === 0n ? undefined : flags.toString() },
-      body: body.data ?? "",
+      ...request,
+      query: { ...query, flags: flags === 0n ? undefined : writtenFlags },
+      body: checkedValue(request, value),
       options,
     });
   }
@@ -158,61 +161,13 @@ export class KV {
   }
 }
 
-// The types say all this already; but a plain JavaScript caller's `acquire` without a session would
-// be an unconditional write.
-const valueSchema = z.union([z.string(), z.instanceof(Uint8Array)]).nullish();
-const uint64Schema = z
-  .bigint()
-  .min(0n)
-  .max(2n ** 64n - 1n);
-const sessionSchema = z.string().min(1);
-
-function checkedIndex(
+function indexOf(
   method: string,
   { key, modifyIndex }: { readonly key: string; readonly modifyIndex: bigint },
 ): string {
-  if (uint64Schema.safeParse(modifyIndex).success) return modifyIndex.toString();
-  throw badRequest(method, keyPath(method, key), invalidUint64("modifyIndex", modifyIndex));
+  return checkedUint64({ method, path: keyPath(method, key) }, "modifyIndex", modifyIndex);
 }
 
-function checkedSession({
-  key,
-  session,
-}: {
-  readonly key: string;
-  readonly session: string;
-}): string {
-  if (sessionSchema.safeParse(session).success) return session;
-  throw badRequest("PUT", keyPath("PUT", key), `invalid session ${inspect(session)}`);
-}
-
-function invalidUint64(name: string, value: unknown): string {
-  return (
-    `invalid ${name} ${String(value)} (${typeof value}): ` +
-    `expected a bigint from 0n to 2n ** 64n - 1n`
-  );
-}
-
-/**
- * The path of a key, with every character of it encoded but the slashes.
- *
- * @throws ConsulError for a key that Consul cannot be asked for: its HTTP server cleans paths, and
- *   sends `a//b`, `./a` and `a/../b` elsewhere, encoded or not.
- */
-function keyPath(method: string, key: string, { mayBeEmpty = false } = {}): string {
-  const refuse = (problem: string): ConsulError =>
-    badRequest(method, "/v1/kv/", `invalid key ${inspect(key)}: ${problem}`);
-  if (typeof key !== "string") throw refuse(`expected a string, got ${typeof key}`);
-  if (key === "" && !mayBeEmpty) throw refuse("it must not be empty");
-  if (key.startsWith("/")) throw refuse("it must not begin with a '/'");
-  if (!key.isWellFormed()) throw refuse("it contains half of a surrogate pair");
-  const segments = key.split("/");
-  const cleanedAway = segments.find(
-    (segment, position) =>
-      segment === "." || segment === ".." || (segment === "" && position < segments.length - 1),
-  );
-  if (cleanedAway !== undefined) {
-    throw refuse(`Consul's HTTP API cannot reach a key with the segment "${cleanedAway}"`);
-  }
-  return `/v1/kv/${segments.map(encodeURIComponent).join("/")}`;
+function sessionOf({ key, session }: { readonly key: string; readonly session: string }): string {
+  return checkedSession({ method: "PUT", path: keyPath("PUT", key) }, session);
 }

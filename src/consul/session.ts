@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 
 import { readAnswer, sessionEntriesSchema, sessionIdSchema, writeResultSchema } from "./answers.js";
 import { badRequest } from "./consul-error.js";
-import { formatDuration, formatMilliseconds, parseDuration, type Duration } from "./duration.js";
+import { formatDuration, parseDuration, type Duration } from "./duration.js";
 import {
   checkedDuration,
   planQuery,
@@ -73,7 +73,7 @@ export class Sessions {
         Node: spec.node,
         TTL: written(spec.ttl, formatDuration),
         Behavior: spec.behavior,
-        LockDelay: written(spec.lockDelay, (delay) => formatMilliseconds(parseDuration(delay))),
+        LockDelay: written(spec.lockDelay, formatLockDelay),
         // Agents from 1.7 on know NodeChecks, older ones Checks; the list is whole only if a newer
         // agent gets both, since either alone leaves the default in the other.
         Checks: spec.checks,
@@ -125,6 +125,22 @@ export class Sessions {
     const [session] = readAnswer(answer, sessionEntriesSchema, "a list of sessions");
     return { value: session ?? null, meta: readMeta(answer) };
   }
+
+  /** All sessions of the datacenter. */
+  async list(options: QueryOptions = {}): Promise<QueryResult<readonly SessionEntry[]>> {
+    const path = "/v1/session/list";
+    const plan = planQuery(path, options);
+    const answer = await this.#transport.send({
+      method: "GET",
+      path,
+      query: plan.query,
+      options: plan.options,
+    });
+    return {
+      value: readAnswer(answer, sessionEntriesSchema, "a list of sessions"),
+      meta: readMeta(answer),
+    };
+  }
 }
 
 /** @throws ConsulError for what can be no ID */
@@ -133,4 +149,10 @@ function sessionPath(method: string, operation: string, id: string): string {
   if (typeof id === "string" && id !== "" && id.isWellFormed())
     return path + encodeURIComponent(id);
   throw badRequest(method, path, `invalid session ID ${inspect(id)}`);
+}
+
+/** Consul takes less than a microsecond for a number of seconds. */
+function formatLockDelay(lockDelay: Duration): string {
+  const ms = parseDuration(lockDelay);
+  return formatDuration(ms > 0 ? Math.max(1, ms) : ms);
 }

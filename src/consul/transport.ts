@@ -6,7 +6,12 @@ import { Deadline } from "../async/deadline.js";
 import { isAborted } from "../async/is-aborted.js";
 import { unlessAborted } from "../async/unless-aborted.js";
 import { resolveConfig, type ConsulClientConfig, type ResolvedConfig } from "./config.js";
-import { badRequest, ConsulError, type ConsulErrorCode } from "./consul-error.js";
+import {
+  badRequest,
+  ConsulError,
+  type ConsulErrorCode,
+  type ConsulErrorDetails,
+} from "./consul-error.js";
 import type { RequestOptions } from "./request-options.js";
 
 /** One request to Consul's HTTP API. */
@@ -22,6 +27,9 @@ export interface ConsulRequest {
   readonly alsoAccept?: readonly number[];
 }
 
+/** The namespace and the admin partition of a request (Consul Enterprise). */
+export type RequestScope = Pick<RequestOptions, "namespace" | "partition">;
+
 /** What came back, unread. */
 export interface ConsulAnswer {
   readonly status: number;
@@ -34,6 +42,9 @@ export interface ConsulAnswer {
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
+/** The codes of Node's errors for an address where nobody listens. */
+const NOBODY_THERE: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENOTFOUND", "ENOENT"]);
+
 /** How much of a server's text an error shows. */
 const SHOWN_TEXT_LENGTH = 300;
 
@@ -45,6 +56,8 @@ export class Transport {
   readonly #config: ResolvedConfig;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
+  /** Whether anybody has answered at the address so far. */
+  #answered = false;
 
   /** @throws ConsulConfigError */
   constructor(config: ConsulClientConfig) {
@@ -56,8 +69,12 @@ export class Transport {
     const { method, options } = consulRequest;
     options.signal?.throwIfAborted();
     const path = this.#pathAndQuery(consulRequest);
-    const failure = (code: ConsulErrorCode, problem: string, cause?: unknown): ConsulError =>
-      new ConsulError(`${method} ${path}: ${problem}`, { code, method, path, cause });
+    const failure = (
+      code: ConsulErrorCode,
+      problem: string,
+      details: Pick<ConsulErrorDetails, "cause" | "retryable"> = {},
+    ): ConsulError =>
+      new ConsulError(`${method} ${path}: ${problem}`, { code, method, path, ...details });
     if (this.#closing.signal.aborted) throw failure("CONSUL_CLOSED", "the client has been closed");
 
     const timeout = options.timeout ?? DEFAULT_TIMEOUT_MS;
@@ -71,6 +88,7 @@ export class Transport {
         this.#exchange(consulRequest, path, deadline.signal),
         deadline.signal,
       );
+      this.#answered = true;
       const answer = this.#answer(consulRequest, path, response, body);
       if (answer.status !== 200 && !consulRequest.alsoAccept?.includes(answer.status)) {
         throw this.#unexpectedStatus(method, path, answer);
@@ -93,11 +111,22 @@ export class Transport {
         `no answer from Consul at ${this.#config.displayAddress}: ` +
           `${this.#shown(describeCause(error))} ` +
           `(is an agent running there? the address is the client's option, or CONSUL_HTTP_ADDR)`,
-        this.#withoutToken(error),
+        {
+          cause: this.#withoutToken(error),
+          retryable: this.#answered || !NOBODY_THERE.has(codeOf(error) ?? ""),
+        },
       );
     } finally {
       deadline.dispose();
     }
+  }
+
+  /** Where a request works: as its options say, or else the client's. */
+  scope({ namespace, partition }: RequestOptions): RequestScope {
+    return {
+      namespace: namespace ?? this.#config.namespace,
+      partition: partition ?? this.#config.partition,
+    };
   }
 
   /** Ends every request under way and, if it is our own, the dispatcher. */
@@ -130,10 +159,11 @@ export class Transport {
   }
 
   #pathAndQuery({ method, path, query = {}, options }: ConsulRequest): string {
+    const { namespace, partition } = this.scope(options);
     const parameters: Record<string, string | true | undefined> = {
       dc: options.datacenter ?? this.#config.datacenter,
-      ns: options.namespace ?? this.#config.namespace,
-      partition: options.partition ?? this.#config.partition,
+      ns: namespace,
+      partition,
       ...query,
     };
     const written = Object.entries(parameters).flatMap(([name, value]) => {
@@ -204,4 +234,10 @@ function describeCause(error: unknown): string {
   // Where a name has several addresses, Node fails with one error for each and no text of its own.
   if (error instanceof AggregateError) return error.errors.map(describeCause).join(", ");
   return error instanceof Error ? error.message : String(error);
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string"
+    ? error.code
+    : undefined;
 }

@@ -1,0 +1,34 @@
+export interface BackoffOptions {
+  /** The first pause, in milliseconds; each after it is twice as long. */
+  readonly first: number;
+  /** What the pauses grow to, in milliseconds. */
+  readonly longest: number;
+}
+
+/**
+ * The pauses between tries: they grow, and each is shortened by a random part of up to a half, so
+ * that all who failed at the same moment do not come back at the same moment.
+ */
+export class Backoff {
+  readonly #first: number;
+  readonly #longest: number;
+  #pause: number;
+
+  constructor({ first, longest }: BackoffOptions) {
+    this.#first = first;
+    this.#longest = longest;
+    this.#pause = first;
+  }
+
+  /** The length of the next pause, in milliseconds. */
+  next(): number {
+    const pause = this.#pause;
+    this.#pause = Math.min(2 * pause, this.#longest);
+    return pause * (1 - Math.random() / 2);
+  }
+
+  /** After a try that went well. */
+  reset(): void {
+    this.#pause = this.#first;
+  }
+}

@@ -1,0 +1,96 @@
+import { transactionErrorsSchema, transactionResultsSchema, readAnswer } from "./answers.js";
+import { ConsulError } from "./consul-error.js";
+import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
+import type { KVEntry, KVWrite } from "./kv.js";
+import type { RequestOptions } from "./request-options.js";
+import type { ConsulAnswer, RequestScope, Transport } from "./transport.js";
+
+/** One step of a transaction (Go: `KVTxnOp`). */
+export type KVOperation =
+  /** Stores an entry. */
+  | ({ readonly verb: "set" } & KVWrite)
+  /** Stores an entry if the one there has this modify index; 0: if there is none. */
+  | ({ readonly verb: "cas"; readonly modifyIndex: bigint } & KVWrite)
+  /** Stores an entry and takes its lock, or gives it back. */
+  | ({ readonly verb: "lock" | "unlock"; readonly session: string } & KVWrite)
+  /** Deletes an entry, if there is one. */
+  | { readonly verb: "delete"; readonly key: string }
+  /** Demands that there is no entry. */
+  | { readonly verb: "check-not-exists"; readonly key: string }
+  /** Demands that the entry has this modify index. */
+  | { readonly verb: "check-index"; readonly key: string; readonly modifyIndex: bigint }
+  /** Demands that the session has the entry's lock. */
+  | { readonly verb: "check-session"; readonly key: string; readonly session: string };
+
+/** What became of a transaction: all of it took place, or nothing. */
+export type TransactionOutcome =
+  | {
+      readonly applied: true;
+      /** What the operations wrote or checked, in their order; a deletion has none. No values. */
+      readonly entries: readonly KVEntry[];
+    }
+  | { readonly applied: false; readonly errors: readonly TransactionError[] };
+
+/** Why an operation could not take place (Go: `TxnError`). */
+export interface TransactionError {
+  /** The operation's place in the list, from 0. */
+  readonly operation: number;
+  /** In Consul's words. */
+  readonly what: string;
+}
+
+const REQUEST = { method: "PUT", path: "/v1/txn" } as const;
+
+/** Sends the operations as one (Go: `KV.Txn`). */
+export async function transact(
+  transport: Transport,
+  operations: readonly KVOperation[],
+  options: RequestOptions,
+): Promise<TransactionOutcome> {
+  const scope = transport.scope(options);
+  const answer = await transport.send({
+    ...REQUEST,
+    body: `[${operations.map((operation) => encode(operation, scope)).join(",")}]`,
+    options,
+    alsoAccept: [409],
+  });
+  if (answer.status === 200) {
+    const entries = readAnswer(answer, transactionResultsSchema, "the results of a transaction");
+    return { applied: true, entries };
+  }
+  const errors = readAnswer(answer, transactionErrorsSchema, "the errors of a transaction");
+  const denied = errors.find(({ what }) => /permission denied/i.test(what));
+  if (denied !== undefined) throw permissionDenied(answer, denied);
+  return { applied: false, errors };
+}
+
+/** By hand: JSON of JavaScript's has no integers beyond 2^53, and Consul's flags are such. */
+function encode(operation: KVOperation, { namespace, partition }: RequestScope): string {
+  const { verb, key } = operation;
+  keyPath(REQUEST.method, key);
+  const fields = [`"Verb":${JSON.stringify(verb)}`, `"Key":${JSON.stringify(key)}`];
+  if ("value" in operation) {
+    const value = Buffer.from(checkedValue(REQUEST, operation.value)).toString("base64");
+    fields.push(`"Value":${JSON.stringify(value)}`);
+  }
+  if ("flags" in operation && operation.flags !== undefined) {
+    fields.push(`"Flags":${checkedUint64(REQUEST, "flags", operation.flags)}`);
+  }
+  if (verb === "cas" || verb === "check-index") {
+    fields.push(`"Index":${checkedUint64(REQUEST, "modifyIndex", operation.modifyIndex)}`);
+  }
+  if (verb === "lock" || verb === "unlock" || verb === "check-session") {
+    fields.push(`"Session":${JSON.stringify(checkedSession(REQUEST, operation.session))}`);
+  }
+  if (namespace !== undefined) fields.push(`"Namespace":${JSON.stringify(namespace)}`);
+  if (partition !== undefined) fields.push(`"Partition":${JSON.stringify(partition)}`);
+  return `{"KV":{${fields.join(",")}}}`;
+}
+
+/** Consul says it with the 409 of a lost race, but no later try will go better. */
+function permissionDenied({ status }: ConsulAnswer, { what }: TransactionError): ConsulError {
+  return new ConsulError(
+    `Unexpected response code: ${status} (${what}) for ${REQUEST.method} ${REQUEST.path}`,
+    { code: "CONSUL_STATUS", ...REQUEST, status, text: what },
+  );
+}
