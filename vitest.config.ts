@@ -1,5 +1,12 @@
 import { defineConfig } from "vitest/config";
 
+/** Tests against the Consul that the harness finds, whose bounds set the pace: a TTL is at least 10 s. */
+const againstConsul = {
+  globalSetup: ["test/harness/global-setup.ts"],
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+};
+
 export default defineConfig({
   test: {
     projects: [
@@ -11,12 +18,32 @@ export default defineConfig({
       },
       {
         test: {
+          name: "sim",
+          include: ["test/sim/**/*.test.ts"],
+          testTimeout: 600_000,
+        },
+      },
+      {
+        test: {
+          ...againstConsul,
+          name: "conformance",
+          include: ["test/conformance/**/*.test.ts"],
+        },
+      },
+      {
+        test: {
+          ...againstConsul,
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
-          globalSetup: ["test/harness/global-setup.ts"],
-          // Consul's own bounds set the pace here: a session's TTL is at least 10 s.
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          ...againstConsul,
+          name: "cluster",
+          include: ["test/cluster/**/*.test.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
         },
       },
     ],

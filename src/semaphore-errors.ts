@@ -1,3 +1,5 @@
+import { ConsulError } from "./consul/consul-error.js";
+
 /** What the errors of a semaphore at work have in common: a `code` that is stable across versions. */
 export abstract class SemaphoreError extends Error {
   abstract readonly code: string;
@@ -100,6 +102,8 @@ export type SemaphoreRequestErrorCode = keyof typeof FAILED_STEPS;
 export class SemaphoreRequestError extends SemaphoreError {
   override readonly name = "SemaphoreRequestError";
   readonly code: SemaphoreRequestErrorCode;
+  /** Whether the same may succeed a moment later: Consul was out of reach, or without a leader. */
+  readonly retryable: boolean;
 
   constructor(code: SemaphoreRequestErrorCode, problem: unknown) {
     super(
@@ -107,7 +111,15 @@ export class SemaphoreRequestError extends SemaphoreError {
       problem instanceof Error ? { cause: problem } : undefined,
     );
     this.code = code;
+    this.retryable = problem instanceof ConsulError && problem.retryable;
   }
+}
+
+/** Whether a failure is of the kind that passes, so that the same step may go better later. */
+export function isPassing(error: unknown): boolean {
+  return (
+    (error instanceof SemaphoreRequestError || error instanceof ConsulError) && error.retryable
+  );
 }
 
 /**
@@ -116,7 +128,8 @@ export class SemaphoreRequestError extends SemaphoreError {
  * - `"session-expired"`: no renewal of its session succeeded for one TTL.
  * - `"session-invalidated"`: its session, or its contender entry, is gone from Consul.
  * - `"holder-removed"`: somebody took it out of the lock's holders, or deleted the lock.
- * - `"monitor-failed"`: Consul could not be asked whether the slot is still there.
+ * - `"monitor-failed"`: Consul could not be asked for longer than one TTL, or refused to say,
+ *   whether the slot is still there.
  */
 export type SemaphoreLostReason =
   "session-expired" | "session-invalidated" | "holder-removed" | "monitor-failed";

@@ -30,9 +30,11 @@ export interface SemaphoreOptions {
   /** Stored in the contender entry, to tell people who it is: a host name, say. */
   readonly value?: Uint8Array | string | undefined;
   /**
-   * The ID of a session of yours to use. You renew and end it; the slot does not know its TTL, and
-   * learns of its end from Consul alone. On one prefix, one session is one slot. Default: each
-   * acquire creates one, which is renewed for as long as it is needed, and destroyed after it.
+   * The ID of a session of yours to use, which you end. If it has a TTL, it is renewed here as well
+   * for as long as a slot or a place in the queue hangs on it, which takes the permission to write
+   * sessions: only who renews a session knows how long it lasts. If it already holds a slot, as
+   * after a restart of the process, `acquire` has that slot at once. On one prefix, one session is
+   * one slot. Default: each acquire creates a session, and destroys it in the end.
    */
   readonly session?: string | undefined;
   /** The name of a session made here. Default: `"Consul API Semaphore"`. */
@@ -44,12 +46,14 @@ export interface SemaphoreOptions {
   readonly sessionTTL?: Duration | undefined;
   /**
    * The health checks of the agent's node that a session made here depends on. Default: Consul's
-   * own, `["serfHealth"]`; `[]` for none.
+   * own, `["serfHealth"]`: a slot comes free soon after its node has died, but is lost as well when
+   * the other nodes only believe that it has. `[]` for none: then only the TTL can end the session.
    */
   readonly sessionChecks?: readonly string[] | undefined;
   /**
    * How many times in a row a failed look at a held slot is repeated before the slot counts as
-   * lost. Default: 0.
+   * lost, when looks have failed for one TTL already; with a session of yours without a TTL, from
+   * the first failure on, as in Go. Default: 0.
    */
   readonly monitorRetries?: number | undefined;
   /** The pause before each of these. Default: `"2s"`. */

@@ -7,15 +7,20 @@ export interface SemaphoreSlot extends AsyncDisposable {
   /** The ID of the session that holds the slot; it is in the lock's list of holders. */
   readonly session: string;
   /**
+   * The index of the write that made the session a holder: greater for each later acquisition on
+   * the prefix, in whatever process. A resource that remembers the greatest token it has seen can
+   * refuse a holder that has lost its slot and does not know it yet.
+   */
+  readonly fencingToken: bigint;
+  /**
    * Aborts when the slot is lost, with a {@link SemaphoreLostError} as its reason: others may be in
    * it from then on, so hand the signal to whatever you do in there. It aborts as well when the
    * slot is released, with a {@link SemaphoreReleasedError} (Go: the channel `Acquire` returns).
    */
   readonly signal: AbortSignal;
   /**
-   * Whether the slot is yours at this very moment. Besides the signal it reads the clock: code that
-   * has blocked the event loop can learn here that its session may have expired meanwhile. Of a
-   * session of yours the slot does not know the TTL, and reads no clock.
+   * Whether the slot is yours at this very moment. It reads the clock: code that has blocked the
+   * event loop learns here that its session may have expired meanwhile. What is lost stays lost.
    */
   readonly held: boolean;
   /**
@@ -27,14 +32,16 @@ export interface SemaphoreSlot extends AsyncDisposable {
 
 /** The slot while it is in the user's hands. */
 export class HeldSlot implements SemaphoreSlot {
+  readonly fencingToken: bigint;
   readonly #lease: SessionLease;
   readonly #controller = new AbortController();
   readonly #release: () => Promise<void>;
   readonly #offLease: () => void;
   #released: Promise<void> | undefined;
 
-  constructor(lease: SessionLease, release: () => Promise<void>) {
+  constructor(lease: SessionLease, fencingToken: bigint, release: () => Promise<void>) {
     this.#lease = lease;
+    this.fencingToken = fencingToken;
     this.#release = release;
     this.#offLease = onAbort(lease.lost, () => {
       this.#controller.abort(lease.lost.reason);
@@ -46,11 +53,13 @@ export class HeldSlot implements SemaphoreSlot {
   }
 
   get signal(): AbortSignal {
+    // Code that has blocked the event loop is ahead of the timer that would tell.
+    this.#lease.checkLost();
     return this.#controller.signal;
   }
 
   get held(): boolean {
-    return !this.signal.aborted && performance.now() < this.#lease.expiresAt;
+    return !this.signal.aborted;
   }
 
   release(): Promise<void> {
@@ -61,9 +70,8 @@ export class HeldSlot implements SemaphoreSlot {
     return this.release();
   }
 
-  /** How the slot was lost, if it was: as the signal says, or the clock before it. */
+  /** How the slot was lost, if it was. */
   loss(): SemaphoreLostError | undefined {
-    if (!this.signal.aborted && !this.held) this.end(new SemaphoreLostError("session-expired"));
     const reason: unknown = this.signal.reason;
     return reason instanceof SemaphoreLostError ? reason : undefined;
   }

@@ -1,6 +1,7 @@
 import type { ConsulEndpoints } from "./consul/endpoints.js";
 import { nextIndex, type QueryOptions } from "./consul/query.js";
 import type { RequestOptions } from "./consul/request-options.js";
+import type { KVOperation, TransactionOutcome } from "./consul/transaction.js";
 import { prefixKeys, type PrefixKeys } from "./prefix-keys.js";
 import {
   readLockEntry,
@@ -16,6 +17,12 @@ export interface PrefixReading {
   readonly snapshot: PrefixSnapshot;
   readonly nextIndex: bigint;
 }
+
+/**
+ * What became of a try for a slot: the index of the write that made the session a holder, or why
+ * Consul refused it, in its own words.
+ */
+export type Joining = { readonly joinedAt: bigint } | { readonly refusal: string };
 
 /**
  * The requests that a semaphore makes of its prefix. Each rejects with the error that names what
@@ -57,32 +64,68 @@ export class SemaphoreStore {
     );
   }
 
-  /** Swaps the lock for one with the session among its holders. Resolves to whether that held. */
-  async join(session: string, snapshot: PrefixSnapshot, limit: number): Promise<boolean> {
+  /** Swaps the lock for one with the session among its holders, if nobody has changed it since. */
+  async join(session: string, snapshot: PrefixSnapshot, limit: number): Promise<Joining> {
     const holders = new Set(snapshot.holders).add(session);
-    return await this.#swap({ limit, holders }, snapshot.lockIndex, this.#scope);
+    return await this.#swapIn(session, [this.#lockSwap({ limit, holders }, snapshot.lockIndex)]);
   }
 
-  /** Takes the session out of the lock's holders, if it is there. */
-  async leave(session: string, signal?: AbortSignal): Promise<void> {
-    const options = { ...this.#scope, signal };
+  /**
+   * Makes a session that is a holder already, by a write of which we do not know the index, a
+   * holder by one of which we do. It also undoes the swap of whoever is about to take the session
+   * for dead, because its contender entry was not there for a moment.
+   */
+  async joinAgain(session: string, snapshot: PrefixSnapshot, limit: number): Promise<Joining> {
+    const holders = new Set(snapshot.holders).add(session);
+    const others = new Set(snapshot.holders);
+    others.delete(session);
+    // Consul gives a write that changes nothing no index of its own: so out and in again, at once.
+    return await this.#swapIn(session, [
+      this.#lockSwap({ limit, holders: others }, snapshot.lockIndex),
+      { verb: "set", ...this.#lockWrite({ limit, holders }) },
+    ]);
+  }
+
+  /**
+   * Takes the session out of the lock's holders, if it is there, and its contender entry away, both
+   * at once: a holder without one counts as dead. A try for a slot that is still on its way fails
+   * from then on.
+   *
+   * @param options `unlessHolder` leaves one who is a holder as it is
+   */
+  async leave(
+    session: string,
+    { unlessHolder = false, ...options }: RequestOptions & { readonly unlessHolder?: boolean } = {},
+  ): Promise<void> {
+    const scoped = { ...this.#scope, ...options };
+    const departure: KVOperation = { verb: "delete", key: this.#keys.contender(session) };
+    let refusal: { readonly lockIndex: bigint; readonly words: string } | undefined;
     for (;;) {
-      const { value: entry } = await failingAs("SEMAPHORE_READ_FAILED", signal, () =>
+      const { value: entry } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
         // A server that missed an election might not show us yet, and we would stay in for good.
-        this.#kv.get(this.#keys.lock, { ...options, consistent: true }),
+        this.#kv.get(this.#keys.lock, { ...scoped, consistent: true }),
       );
       const lock = readLockEntry(entry);
-      if (entry === null || !lock?.holders.has(session)) return;
-      const holders = new Set(lock.holders);
-      holders.delete(session);
+      if (unlessHolder && lock?.holders.has(session)) return;
+      const lockIndex = entry?.modifyIndex ?? 0n;
+      // Consul refused, and nobody else has changed the lock: to go on would never end.
+      if (refusal?.lockIndex === lockIndex) {
+        throw new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", refusal.words);
+      }
+      const outcome = await this.#transact(
+        [this.#withdrawal(session, lock, lockIndex), departure],
+        scoped,
+      );
+      if (outcome.applied) return;
       // Somebody else's swap came between: look again.
-      if (await this.#swap({ limit: lock.limit, holders }, entry.modifyIndex, options)) return;
+      refusal = { lockIndex, words: wordsOf(outcome) };
     }
   }
 
-  async deleteContender(session: string, signal?: AbortSignal): Promise<void> {
-    await failingAs("SEMAPHORE_LEAVE_FAILED", signal, () =>
-      this.#kv.delete(this.#keys.contender(session), { ...this.#scope, signal }),
+  /** Deletes the contender entry of a session that is no holder. */
+  async deleteContender(session: string, options: RequestOptions = {}): Promise<void> {
+    await failingAs("SEMAPHORE_LEAVE_FAILED", options.signal, () =>
+      this.#kv.delete(this.#keys.contender(session), { ...this.#scope, ...options }),
     );
   }
 
@@ -93,19 +136,54 @@ export class SemaphoreStore {
     );
   }
 
-  async #swap(lock: SemaphoreLock, modifyIndex: bigint, options: RequestOptions): Promise<boolean> {
-    return await failingAs("SEMAPHORE_UPDATE_FAILED", options.signal, () =>
-      this.#kv.cas(
-        {
-          key: this.#keys.lock,
-          value: encodeLock(lock),
-          flags: SEMAPHORE_FLAG_VALUE,
-          modifyIndex,
-        },
-        options,
-      ),
+  async #swapIn(session: string, swap: readonly KVOperation[]): Promise<Joining> {
+    const outcome = await this.#transact(
+      [
+        // Its contender entry may have gone with its session, or in a departure of ours.
+        { verb: "check-session", key: this.#keys.contender(session), session },
+        ...swap,
+      ],
+      this.#scope,
+    );
+    if (!outcome.applied) return { refusal: wordsOf(outcome) };
+    const written = outcome.entries.findLast(({ key }) => key === this.#keys.lock);
+    if (written !== undefined) return { joinedAt: written.modifyIndex };
+    throw new SemaphoreRequestError(
+      "SEMAPHORE_UPDATE_FAILED",
+      `Consul did not tell the index of the write to ${this.#keys.lock}`,
     );
   }
+
+  /** Makes sure that the session is not among the holders of the lock that was read. */
+  #withdrawal(session: string, lock: SemaphoreLock | null, modifyIndex: bigint): KVOperation {
+    const key = this.#keys.lock;
+    if (modifyIndex === 0n) return { verb: "check-not-exists", key };
+    if (!lock?.holders.has(session)) return { verb: "check-index", key, modifyIndex };
+    const holders = new Set(lock.holders);
+    holders.delete(session);
+    return this.#lockSwap({ limit: lock.limit, holders }, modifyIndex);
+  }
+
+  #lockSwap(lock: SemaphoreLock, modifyIndex: bigint): KVOperation {
+    return { verb: "cas", modifyIndex, ...this.#lockWrite(lock) };
+  }
+
+  #lockWrite(lock: SemaphoreLock): { key: string; value: string; flags: bigint } {
+    return { key: this.#keys.lock, value: encodeLock(lock), flags: SEMAPHORE_FLAG_VALUE };
+  }
+
+  async #transact(
+    operations: readonly KVOperation[],
+    options: RequestOptions,
+  ): Promise<TransactionOutcome> {
+    return await failingAs("SEMAPHORE_UPDATE_FAILED", options.signal, () =>
+      this.#kv.txn(operations, options),
+    );
+  }
+}
+
+function wordsOf({ errors }: Extract<TransactionOutcome, { applied: false }>): string {
+  return errors.map(({ what }) => what).join(", ");
 }
 
 /** Names the step that failed; an abort is no failure, and keeps its reason. */

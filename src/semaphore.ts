@@ -1,11 +1,17 @@
+import { Backoff } from "./async/backoff.js";
 import { Deadline } from "./async/deadline.js";
+import { persist } from "./async/persist.js";
 import { SerialCalls } from "./async/serial-calls.js";
 import { settleAfterAbort } from "./async/settle-after-abort.js";
 import { sleep } from "./async/sleep.js";
+import { ConsulError } from "./consul/consul-error.js";
 import { parseDuration } from "./consul/duration.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
-import { requireSameLimit, type Contender } from "./prefix-snapshot.js";
+import { contend, type Contention } from "./contention.js";
+import { depart, type Traces } from "./departure.js";
+import type { Contender } from "./prefix-snapshot.js";
 import {
+  isPassing,
   SemaphoreHeldError,
   SemaphoreInUseError,
   SemaphoreNotHeldError,
@@ -21,8 +27,9 @@ import {
   type SemaphoreOptions,
 } from "./semaphore-options.js";
 import { HeldSlot, type SemaphoreSlot } from "./semaphore-slot.js";
-import { SemaphoreStore, type PrefixReading } from "./semaphore-store.js";
-import { borrowSession, leaseSession, type SessionLease } from "./session-lease.js";
+import { SemaphoreStore } from "./semaphore-store.js";
+import type { SessionLease } from "./session-lease.js";
+import { openBorrowedSession, openOwnSession } from "./session-opening.js";
 import { monitorSlot } from "./slot-monitor.js";
 
 /** Who holds a semaphore and who waits for it, each in the order of their arrival. */
@@ -37,12 +44,13 @@ export interface SemaphoreState {
 interface Holding {
   readonly slot: HeldSlot;
   readonly lease: SessionLease;
+  readonly traces: Traces;
 }
 
-/** What an acquire may have written by now, and has to clear away if it comes to nothing. */
-interface Traces {
-  contender: boolean;
-  holder: boolean;
+/** Tells the caller of a call how it came out, while the call still goes on. */
+interface Tell<Result> {
+  readonly result: (result: Result) => void;
+  readonly failure: (reason: unknown) => void;
 }
 
 /**
@@ -52,18 +60,25 @@ interface Traces {
  */
 const ABORT_GRACE_MS = 100;
 
+/**
+ * How long an acquire tries to get into the queue. In the queue it rides out an outage of any
+ * length; but where nothing has ever worked, a caller wants to know why.
+ */
+const ENTRY_PATIENCE_MS = 15_000;
+
+/**
+ * How long a caller is left waiting for a release that does not get through: for a TTL, which is
+ * when it is moot, but no longer than a minute; and where there is no TTL to go by, as long as the
+ * default one.
+ */
+const LONGEST_RELEASE_MS = 60_000;
+const RELEASE_MS = 15_000;
+
+/** How long an acquire that came to nothing keeps its caller waiting while it clears away. */
+const WITHDRAW_PATIENCE_MS = 1_000;
+
 /** A waiter that loses its place over and over comes back after longer and longer pauses. */
-const REENTRY_PAUSE_MS = 50;
-const LONGEST_PAUSE_MS = 5_000;
-
-/** How long one blocking query lasts at least: a short wait time is meant for `tryAcquire`. */
-const SHORTEST_WAIT_MS = 1_000;
-
-/** For how long at least `tryAcquire` tries for slots that are free. */
-const SHORTEST_RACE_MS = 1_000;
-
-/** How long each step may take in which a failed acquire clears away what it has written. */
-const WITHDRAW_STEP_MS = 5_000;
+const REENTRY_PAUSES = { first: 50, longest: 5_000 };
 
 /**
  * A counting semaphore whose slots are shared by processes all over a fleet (Go: `Semaphore`).
@@ -99,7 +114,8 @@ export class Semaphore {
   }
 
   /**
-   * Waits for a slot and takes it (Go: `Acquire`).
+   * Waits for a slot and takes it (Go: `Acquire`). Once it is in the queue, it rides out outages of
+   * any length; on the way there it tries for 15 s.
    *
    * @param signal gives up waiting: the promise then rejects with the signal's reason, at once or,
    *   if there is something to clear away, within 100 ms. Nothing stays behind. Once acquired, the
@@ -107,7 +123,8 @@ export class Semaphore {
    * @throws SemaphoreHeldError while this semaphore has a slot that was not released
    * @throws SemaphoreConflictError, SemaphoreLimitConflictError, SemaphoreDecodingError when the
    *   prefix is in use for something else
-   * @throws SemaphoreRequestError when Consul refuses a request or cannot be reached
+   * @throws SemaphoreRequestError when Consul refuses a request, or could not be reached for the
+   *   session and the contender entry
    */
   async acquire(signal?: AbortSignal): Promise<SemaphoreSlot> {
     return await this.#acquireSlot(signal);
@@ -116,7 +133,8 @@ export class Semaphore {
   /**
    * As `acquire`, but waits at most `semaphoreWaitTime` for a slot to become free, and resolves to
    * `null` if none did (Go: `SemaphoreTryOnce`). It always looks once; and while there are free
-   * slots that others are faster to take, it goes on for a second at least.
+   * slots that others are faster to take, it goes on for a second at least. Where Consul could not
+   * even be asked in that time, it rejects as `acquire` does.
    */
   async tryAcquire(signal?: AbortSignal): Promise<SemaphoreSlot | null> {
     requireSignal(signal);
@@ -124,9 +142,9 @@ export class Semaphore {
     const untilTurn = new Deadline(waitLimit, signal);
     try {
       const waitUntil = performance.now() + waitLimit;
-      const turn = this.#calls.run(() => {
+      const turn = this.#inTurn<HeldSlot | null>((tell) => {
         untilTurn.dispose();
-        return this.#acquire(signal, waitUntil);
+        return this.#acquire(signal, waitUntil, tell);
       }, untilTurn.signal);
       return await settleAfterAbort(turn, signal, ABORT_GRACE_MS);
     } catch (error) {
@@ -138,18 +156,18 @@ export class Semaphore {
   }
 
   /**
-   * Gives the slot back, and aborts its signal (Go: `Release`). After a loss this clears away what
-   * is left, and has to come before the next `acquire`.
+   * Gives the slot back, and aborts its signal at once (Go: `Release`). It tries until that is done.
+   * After a loss this clears away what is left, and has to come before the next `acquire`.
    *
    * @throws SemaphoreNotHeldError
-   * @throws SemaphoreRequestError when Consul refuses a request or cannot be reached. The slot is
-   *   no longer yours all the same, and Consul frees it with its session. Where that is a session of
-   *   yours which lives on, the next `acquire` takes the slot up again, to be released once more.
+   * @throws SemaphoreRequestError when Consul refuses a request, or could not be reached for one TTL
+   *   (at most a minute). The slot is no longer yours all the same. Consul frees it with its
+   *   session; with a session of yours, which lives on, giving it back goes on being tried.
    */
   async release(): Promise<void> {
-    await this.#calls.run(async () => {
+    await this.#inTurn(async (tell: Tell<void>) => {
       if (this.#held === undefined) throw new SemaphoreNotHeldError();
-      await this.#release(this.#held);
+      await this.#release(this.#held, tell);
     });
   }
 
@@ -222,196 +240,197 @@ export class Semaphore {
   async #acquireSlot(signal: AbortSignal | undefined): Promise<HeldSlot> {
     requireSignal(signal);
     for (;;) {
-      const turn = this.#calls.run(() => this.#acquire(signal, Infinity), signal);
+      const turn = this.#inTurn<HeldSlot | null>(
+        (tell) => this.#acquire(signal, Infinity, tell),
+        signal,
+      );
       const slot = await settleAfterAbort(turn, signal, ABORT_GRACE_MS);
       // Only a wait with a limit comes to an end without one.
       if (slot !== null) return slot;
     }
   }
 
-  async #acquire(signal: AbortSignal | undefined, waitUntil: number): Promise<HeldSlot | null> {
+  /**
+   * Runs a call once all earlier ones have ended. The caller may be told how it came out while it
+   * still clears away behind itself.
+   */
+  #inTurn<Result>(
+    call: (tell: Tell<Result>) => Promise<Result>,
+    signal?: AbortSignal,
+  ): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.#calls
+        .run(() => call({ result: resolve, failure: reject }), signal)
+        .then(resolve, reject);
+    });
+  }
+
+  async #acquire(
+    signal: AbortSignal | undefined,
+    waitUntil: number,
+    tell: Tell<HeldSlot | null>,
+  ): Promise<HeldSlot | null> {
     if (this.#held !== undefined) throw new SemaphoreHeldError();
-    for (let pause = 0; ; pause = Math.min(2 * pause + REENTRY_PAUSE_MS, LONGEST_PAUSE_MS)) {
-      if (pause > 0) await sleep(Math.min(pause, waitUntil - performance.now()), signal);
+    const pauses = new Backoff(REENTRY_PAUSES);
+    let entryUntil = Math.min(waitUntil, performance.now() + ENTRY_PATIENCE_MS);
+    for (;;) {
       signal?.throwIfAborted();
-      const lease = await this.#openSession();
-      const traces: Traces = { contender: false, holder: false };
+      const lease = await this.#openSession(entryUntil, signal, tell.failure);
+      const traces: Traces = { contender: false, lateContender: false, holder: false };
+      let outcome: Contention = "lost our place";
       try {
         // No write is cut off by the signal: a write that may or may not have taken place is more
         // to clear away than one that has.
         signal?.throwIfAborted();
-        await this.#enter(lease.id, traces);
-        const outcome = await this.#contend(lease, traces, waitUntil, signal);
-        signal?.throwIfAborted();
-        if (outcome === "took a slot") return this.#hold(lease);
-        await this.#withdraw(lease, traces);
-        if (outcome === "waited long enough" || performance.now() >= waitUntil) return null;
+        if (await this.#enter(lease, traces, entryUntil, signal)) {
+          entryUntil = waitUntil;
+          outcome = await contend(this.#store, lease, traces, {
+            limit: this.#options.limit,
+            lookTime: parseDuration(this.#options.semaphoreWaitTime),
+            waitUntil,
+            signal,
+          });
+          signal?.throwIfAborted();
+          if (typeof outcome === "bigint") return this.#hold(lease, traces, outcome);
+        }
       } catch (error) {
-        await this.#withdraw(lease, traces);
-        throw error;
+        const reason: unknown = signal?.aborted ? signal.reason : error;
+        await this.#withdraw(lease, traces, WITHDRAW_PATIENCE_MS, () => {
+          tell.failure(reason);
+        });
+        throw reason;
       }
+      const over = outcome === "waited long enough" || performance.now() >= waitUntil;
+      const patience = over ? ABORT_GRACE_MS : waitUntil - performance.now();
+      await this.#withdraw(lease, traces, patience, () => {
+        tell.result(null);
+      });
+      if (over) return null;
+      await sleep(Math.min(pauses.next(), waitUntil - performance.now()), signal);
     }
   }
 
-  async #openSession(): Promise<SessionLease> {
-    const { session, sessionName, sessionTTL, sessionChecks } = this.#options;
-    if (session !== undefined) return borrowSession(session);
+  async #openSession(
+    until: number,
+    signal: AbortSignal | undefined,
+    failed: (reason: unknown) => void,
+  ): Promise<SessionLease> {
+    const { session: id, sessionName, sessionTTL, sessionChecks } = this.#options;
+    const scope = this.#scope;
+    const reasonOf = (error: unknown): unknown =>
+      signal?.aborted
+        ? signal.reason
+        : new SemaphoreRequestError("SEMAPHORE_SESSION_FAILED", error);
     try {
-      return await leaseSession(this.#consul, {
+      if (id !== undefined) {
+        return await openBorrowedSession(this.#consul.session, { id, scope, until, signal });
+      }
+      return await openOwnSession(this.#consul.session, {
         name: sessionName,
         ttl: sessionTTL,
         checks: sessionChecks,
-        scope: this.#scope,
+        scope,
+        until,
+        signal,
+        failed: (error) => {
+          failed(reasonOf(error));
+        },
       });
     } catch (error) {
-      throw new SemaphoreRequestError("SEMAPHORE_SESSION_FAILED", error);
+      throw reasonOf(error);
     }
   }
 
-  async #enter(session: string, traces: Traces): Promise<void> {
+  /** Makes the contender entry. Resolves to whether there still is a session to do it with. */
+  async #enter(
+    lease: SessionLease,
+    traces: Traces,
+    until: number,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
     traces.contender = true;
-    if (await this.#store.enter(session, this.#options.value)) return;
+    try {
+      const entered = await persist(() => this.#store.enter(lease.id, this.#options.value), {
+        passing: (error) => isPassing(error) && !lease.checkLost(),
+        until,
+        signal,
+        failed: () => (traces.lateContender = true),
+      });
+      if (entered) return true;
+    } catch (error) {
+      if (lease.own && (lease.checkLost() || isSessionGone(error))) return false;
+      throw error;
+    }
     traces.contender = false;
     throw new SemaphoreRequestError(
       "SEMAPHORE_CONTENDER_FAILED",
-      `another session has the lock of the entry of ${session}, or had it a moment ago`,
+      `another session has the lock of the entry of ${lease.id}, or had it a moment ago`,
     );
   }
 
-  /** Looks at the prefix, and tries for a slot whenever there is a free one. */
-  async #contend(
-    { id: session, lost }: SessionLease,
-    traces: Traces,
-    waitUntil: number,
-    signal: AbortSignal | undefined,
-  ): Promise<"took a slot" | "waited long enough" | "lost our place"> {
-    const { limit } = this.#options;
-    const raceUntil = Math.max(waitUntil, performance.now() + SHORTEST_RACE_MS);
-    let reading = await this.#read(0n, signal);
-    for (;;) {
-      const { snapshot, nextIndex } = reading;
-      const holds = snapshot.holders.has(session);
-      // A slot that the session had before it came to us is not for us to clear away.
-      if (holds) traces.contender = false;
-      requireSameLimit(snapshot, limit);
-      // Without its contender entry a session counts as dead: the slot would be lost at once.
-      const contends = snapshot.contenders.some((contender) => contender.session === session);
-      if (!contends || lost.aborted) return "lost our place";
-      // A process that restarted with its session finds its slot waiting for it.
-      if (holds) return "took a slot";
-      const free = snapshot.holders.size < limit;
-      if (free) {
-        traces.holder = true;
-        if (await this.#store.join(session, snapshot, limit)) return "took a slot";
-        traces.holder = false;
-      }
-      signal?.throwIfAborted();
-      // Where somebody else's swap came first, read what it made of the lock, without waiting.
-      const next = free
-        ? await this.#readUntil(raceUntil, 0n, signal)
-        : await this.#readUntil(waitUntil, nextIndex, signal);
-      if (next === null) return "waited long enough";
-      reading = next;
-    }
-  }
-
-  /** Reads the prefix: at once, or with an index when it has changed since. */
-  async #read(index: bigint, signal: AbortSignal | undefined): Promise<PrefixReading> {
-    const wait = Math.max(parseDuration(this.#options.semaphoreWaitTime), SHORTEST_WAIT_MS);
-    return await this.#store.read({ index, wait, signal });
-  }
-
-  /** The same, but resolves to `null` when the time is over. */
-  async #readUntil(
-    waitUntil: number,
-    index: bigint,
-    signal: AbortSignal | undefined,
-  ): Promise<PrefixReading | null> {
-    if (waitUntil === Infinity) return await this.#read(index, signal);
-    const left = waitUntil - performance.now();
-    if (left <= 0) return null;
-    const deadline = new Deadline(left, signal);
-    try {
-      return await this.#read(index, deadline.signal);
-    } catch (error) {
-      if (deadline.expired) return null;
-      throw error;
-    } finally {
-      deadline.dispose();
-    }
-  }
-
-  #hold(lease: SessionLease): HeldSlot {
-    const slot = new HeldSlot(lease, () =>
-      this.#calls.run(async () => {
-        if (this.#held === holding) await this.#release(holding);
+  #hold(lease: SessionLease, traces: Traces, fencingToken: bigint): HeldSlot {
+    const slot = new HeldSlot(lease, fencingToken, () =>
+      this.#inTurn(async (tell: Tell<void>) => {
+        if (this.#held === holding) await this.#release(holding, tell);
       }),
     );
-    const holding = { slot, lease };
+    // A slot that came with its session is ours from here on.
+    const holding = { slot, lease, traces: { ...traces, contender: true, holder: true } };
     this.#held = holding;
-    void this.#monitor(slot);
+    void this.#monitor(slot, lease.ttl);
     return slot;
   }
 
-  async #monitor(slot: HeldSlot): Promise<void> {
+  async #monitor(slot: HeldSlot, ttl: number): Promise<void> {
     const loss = await monitorSlot(this.#store, {
       session: slot.session,
       signal: slot.signal,
+      held: () => slot.held,
+      ttl,
       retries: this.#options.monitorRetries,
       retryTime: parseDuration(this.#options.monitorRetryTime),
     });
     if (loss !== undefined) slot.end(loss);
   }
 
-  async #release({ slot, lease }: Holding): Promise<void> {
+  async #release({ slot, lease, traces }: Holding, tell: Tell<void>): Promise<void> {
     const lost = slot.loss() !== undefined;
     // First of all it is no longer ours: whoever works in it must hear before the next one may.
     this.#held = undefined;
     slot.end(new SemaphoreReleasedError());
-    if (lost && lease.own) {
-      // What is left of a lost slot goes with its session, in whatever order.
-      await Promise.allSettled([this.#leave(lease.id), lease.end()]);
-      return;
-    }
+    // What is left of a lost slot goes with its session, if that is ours.
+    const moot = lost && lease.own;
     try {
-      await this.#leave(lease.id);
+      await depart(this.#store, lease, traces, {
+        patience: lease.ttl === Infinity ? RELEASE_MS : Math.min(lease.ttl, LONGEST_RELEASE_MS),
+        gaveUp: moot
+          ? () => {
+              tell.result();
+            }
+          : tell.failure,
+      });
     } catch (error) {
       // Whoever wrote a lock that cannot be read has taken us out of it.
-      if (!lost || error instanceof SemaphoreRequestError) throw error;
-    } finally {
-      await lease.end();
-    }
-  }
-
-  /** Holders first, contender entry after: a holder without one counts as dead. */
-  async #leave(session: string): Promise<void> {
-    try {
-      await this.#store.leave(session);
-    } catch (error) {
-      const unreadable = !(error instanceof SemaphoreRequestError);
-      if (unreadable) await this.#store.deleteContender(session);
+      if (moot || (lost && !(error instanceof SemaphoreRequestError))) return;
       throw error;
     }
-    await this.#store.deleteContender(session);
   }
 
-  /** Clears away what an acquire without success has written. It has its own error to tell. */
-  async #withdraw(lease: SessionLease, { contender, holder }: Traces): Promise<void> {
-    if (holder) await attempt((signal) => this.#store.leave(lease.id, signal));
-    // Also where that failed: a holder without contender entry counts as dead.
-    if (contender) await attempt((signal) => this.#store.deleteContender(lease.id, signal));
-    await lease.end();
+  /** Clears away what an acquire without success has written. It has its own outcome to tell. */
+  async #withdraw(
+    lease: SessionLease,
+    traces: Traces,
+    patience: number,
+    gaveUp: () => void,
+  ): Promise<void> {
+    await depart(this.#store, lease, traces, { patience, gaveUp }).catch(() => undefined);
   }
 }
 
-/** Does what it can in a limited time; the session's end may still do the rest. */
-async function attempt(step: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const deadline = new Deadline(WITHDRAW_STEP_MS);
-  try {
-    await step(deadline.signal);
-  } catch {
-    // There is an error already that made us withdraw.
-  } finally {
-    deadline.dispose();
-  }
+function isSessionGone(error: unknown): boolean {
+  return (
+    error instanceof SemaphoreRequestError &&
+    error.cause instanceof ConsulError &&
+    /invalid session/i.test(error.cause.text ?? "")
+  );
 }

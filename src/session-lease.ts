@@ -1,104 +1,112 @@
-import { parseDuration, type Duration } from "./consul/duration.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
 import type { RequestOptions } from "./consul/request-options.js";
-import { renewSession, type SessionTerm } from "./session-renewal.js";
-
-/** A session that a contender entry, and then a slot, hangs on. */
-export interface SessionLease {
-  readonly id: string;
-  /** Aborts when the session is known to be over. */
-  readonly lost: AbortSignal;
-  /** Until when Consul keeps the session for sure, on the clock of `performance.now()`. */
-  readonly expiresAt: number;
-  /** Whether the session is ours to end, and with it whatever hangs on it. */
-  readonly own: boolean;
-  /** Lets go of the session: one made here is renewed no longer and destroyed. Never rejects. */
-  end(): Promise<void>;
-}
+import type { SessionEntry } from "./consul/session.js";
+import { SemaphoreLostError } from "./semaphore-errors.js";
+import { renewSession } from "./session-renewal.js";
+import { endOfTerm, type SessionTerm } from "./session-term.js";
+import { Watchdog } from "./watchdog.js";
 
 export interface SessionLeaseOptions {
-  readonly name: string;
-  readonly ttl: Duration;
-  readonly checks: readonly string[] | undefined;
+  readonly id: string;
+  readonly term: SessionTerm;
+  /** Whether the session is ours to end, and with it whatever hangs on it. */
+  readonly own: boolean;
   readonly scope: RequestOptions;
 }
 
-/** How long to try to end a session that would end by itself before long. */
-const DESTROY_LIMIT_MS = 5_000;
-
-/** A session of the user's: it is used, and neither renewed nor ended. */
-export function borrowSession(id: string): SessionLease {
-  return {
-    id,
-    lost: new AbortController().signal,
-    expiresAt: Infinity,
-    own: false,
-    end: () => Promise.resolve(),
-  };
-}
-
 /**
- * Creates a session and renews it until the lease ends (Go: `createSession`, `RenewPeriodic`).
- *
- * @throws ConsulError
+ * A session that a contender entry, and then a slot, hangs on. It is renewed until `stop`, and
+ * counts as lost as soon as Consul says so, or one TTL after the last renewal that succeeded was
+ * sent.
  */
-export async function leaseSession(
-  { session: sessions }: ConsulEndpoints,
-  { name, ttl, checks, scope }: SessionLeaseOptions,
-): Promise<SessionLease> {
-  const sentAt = performance.now();
-  const id = await sessions.create({ name, ttl, checks, behavior: "delete" }, scope);
-  return new OwnSession(sessions, id, { sentAt, ttl: parseDuration(ttl) }, scope);
-}
-
-class OwnSession implements SessionLease {
+export class SessionLease {
   readonly id: string;
-  readonly own = true;
+  readonly own: boolean;
   readonly #sessions: ConsulEndpoints["session"];
   readonly #scope: RequestOptions;
-  readonly #ended = new AbortController();
+  readonly #watchdog: Watchdog;
+  readonly #stopped = new AbortController();
   readonly #lost = new AbortController();
   #term: SessionTerm;
+  #failure: unknown;
 
-  constructor(
-    sessions: ConsulEndpoints["session"],
-    id: string,
-    term: SessionTerm,
-    scope: RequestOptions,
-  ) {
+  constructor(sessions: ConsulEndpoints["session"], { id, term, own, scope }: SessionLeaseOptions) {
     this.id = id;
+    this.own = own;
     this.#sessions = sessions;
-    this.#term = term;
     this.#scope = scope;
-    void this.#renew();
+    this.#term = term;
+    this.#watchdog = new Watchdog(endOfTerm(term), () => {
+      this.#lose(new SemaphoreLostError("session-expired", this.#failure));
+    });
+    if (term.ttl !== Infinity) void this.#renew();
   }
 
+  /** Aborts when the session is known to be over. */
   get lost(): AbortSignal {
     return this.#lost.signal;
   }
 
-  get expiresAt(): number {
-    return this.#term.sentAt + this.#term.ttl;
+  /** Whether the session is known to be over, or is so by the clock. */
+  checkLost(): boolean {
+    this.#watchdog.check();
+    return this.#lost.signal.aborted;
   }
 
-  async end(): Promise<void> {
-    this.#ended.abort();
-    try {
-      await this.#sessions.destroy(this.id, { ...this.#scope, timeout: DESTROY_LIMIT_MS });
-    } catch {
-      // Nobody renews it any more, so its TTL ends it.
-    }
+  /** In milliseconds; `Infinity` for a session without a TTL. */
+  get ttl(): number {
+    return this.#term.ttl;
+  }
+
+  /** Until when Consul keeps the session for sure, on the clock of `performance.now()`. */
+  get expiresAt(): number {
+    return endOfTerm(this.#term);
+  }
+
+  /** Renews it no longer. */
+  stop(): void {
+    this.#watchdog.stop();
+    this.#stopped.abort();
+  }
+
+  /** Ends the session, if it is ours to end. */
+  async destroy(options: RequestOptions = {}): Promise<void> {
+    this.stop();
+    if (this.own) await this.#sessions.destroy(this.id, { ...this.#scope, ...options });
+  }
+
+  #lose(loss: SemaphoreLostError): void {
+    this.stop();
+    this.#lost.abort(loss);
   }
 
   async #renew(): Promise<void> {
     const loss = await renewSession({
       term: this.#term,
-      signal: this.#ended.signal,
-      renew: (options) => this.#sessions.renew(this.id, { ...this.#scope, ...options }),
+      signal: this.#stopped.signal,
+      renew: (options) => this.#sendRenewal(options),
       renewed: (term) => {
+        // Too late is too late, also for an answer that was only read too late.
+        if (this.#watchdog.check()) return;
         this.#term = term;
+        this.#failure = undefined;
+        this.#watchdog.extend(endOfTerm(term));
+      },
+      failed: (error) => {
+        this.#failure = error;
       },
     });
-    if (loss !== undefined) this.#lost.abort(loss);
+    if (loss !== undefined) this.#lose(loss);
+  }
+
+  /** Resolves to `null` where the session is no more. */
+  async #sendRenewal(options: RequestOptions): Promise<SessionEntry | null> {
+    const scoped = { ...this.#scope, ...options };
+    const session = await this.#sessions.renew(this.id, scoped);
+    if (session !== null) return session;
+    // A leader that has just been elected may not have heard of it yet.
+    const { value } = await this.#sessions.info(this.id, { ...scoped, consistent: true });
+    if (value !== null) throw new Error(`session ${this.id} is there, and was not renewed`);
+    return null;
   }
 }

@@ -1,20 +1,12 @@
+import { Backoff } from "./async/backoff.js";
+import { isAborted } from "./async/is-aborted.js";
 import { sleep } from "./async/sleep.js";
 import { ConsulError } from "./consul/consul-error.js";
 import { parseDuration } from "./consul/duration.js";
 import type { RequestOptions } from "./consul/request-options.js";
 import type { SessionEntry } from "./consul/session.js";
 import { SemaphoreLostError } from "./semaphore-errors.js";
-
-/** What one create or renew of a session has bought. */
-export interface SessionTerm {
-  /**
-   * When the request was sent, on the clock of `performance.now()`. Consul counts from when it
-   * received it, which is later, so that it never frees the session before this term is over.
-   */
-  readonly sentAt: number;
-  /** In milliseconds. */
-  readonly ttl: number;
-}
+import { endOfTerm, type SessionTerm } from "./session-term.js";
 
 export interface SessionRenewal {
   readonly term: SessionTerm;
@@ -23,22 +15,35 @@ export interface SessionRenewal {
   readonly renew: (options: RequestOptions) => Promise<SessionEntry | null>;
   /** Told of each new term. */
   readonly renewed: (term: SessionTerm) => void;
+  /** Told of each try that failed. */
+  readonly failed: (error: unknown) => void;
 }
 
-const RETRY_PAUSE_MS = 1_000;
+/**
+ * Go renews at half of the TTL. Twice as often costs little, as a renewal is no write, and leaves
+ * three quarters of the TTL for a cluster to find a new leader: that takes it up to ten seconds.
+ */
+const RENEWALS_PER_TTL = 4;
+
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 1_000;
 const LONGEST_ATTEMPT_MS = 10_000;
+const SHORTEST_ATTEMPT_MS = 1;
 
 /**
- * Renews a session each half of its TTL (Go: `RenewPeriodic`). A renewal that fails is tried again
- * until the TTL is over. Resolves to how the session was lost, or to nothing when the signal aborts.
+ * Renews a session several times in each TTL (Go: `RenewPeriodic`). A renewal that fails is tried
+ * again and again: when the TTL is over is not for this loop to say but for the watchdog, which
+ * then aborts the signal. Resolves to how the session was lost, or to nothing when the signal
+ * aborts.
  */
 export async function renewSession({
   term,
   signal,
   renew,
   renewed,
+  failed,
 }: SessionRenewal): Promise<SemaphoreLostError | undefined> {
-  let failure: unknown;
+  const backoff = new Backoff({ first: FIRST_RETRY_MS, longest: LONGEST_RETRY_MS });
   let pause = pauseBefore(term);
   for (;;) {
     // A holder is kept alive by its look at the slot. When that has ended, the client closed or
@@ -46,29 +51,31 @@ export async function renewSession({
     await sleep(pause, signal, { keepAlive: false });
     if (signal.aborted) return undefined;
     const sentAt = performance.now();
-    const left = term.sentAt + term.ttl - sentAt;
-    if (left <= 0) return new SemaphoreLostError("session-expired", failure);
     try {
-      // A part of the TTL, so that one renewal that hangs leaves time for another.
-      const timeout = Math.min(left, term.ttl / 4, LONGEST_ATTEMPT_MS);
-      const session = await renew({ signal, timeout });
+      const session = await renew({ signal, timeout: attemptTime(term, sentAt) });
       if (session === null) return new SemaphoreLostError("session-invalidated");
       term = { sentAt, ttl: ttlOf(session) ?? term.ttl };
       renewed(term);
-      failure = undefined;
+      backoff.reset();
       pause = pauseBefore(term);
     } catch (error) {
-      failure = error;
-      const left = term.sentAt + term.ttl - performance.now();
-      if (left <= 0 || isClosed(error)) return new SemaphoreLostError("session-expired", failure);
-      pause = Math.min(RETRY_PAUSE_MS, left);
+      if (isAborted(signal)) return undefined;
+      if (isClosed(error)) return new SemaphoreLostError("session-expired", error);
+      failed(error);
+      pause = backoff.next();
     }
   }
 }
 
-/** How long to wait before a term is renewed: half of it, from when it was asked for. */
+/** How long to wait before a term is renewed, from when it was asked for. */
 function pauseBefore({ sentAt, ttl }: SessionTerm): number {
-  return Math.max(0, sentAt + ttl / 2 - performance.now());
+  return Math.max(0, sentAt + ttl / RENEWALS_PER_TTL - performance.now());
+}
+
+/** A part of the TTL, so that one renewal that hangs leaves time for others; and never more than is left. */
+function attemptTime(term: SessionTerm, now: number): number {
+  const time = Math.min(term.ttl / RENEWALS_PER_TTL, LONGEST_ATTEMPT_MS, endOfTerm(term) - now);
+  return Math.max(SHORTEST_ATTEMPT_MS, time);
 }
 
 /** Whether the client was closed, so that no later try can go better. */

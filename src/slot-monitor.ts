@@ -1,15 +1,19 @@
+import { Backoff } from "./async/backoff.js";
 import { isAborted } from "./async/is-aborted.js";
 import { sleep } from "./async/sleep.js";
-import { ConsulError } from "./consul/consul-error.js";
 import type { PrefixSnapshot } from "./prefix-snapshot.js";
-import { SemaphoreLostError, SemaphoreRequestError } from "./semaphore-errors.js";
+import { isPassing, SemaphoreLostError, SemaphoreRequestError } from "./semaphore-errors.js";
 import type { PrefixReading, SemaphoreStore } from "./semaphore-store.js";
 
 export interface SlotMonitorOptions {
   readonly session: string;
   /** Ends the loop. */
   readonly signal: AbortSignal;
-  /** How many failed looks in a row are repeated. */
+  /** Whether the slot is still held by the clock, which every answer is preceded by. */
+  readonly held: () => boolean;
+  /** The TTL of the session, in milliseconds; `Infinity` for none. */
+  readonly ttl: number;
+  /** How many failed looks in a row are repeated where the TTL gives no patience any more. */
   readonly retries: number;
   /** The pause before each of them, in milliseconds. */
   readonly retryTime: number;
@@ -22,50 +26,64 @@ export interface SlotMonitorOptions {
 const FIRST_LOOK_DELAY_MS = 100;
 
 /**
- * A look during which nothing changes is repeated after this time: it finds a dead connection, and
- * stays well below the 60 s after which many proxies cut an idle one.
+ * A look during which nothing changes is repeated after this time, or after half a TTL: it finds a
+ * dead connection, and stays well below the 60 s after which many proxies cut an idle one.
  */
-const LOOK_WAIT_MS = 30_000;
+const LONGEST_LOOK_MS = 30_000;
+
+/** What an answer may need beyond the time for which Consul holds the query. */
+const ANSWER_GRACE_MS = 5_000;
+
+const FIRST_RETRY_MS = 50;
+/** Less than the second within which a loss is to be told once Consul can be reached again. */
+const LONGEST_RETRY_MS = 500;
 
 /**
- * Watches a slot by blocking queries (Go: `monitorLock`). Resolves to how it was lost, or to nothing
- * when the signal aborts.
+ * Watches a slot by blocking queries (Go: `monitorLock`). For as long as the last successful look
+ * is not older than the session's TTL, failures are of no account: the renewal of the session
+ * decides. Resolves to how the slot was lost, or to nothing when the signal aborts.
  */
 export async function monitorSlot(
   store: SemaphoreStore,
-  { session, signal, retries, retryTime }: SlotMonitorOptions,
+  { session, signal, held, ttl, retries, retryTime }: SlotMonitorOptions,
 ): Promise<SemaphoreLostError | undefined> {
+  const wait = Math.min(LONGEST_LOOK_MS, ttl / 2);
+  // The server adds up to a sixteenth.
+  const timeout = wait + wait / 16 + ANSWER_GRACE_MS;
+  const patience = ttl === Infinity ? 0 : ttl;
+  const backoff = new Backoff({ first: FIRST_RETRY_MS, longest: LONGEST_RETRY_MS });
   let index = 0n;
+  let seenAt = performance.now();
   let retriesLeft = retries;
   await sleep(FIRST_LOOK_DELAY_MS, signal);
-  while (!signal.aborted) {
+  while (held()) {
     let reading: PrefixReading;
     try {
-      reading = await store.read({ index, wait: LOOK_WAIT_MS, consistent: true, signal });
+      reading = await store.read({ index, wait, timeout, consistent: true, signal });
     } catch (error) {
       if (isAborted(signal)) break;
       // Consul did answer, but what is in the lock now was written by somebody who threw us out.
       if (!(error instanceof SemaphoreRequestError)) {
         return new SemaphoreLostError("holder-removed", error);
       }
-      if (retriesLeft === 0 || !isRetryable(error)) {
+      const impatient = performance.now() >= seenAt + patience;
+      if (!isPassing(error) || (impatient && retriesLeft === 0)) {
         return new SemaphoreLostError("monitor-failed", error);
       }
-      retriesLeft -= 1;
+      if (impatient) retriesLeft -= 1;
       index = 0n;
-      await sleep(retryTime, signal);
+      await sleep(impatient ? retryTime : backoff.next(), signal);
       continue;
     }
+    if (!held()) break;
     const lost = lossOf(session, reading.snapshot);
     if (lost !== undefined) return new SemaphoreLostError(lost);
     index = reading.nextIndex;
+    seenAt = performance.now();
     retriesLeft = retries;
+    backoff.reset();
   }
   return undefined;
-}
-
-function isRetryable({ cause }: SemaphoreRequestError): boolean {
-  return cause instanceof ConsulError && cause.retryable;
 }
 
 /** Whether the snapshot still shows the session as a holder, and if not, what must have happened. */

@@ -1,0 +1,127 @@
+import { Backoff } from "./async/backoff.js";
+import { Deadline } from "./async/deadline.js";
+import { isAborted } from "./async/is-aborted.js";
+import { sleep } from "./async/sleep.js";
+import type { Traces } from "./departure.js";
+import { requireSameLimit } from "./prefix-snapshot.js";
+import { isPassing, SemaphoreRequestError } from "./semaphore-errors.js";
+import type { PrefixReading, SemaphoreStore } from "./semaphore-store.js";
+import type { SessionLease } from "./session-lease.js";
+
+export interface ContentionOptions {
+  readonly limit: number;
+  /** How long one blocking query lasts, in milliseconds. */
+  readonly lookTime: number;
+  /** Until when to wait for a slot, on the clock of `performance.now()`. */
+  readonly waitUntil: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** How a wait in the queue ended: with the index of the write that made us a holder if it went well. */
+export type Contention = bigint | "waited long enough" | "lost our place";
+
+/** How to look at the prefix next. */
+interface Look {
+  /** 0 for at once. */
+  readonly index: bigint;
+  readonly consistent: boolean;
+  readonly until: number;
+}
+
+/** How long one blocking query lasts at least: a short wait time is meant for `tryAcquire`. */
+const SHORTEST_LOOK_MS = 1_000;
+
+/** For how long at least one with little time tries for slots that are free. */
+const SHORTEST_RACE_MS = 1_000;
+
+/** The pauses of a waiter whose requests fail. */
+const RETRY_PAUSES = { first: 50, longest: 1_000 };
+
+/**
+ * Looks at the prefix, and tries for a slot whenever there is a free one (Go: the `WAIT` loop of
+ * `Acquire`). It rides out whatever passes: in the queue there is nothing to lose but the session.
+ */
+export async function contend(
+  store: SemaphoreStore,
+  lease: SessionLease,
+  traces: Traces,
+  { limit, lookTime, waitUntil, signal }: ContentionOptions,
+): Promise<Contention> {
+  const { id: session } = lease;
+  const raceUntil = Math.max(waitUntil, performance.now() + SHORTEST_RACE_MS);
+  const wait = Math.max(lookTime, SHORTEST_LOOK_MS);
+  const pauses = new Backoff(RETRY_PAUSES);
+  let look: Look = { index: 0n, consistent: false, until: Infinity };
+  let hasLooked = false;
+  let refused: { readonly lockIndex: bigint; readonly words: string } | undefined;
+  for (;;) {
+    try {
+      const reading = await readUntil(store, look, wait, signal);
+      if (reading === null) return "waited long enough";
+      hasLooked = true;
+      pauses.reset();
+      const { snapshot, nextIndex } = reading;
+      const holds = snapshot.holders.has(session);
+      // A slot that the session had before it came to us is not for us to clear away.
+      if (!traces.holder) traces.contender = !holds;
+      requireSameLimit(snapshot, limit);
+      if (lease.checkLost()) return "lost our place";
+      if (!snapshot.contenders.some((contender) => contender.session === session)) {
+        // Without its contender entry a session counts as dead: the slot would be lost at once.
+        // But a server that has just lost the lead may not show it yet.
+        if (look.consistent) return "lost our place";
+        look = { index: 0n, consistent: true, until: raceUntil };
+      } else if (holds || snapshot.holders.size < limit) {
+        const { lockIndex } = snapshot;
+        // Consul refused, and nobody else has changed the lock: to go on would never end.
+        if (refused?.lockIndex === lockIndex) {
+          throw new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", refused.words);
+        }
+        // A process that restarted with its session finds its slot waiting for it, and so does one
+        // whose swap went through without an answer.
+        traces.holder ||= !holds;
+        const joining = holds
+          ? await store.joinAgain(session, snapshot, limit)
+          : await store.join(session, snapshot, limit);
+        if ("joinedAt" in joining) return lease.checkLost() ? "lost our place" : joining.joinedAt;
+        // Somebody else's swap came first, or the first copy of ours: read what is, at once.
+        refused = { lockIndex, words: joining.refusal };
+        look = { index: 0n, consistent: true, until: raceUntil };
+      } else {
+        refused = undefined;
+        look = { index: nextIndex, consistent: false, until: waitUntil };
+      }
+    } catch (error) {
+      if (isAborted(signal) || !isPassing(error)) throw error;
+      const left = waitUntil - performance.now();
+      if (left <= 0 && hasLooked) return "waited long enough";
+      if (left <= 0) throw error;
+      await sleep(Math.min(pauses.next(), left), signal);
+      if (lease.checkLost()) return "lost our place";
+      // What became of a swap without an answer is in the lock, and so is who came first.
+      look = { index: 0n, consistent: true, until: raceUntil };
+    }
+    signal?.throwIfAborted();
+  }
+}
+
+/** Reads the prefix: at once, or with an index when it has changed since. `null`: out of time. */
+async function readUntil(
+  store: SemaphoreStore,
+  { index, consistent, until }: Look,
+  wait: number,
+  signal: AbortSignal | undefined,
+): Promise<PrefixReading | null> {
+  if (until === Infinity) return await store.read({ index, consistent, wait, signal });
+  const left = until - performance.now();
+  if (left <= 0) return null;
+  const deadline = new Deadline(left, signal);
+  try {
+    return await store.read({ index, consistent, wait, signal: deadline.signal });
+  } catch (error) {
+    if (deadline.expired) return null;
+    throw error;
+  } finally {
+    deadline.dispose();
+  }
+}

@@ -1,0 +1,97 @@
+import { persist } from "./async/persist.js";
+import { sleep } from "./async/sleep.js";
+import { timerMs } from "./async/timer-limit.js";
+import { isPassing, SemaphoreRequestError } from "./semaphore-errors.js";
+import type { SemaphoreStore } from "./semaphore-store.js";
+import type { SessionLease } from "./session-lease.js";
+
+/** What a session may have on the prefix by now. */
+export interface Traces {
+  contender: boolean;
+  /** Whether a request for a contender entry went unanswered: it may yet arrive. */
+  lateContender: boolean;
+  /** Also where a try for a slot was refused: the refusal may be that of its second copy. */
+  holder: boolean;
+}
+
+export interface DepartureOptions {
+  /** How long whoever waits for the departure is left waiting, in milliseconds. */
+  readonly patience: number;
+  /** Told when that is over, with the last failure; the departure goes on. */
+  readonly gaveUp: (failure: unknown) => void;
+}
+
+/** How long after its departure a session of the user's is looked for once more. */
+const LATE_CONTENDER_MS = 1_000;
+
+/** How long one request of a departure may take: the next try may get through at once. */
+const LONGEST_ATTEMPT_MS = 5_000;
+const SHORTEST_ATTEMPT_MS = 1_000;
+
+/**
+ * Takes what a session has on the prefix away, and ends the session if it is ours. Tries until that
+ * is done, or, with a session of ours, until its TTL does the same: it is renewed no longer.
+ */
+export async function depart(
+  store: SemaphoreStore,
+  lease: SessionLease,
+  traces: Readonly<Traces>,
+  { patience, gaveUp }: DepartureOptions,
+): Promise<void> {
+  lease.stop();
+  const timeout = Math.max(SHORTEST_ATTEMPT_MS, Math.min(LONGEST_ATTEMPT_MS, lease.ttl / 4));
+  let failure: unknown;
+  let awaited = true;
+  const timer = setTimeout(() => {
+    awaited = false;
+    gaveUp(failure);
+  }, timerMs(patience));
+  const persistence = {
+    passing: isPassing,
+    until: lease.own ? lease.expiresAt : Infinity,
+    failed: (error: unknown) => {
+      failure = error;
+    },
+    keepAlive: () => awaited,
+  };
+  try {
+    await persist(() => leave(store, lease, traces, { timeout }), persistence);
+  } catch (error) {
+    await lease.destroy({ timeout }).catch(() => undefined);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+  // The slot is given back. Where its session cannot be ended, its TTL does it.
+  await persist(() => lease.destroy({ timeout }), persistence).catch(() => undefined);
+  if (traces.lateContender && !lease.own) void removeLateContender(store, lease.id);
+}
+
+/**
+ * A network that was silent may deliver a request long after it was given up, and after that of the
+ * departure. With a session of ours nothing comes of it; one of the user's would be left in the
+ * queue. Where it is back in the queue for good by now, it loses its place and enters again.
+ */
+async function removeLateContender(store: SemaphoreStore, session: string): Promise<void> {
+  await sleep(LATE_CONTENDER_MS, undefined, { keepAlive: false });
+  await store.leave(session, { unlessHolder: true }).catch(() => undefined);
+}
+
+async function leave(
+  store: SemaphoreStore,
+  { id: session, own }: SessionLease,
+  { contender, holder }: Readonly<Traces>,
+  options: { readonly timeout: number },
+): Promise<void> {
+  try {
+    if (holder) await store.leave(session, options);
+    else if (contender && own) await store.deleteContender(session, options);
+    // A session of the user's may have come to us with a slot, which is not ours to give back.
+    else if (contender) await store.leave(session, { ...options, unlessHolder: true });
+  } catch (error) {
+    // Whoever wrote a lock that cannot be read has taken us out of it.
+    const unreadable = !(error instanceof SemaphoreRequestError);
+    if (unreadable) await store.deleteContender(session, options);
+    throw error;
+  }
+}

@@ -1,0 +1,62 @@
+import { timerMs } from "./async/timer-limit.js";
+
+/** Node's timers count whole milliseconds, and may come almost two of them too soon. */
+const TIMER_EARLINESS_MS = 2;
+
+/**
+ * Calls `expire` when its time has come, whether or not any socket has reported anything. It does
+ * so once and for good: a time that has come cannot be put off any more.
+ */
+export class Watchdog {
+  readonly #expire: () => void;
+  #expiresAt: number;
+  #timer: NodeJS.Timeout | undefined;
+  #state: "watching" | "expired" | "stopped" = "watching";
+
+  /** `expiresAt`: on the clock of `performance.now()`; `Infinity` for never. */
+  constructor(expiresAt: number, expire: () => void) {
+    this.#expiresAt = expiresAt;
+    this.#expire = expire;
+    this.#arm();
+  }
+
+  /**
+   * Looks at the clock: where the event loop was blocked, that is ahead of the timer. Returns
+   * whether the time has come.
+   */
+  check(): boolean {
+    if (this.#state === "watching" && performance.now() >= this.#expiresAt) this.#end();
+    return this.#state === "expired";
+  }
+
+  /** Puts the time off, unless it has come. */
+  extend(expiresAt: number): void {
+    if (this.check() || this.#state === "stopped") return;
+    this.#expiresAt = expiresAt;
+    this.#arm();
+  }
+
+  /** Ends the watch. */
+  stop(): void {
+    if (this.#state === "watching") this.#state = "stopped";
+    clearTimeout(this.#timer);
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    if (this.#expiresAt === Infinity) return;
+    const left = Math.max(0, this.#expiresAt - performance.now());
+    this.#timer = setTimeout(() => {
+      if (this.#expiresAt - performance.now() < TIMER_EARLINESS_MS) this.#end();
+      else this.#arm();
+    }, timerMs(left));
+    // What keeps a holder's process alive is its look at the slot.
+    this.#timer.unref();
+  }
+
+  #end(): void {
+    this.#state = "expired";
+    clearTimeout(this.#timer);
+    this.#expire();
+  }
+}
