@@ -52,7 +52,7 @@ export interface SemaphoreOptions {
   readonly sessionChecks?: readonly string[] | undefined;
   /**
    * How many times in a row a failed look at a held slot is repeated before the slot counts as
-   * lost, when looks have failed for one TTL already; with a session of yours without a TTL, from
+   * lost, when looks have failed for two TTLs already; with a session of yours without a TTL, from
    * the first failure on, as in Go. Default: 0.
    */
   readonly monitorRetries?: number | undefined;

@@ -31,6 +31,7 @@ import { SemaphoreStore } from "./semaphore-store.js";
 import type { SessionLease } from "./session-lease.js";
 import { openBorrowedSession, openOwnSession } from "./session-opening.js";
 import { monitorSlot } from "./slot-monitor.js";
+import { checkWatchdogs } from "./watchdog.js";
 
 /** Who holds a semaphore and who waits for it, each in the order of their arrival. */
 export interface SemaphoreState {
@@ -259,9 +260,11 @@ export class Semaphore {
     signal?: AbortSignal,
   ): Promise<Result> {
     return new Promise((resolve, reject) => {
-      this.#calls
-        .run(() => call({ result: resolve, failure: reject }), signal)
-        .then(resolve, reject);
+      const report = (result: Result): void => {
+        checkWatchdogs(this.#consul.session);
+        resolve(result);
+      };
+      this.#calls.run(() => call({ result: report, failure: reject }), signal).then(report, reject);
     });
   }
 

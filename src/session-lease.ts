@@ -12,6 +12,8 @@ export interface SessionLeaseOptions {
   /** Whether the session is ours to end, and with it whatever hangs on it. */
   readonly own: boolean;
   readonly scope: RequestOptions;
+  /** Ends sessions that tries to create this one have left, if there are any. */
+  readonly destroyStrays?: () => Promise<void>;
 }
 
 /**
@@ -27,16 +29,21 @@ export class SessionLease {
   readonly #watchdog: Watchdog;
   readonly #stopped = new AbortController();
   readonly #lost = new AbortController();
+  readonly #destroyStrays: (() => Promise<void>) | undefined;
   #term: SessionTerm;
   #failure: unknown;
 
-  constructor(sessions: ConsulEndpoints["session"], { id, term, own, scope }: SessionLeaseOptions) {
+  constructor(
+    sessions: ConsulEndpoints["session"],
+    { id, term, own, scope, destroyStrays }: SessionLeaseOptions,
+  ) {
     this.id = id;
     this.own = own;
     this.#sessions = sessions;
     this.#scope = scope;
     this.#term = term;
-    this.#watchdog = new Watchdog(endOfTerm(term), () => {
+    this.#destroyStrays = destroyStrays;
+    this.#watchdog = new Watchdog(sessions, endOfTerm(term), () => {
       this.#lose(new SemaphoreLostError("session-expired", this.#failure));
     });
     if (term.ttl !== Infinity) void this.#renew();
@@ -72,7 +79,9 @@ export class SessionLease {
   /** Ends the session, if it is ours to end. */
   async destroy(options: RequestOptions = {}): Promise<void> {
     this.stop();
-    if (this.own) await this.#sessions.destroy(this.id, { ...this.#scope, ...options });
+    if (!this.own) return;
+    await this.#sessions.destroy(this.id, { ...this.#scope, ...options });
+    await this.#destroyStrays?.();
   }
 
   #lose(loss: SemaphoreLostError): void {

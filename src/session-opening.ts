@@ -1,4 +1,5 @@
 import { persist } from "./async/persist.js";
+import { sleep } from "./async/sleep.js";
 import { ConsulError } from "./consul/consul-error.js";
 import { parseDuration, type Duration } from "./consul/duration.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
@@ -25,6 +26,9 @@ const NANOSECONDS_PER_MS = 1e6;
 const LOCK_DELAY_NS = 15e9;
 const MARKS = 1e9;
 
+/** How long after a session was created what was tried before is looked for once more. */
+const LATE_STRAYS_MS = 1_000;
+
 /**
  * Creates a session and renews it until the lease is stopped (Go: `createSession`).
  *
@@ -36,12 +40,14 @@ export async function openOwnSession(
 ): Promise<SessionLease> {
   const creation = new SessionCreation(sessions, { name, ttl, checks }, scope);
   try {
-    return await persist(() => creation.create(), { passing: isPassing, until, signal });
+    const lease = await persist(() => creation.create(), { passing: isPassing, until, signal });
+    void creation.destroyLateStrays();
+    return lease;
   } catch (error) {
     failed(error);
     // Where that fails too, its TTL ends it.
     const ended = performance.now() + parseDuration(ttl);
-    await persist(() => creation.undo(), {
+    await persist(() => creation.destroyStrays(), {
       passing: isPassing,
       until: ended,
       keepAlive: () => false,
@@ -59,8 +65,9 @@ class SessionCreation {
   readonly #sessions: Sessions;
   readonly #spec: Pick<OwnSessionOptions, "name" | "ttl" | "checks">;
   readonly #scope: RequestOptions;
-  readonly #mark = (LOCK_DELAY_NS + Math.floor(Math.random() * MARKS)) / NANOSECONDS_PER_MS;
-  #inDoubt = false;
+  /** The lock-delays of sessions that may be there, or may yet come: a late request is a request. */
+  readonly #inDoubt = new Set<number>();
+  #searched = true;
 
   constructor(
     sessions: Sessions,
@@ -73,31 +80,47 @@ class SessionCreation {
   }
 
   async create(): Promise<SessionLease> {
-    await this.undo();
+    if (!this.#searched) await this.destroyStrays();
     const sentAt = performance.now();
+    const lockDelay = (LOCK_DELAY_NS + Math.floor(Math.random() * MARKS)) / NANOSECONDS_PER_MS;
     try {
       const id = await this.#sessions.create(
-        { ...this.#spec, lockDelay: this.#mark, behavior: "delete" },
+        { ...this.#spec, lockDelay, behavior: "delete" },
         this.#scope,
       );
-      const term = { sentAt, ttl: parseDuration(this.#spec.ttl) };
-      return new SessionLease(this.#sessions, { id, term, own: true, scope: this.#scope });
+      return new SessionLease(this.#sessions, {
+        id,
+        term: { sentAt, ttl: parseDuration(this.#spec.ttl) },
+        own: true,
+        scope: this.#scope,
+        destroyStrays: () => this.destroyStrays(),
+      });
     } catch (error) {
-      this.#inDoubt = error instanceof ConsulError && error.inDoubt;
+      if (error instanceof ConsulError && error.inDoubt) {
+        this.#inDoubt.add(lockDelay);
+        this.#searched = false;
+      }
       throw error;
     }
   }
 
-  /** Destroys what a create without an answer may have left. */
-  async undo(): Promise<void> {
-    if (!this.#inDoubt) return;
+  /** Destroys what creates without an answer have left so far. */
+  async destroyStrays(): Promise<void> {
+    if (this.#inDoubt.size === 0) return;
     const { value } = await this.#sessions.list({ ...this.#scope, consistent: true });
     for (const { id, name, lockDelay } of value) {
-      if (name === this.#spec.name && lockDelay === this.#mark) {
+      if (name === this.#spec.name && this.#inDoubt.has(lockDelay)) {
         await this.#sessions.destroy(id, this.#scope);
       }
     }
-    this.#inDoubt = false;
+    this.#searched = true;
+  }
+
+  /** Looks once more for those that a network that was silent delivers after all. */
+  async destroyLateStrays(): Promise<void> {
+    if (this.#inDoubt.size === 0) return;
+    await sleep(LATE_STRAYS_MS, undefined, { keepAlive: false });
+    await this.destroyStrays().catch(() => undefined);
   }
 }
 

@@ -20,15 +20,22 @@ export interface SessionRenewal {
 }
 
 /**
- * Go renews at half of the TTL. Twice as often costs little, as a renewal is no write, and leaves
- * three quarters of the TTL for a cluster to find a new leader: that takes it up to ten seconds.
+ * Go renews at half of the TTL. Twice as often costs little, as a renewal is no write, and leaves at
+ * least three quarters of the TTL to ride out what passes.
  */
 const RENEWALS_PER_TTL = 4;
 
-const FIRST_RETRY_MS = 100;
-const LONGEST_RETRY_MS = 1_000;
+/**
+ * How long the first try may take, as a part of the TTL: a server that has stopped answers nothing,
+ * and the next one is asked all the sooner. Those after it have twice as long, for one that is slow.
+ */
+const FIRST_ATTEMPT_TTLS = 1 / 8;
+const NEXT_ATTEMPT_TTLS = 1 / 4;
 const LONGEST_ATTEMPT_MS = 10_000;
 const SHORTEST_ATTEMPT_MS = 1;
+
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 1_000;
 
 /**
  * Renews a session several times in each TTL (Go: `RenewPeriodic`). A renewal that fails is tried
@@ -45,6 +52,7 @@ export async function renewSession({
 }: SessionRenewal): Promise<SemaphoreLostError | undefined> {
   const backoff = new Backoff({ first: FIRST_RETRY_MS, longest: LONGEST_RETRY_MS });
   let pause = pauseBefore(term);
+  let share = FIRST_ATTEMPT_TTLS;
   for (;;) {
     // A holder is kept alive by its look at the slot. When that has ended, the client closed or
     // the slot lost, a session is no reason to stay.
@@ -52,16 +60,18 @@ export async function renewSession({
     if (signal.aborted) return undefined;
     const sentAt = performance.now();
     try {
-      const session = await renew({ signal, timeout: attemptTime(term, sentAt) });
+      const session = await renew({ signal, timeout: attemptTime(term, share, sentAt) });
       if (session === null) return new SemaphoreLostError("session-invalidated");
       term = { sentAt, ttl: ttlOf(session) ?? term.ttl };
       renewed(term);
       backoff.reset();
+      share = FIRST_ATTEMPT_TTLS;
       pause = pauseBefore(term);
     } catch (error) {
       if (isAborted(signal)) return undefined;
       if (isClosed(error)) return new SemaphoreLostError("session-expired", error);
       failed(error);
+      share = NEXT_ATTEMPT_TTLS;
       pause = backoff.next();
     }
   }
@@ -72,9 +82,9 @@ function pauseBefore({ sentAt, ttl }: SessionTerm): number {
   return Math.max(0, sentAt + ttl / RENEWALS_PER_TTL - performance.now());
 }
 
-/** A part of the TTL, so that one renewal that hangs leaves time for others; and never more than is left. */
-function attemptTime(term: SessionTerm, now: number): number {
-  const time = Math.min(term.ttl / RENEWALS_PER_TTL, LONGEST_ATTEMPT_MS, endOfTerm(term) - now);
+/** Never more than what is left of the term. */
+function attemptTime(term: SessionTerm, share: number, now: number): number {
+  const time = Math.min(share * term.ttl, LONGEST_ATTEMPT_MS, endOfTerm(term) - now);
   return Math.max(SHORTEST_ATTEMPT_MS, time);
 }
 

@@ -31,17 +31,22 @@ const FIRST_LOOK_DELAY_MS = 100;
  */
 const LONGEST_LOOK_MS = 30_000;
 
-/** What an answer may need beyond the time for which Consul holds the query. */
+/** What an answer may need beyond the time for which Consul holds the query; at most a quarter TTL. */
 const ANSWER_GRACE_MS = 5_000;
+
+/**
+ * For how many TTLs looks may fail. While nothing gets through, the session expires before; these
+ * are for when it is only the looks that fail.
+ */
+const PATIENCE_TTLS = 2;
 
 const FIRST_RETRY_MS = 50;
 /** Less than the second within which a loss is to be told once Consul can be reached again. */
 const LONGEST_RETRY_MS = 500;
 
 /**
- * Watches a slot by blocking queries (Go: `monitorLock`). For as long as the last successful look
- * is not older than the session's TTL, failures are of no account: the renewal of the session
- * decides. Resolves to how the slot was lost, or to nothing when the signal aborts.
+ * Watches a slot by blocking queries (Go: `monitorLock`). For two TTLs of the session after the last
+ * successful look, failures are of no account: the renewal of the session decides. Resolves to how the slot was lost, or to nothing when the signal aborts.
  */
 export async function monitorSlot(
   store: SemaphoreStore,
@@ -49,8 +54,8 @@ export async function monitorSlot(
 ): Promise<SemaphoreLostError | undefined> {
   const wait = Math.min(LONGEST_LOOK_MS, ttl / 2);
   // The server adds up to a sixteenth.
-  const timeout = wait + wait / 16 + ANSWER_GRACE_MS;
-  const patience = ttl === Infinity ? 0 : ttl;
+  const timeout = wait + wait / 16 + Math.min(ANSWER_GRACE_MS, ttl / 4);
+  const patience = ttl === Infinity ? 0 : PATIENCE_TTLS * ttl;
   const backoff = new Backoff({ first: FIRST_RETRY_MS, longest: LONGEST_RETRY_MS });
   let index = 0n;
   let seenAt = performance.now();

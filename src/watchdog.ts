@@ -3,20 +3,36 @@ import { timerMs } from "./async/timer-limit.js";
 /** Node's timers count whole milliseconds, and may come almost two of them too soon. */
 const TIMER_EARLINESS_MS = 2;
 
+const groups = new WeakMap<object, Set<Watchdog>>();
+
+/**
+ * Has all watchdogs of a group look at the clock. After the event loop was blocked, answers may be
+ * read before any timer has run: nothing else is to be reported before what has expired meanwhile.
+ */
+export function checkWatchdogs(group: object): void {
+  for (const watchdog of groups.get(group) ?? []) watchdog.check();
+}
+
 /**
  * Calls `expire` when its time has come, whether or not any socket has reported anything. It does
  * so once and for good: a time that has come cannot be put off any more.
  */
 export class Watchdog {
+  readonly #group: object;
   readonly #expire: () => void;
   #expiresAt: number;
   #timer: NodeJS.Timeout | undefined;
   #state: "watching" | "expired" | "stopped" = "watching";
 
-  /** `expiresAt`: on the clock of `performance.now()`; `Infinity` for never. */
-  constructor(expiresAt: number, expire: () => void) {
+  /**
+   * @param group what it is looked after together with, as long as it watches
+   * @param expiresAt on the clock of `performance.now()`; `Infinity` for never
+   */
+  constructor(group: object, expiresAt: number, expire: () => void) {
+    this.#group = group;
     this.#expiresAt = expiresAt;
     this.#expire = expire;
+    groups.set(group, (groups.get(group) ?? new Set()).add(this));
     this.#arm();
   }
 
@@ -39,7 +55,7 @@ export class Watchdog {
   /** Ends the watch. */
   stop(): void {
     if (this.#state === "watching") this.#state = "stopped";
-    clearTimeout(this.#timer);
+    this.#leave();
   }
 
   #arm(): void {
@@ -56,7 +72,12 @@ export class Watchdog {
 
   #end(): void {
     this.#state = "expired";
-    clearTimeout(this.#timer);
+    this.#leave();
     this.#expire();
+  }
+
+  #leave(): void {
+    clearTimeout(this.#timer);
+    groups.get(this.#group)?.delete(this);
   }
 }

@@ -72,7 +72,8 @@ export class ConsulError extends Error {
 
 function mayPass({ code, status, text = "" }: ConsulErrorDetails): boolean {
   if (status === undefined) return code === "CONSUL_UNREACHABLE" || code === "CONSUL_TIMEOUT";
-  return status === 429 || (status >= 500 && !ASKED_WRONGLY.test(text));
+  if (status === 500) return !ASKED_WRONGLY.test(text);
+  return status === 429 || status > 500;
 }
 
 /** A request that is refused before it is sent. */
