@@ -6,7 +6,7 @@ export interface AgentPorts {
 }
 
 // A test run has no business calling home.
-const quiet = "disable_update_check = true";
+export const quiet = "disable_update_check = true";
 
 /** Flags for a dev agent in a container, which has all ports to itself. */
 export function containerFlags(hcl: string): string[] {
@@ -37,11 +37,11 @@ export function processFlags(
   ];
 }
 
-function fragments(hcl: readonly string[]): string[] {
+export function fragments(hcl: readonly string[]): string[] {
   return hcl.filter((fragment) => fragment !== "").flatMap((fragment) => ["-hcl", fragment]);
 }
 
-function isAtLeast(version: string, major: number, minor: number): boolean {
+export function isAtLeast(version: string, major: number, minor: number): boolean {
   const [ownMajor = 0, ownMinor = 0] = version.split(".").map(Number);
   return ownMajor > major || (ownMajor === major && ownMinor >= minor);
 }
