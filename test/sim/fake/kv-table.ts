@@ -1,0 +1,175 @@
+import { AbsentWatch, pathOf } from "./absent-watch.js";
+import type { KvEntry } from "./kv-entry.js";
+import { SortedKeys } from "./sorted-keys.js";
+
+/** Tells whether a change of these keys wakes who waits. */
+export type KeyWatch = (changed: ReadonlySet<string>) => boolean;
+
+/** What a look into the table finds. */
+export interface KvFinding {
+  readonly entries: readonly KvEntry[];
+  /** The index to wait on for a change. */
+  readonly index: bigint;
+  /** Made only for who waits. */
+  watch(): KeyWatch;
+}
+
+/** Where a key or a whole prefix was deleted, and at which index. */
+interface Tombstone {
+  readonly key: string;
+  readonly index: bigint;
+}
+
+/** The entries and tombstones of the key/value store. Changes can be taken back until `commit`. */
+export class KvTable {
+  readonly #entries: Map<string, KvEntry>;
+  readonly #keys: SortedKeys;
+  /** The oldest first. */
+  readonly #tombstones: Tombstone[];
+  /** The index of the last change of the table. */
+  #index: bigint;
+  #changed = new Set<string>();
+  #buried = false;
+  #undo: (() => void)[] = [];
+
+  constructor(original?: KvTable) {
+    this.#entries = new Map(original === undefined ? [] : original.#entries);
+    this.#keys = new SortedKeys(this.#entries.keys());
+    this.#tombstones = [...(original === undefined ? [] : original.#tombstones)];
+    this.#index = original === undefined ? 0n : original.#index;
+  }
+
+  get(key: string): KvEntry | undefined {
+    return this.#entries.get(key);
+  }
+
+  /** All entries in the order of their keys. */
+  get all(): KvEntry[] {
+    return this.below("");
+  }
+
+  below(prefix: string): KvEntry[] {
+    return this.#keys.below(prefix).flatMap((key) => this.#entries.get(key) ?? []);
+  }
+
+  lookUp(key: string): KvFinding {
+    const entry = this.#entries.get(key);
+    return entry === undefined
+      ? { entries: [], index: this.#index, watch: () => this.#watchAbsent(pathOf(key)) }
+      : { entries: [entry], index: entry.modifyIndex, watch: () => (keys) => keys.has(key) };
+  }
+
+  /**
+   * The entries below a prefix. Their index is the greatest among them and the tombstones there, so
+   * that a deletion does not turn it back; that of the table where there are neither.
+   */
+  list(prefix: string): KvFinding {
+    const entries = this.below(prefix);
+    if (prefix === "") return { entries, index: this.#index, watch: () => () => true };
+    let index = 0n;
+    for (const { modifyIndex } of entries) if (modifyIndex > index) index = modifyIndex;
+    const newerTombstone = this.#tombstoneBelow(prefix, index);
+    if (newerTombstone !== undefined) index = newerTombstone.index;
+    return {
+      entries,
+      index: index === 0n ? this.#index : index,
+      watch: () =>
+        entries.length === 0 ? this.#watchAbsent(prefix) : (keys) => someBelow(prefix, keys),
+    };
+  }
+
+  put(entry: KvEntry): void {
+    this.#store(entry.key, entry);
+    this.#index = entry.modifyIndex;
+  }
+
+  /** Deletes the entry at a key, if there is one, and leaves a tombstone. */
+  delete(key: string, index: bigint): void {
+    if (!this.#entries.has(key)) return;
+    this.#bury(key, index);
+    this.#store(key, undefined);
+    this.#index = index;
+  }
+
+  /** Deletes all below a prefix. One tombstone, for the prefix, stands for all of them. */
+  deleteBelow(prefix: string, index: bigint): void {
+    const keys = this.#keys.below(prefix);
+    if (keys.length === 0) return;
+    // For the whole tree none is needed: a list of everything shows the index of the table.
+    if (prefix !== "") this.#bury(prefix, index);
+    for (const key of keys) this.#store(key, undefined);
+    this.#index = index;
+  }
+
+  /** Removes the tombstones up to an index. That changes no entry, and wakes nobody. */
+  reapTombstones(upTo: bigint): void {
+    const kept = this.#tombstones.findIndex(({ index }) => index > upTo);
+    this.#tombstones.splice(0, kept < 0 ? this.#tombstones.length : kept);
+  }
+
+  /** Makes the changes final, and says which keys they were of, and whether tombstones are new. */
+  commit(): { readonly changed: ReadonlySet<string>; readonly buried: boolean } {
+    const result = { changed: this.#changed, buried: this.#buried };
+    this.#forgetChanges();
+    return result;
+  }
+
+  /** Takes back all changes since the last commit. */
+  rollBack(): void {
+    for (const undo of this.#undo.reverse()) undo();
+    this.#forgetChanges();
+  }
+
+  #forgetChanges(): void {
+    if (this.#undo.length === 0) return;
+    this.#changed = new Set();
+    this.#buried = false;
+    this.#undo = [];
+  }
+
+  #store(key: string, entry: KvEntry | undefined): void {
+    const [before, indexBefore] = [this.#entries.get(key), this.#index];
+    this.#replace(key, entry);
+    this.#changed.add(key);
+    this.#undo.push(() => {
+      this.#replace(key, before);
+      this.#index = indexBefore;
+    });
+  }
+
+  #replace(key: string, entry: KvEntry | undefined): void {
+    if (entry === undefined) {
+      this.#entries.delete(key);
+      this.#keys.delete(key);
+    } else {
+      if (!this.#entries.has(key)) this.#keys.add(key);
+      this.#entries.set(key, entry);
+    }
+  }
+
+  #bury(key: string, index: bigint): void {
+    this.#tombstones.push({ key, index });
+    this.#buried = true;
+    this.#undo.push(() => this.#tombstones.pop());
+  }
+
+  /** The newest tombstone below a prefix of those newer than an index. */
+  #tombstoneBelow(prefix: string, newerThan: bigint): Tombstone | undefined {
+    for (let position = this.#tombstones.length - 1; position >= 0; position -= 1) {
+      const tombstone = this.#tombstones[position];
+      if (tombstone === undefined || tombstone.index <= newerThan) return undefined;
+      if (tombstone.key.startsWith(prefix)) return tombstone;
+    }
+    return undefined;
+  }
+
+  #watchAbsent(sought: string): KeyWatch {
+    const watch = new AbsentWatch(sought, this.#keys);
+    return (keys) => watch.touchedBy(keys);
+  }
+}
+
+function someBelow(prefix: string, keys: ReadonlySet<string>): boolean {
+  for (const key of keys) if (key.startsWith(prefix)) return true;
+  return false;
+}

@@ -1,0 +1,62 @@
+import type { Clock } from "../clock.js";
+import { LaggingServer } from "./lagging-server.js";
+import { StateStore, type Changes } from "./state-store.js";
+
+/** A change of the state; all servers apply it with the same index. */
+export type Command<Result> = (store: StateStore, index: bigint) => Result;
+
+/** Who wants to know that a server has applied a command. */
+export type OnApplied = (store: StateStore, changes: Changes, index: bigint) => void;
+
+/** What a new cluster has written into its log before it serves. */
+const FIRST_INDEX = 10n;
+
+/** The log of commands and the servers that apply it: the leader, and at times one that lags. */
+export class Raft {
+  readonly leader = new StateStore();
+  readonly #clock: Clock;
+  readonly #onApplied: OnApplied;
+  #index = FIRST_INDEX;
+  #lagging: LaggingServer | undefined;
+
+  constructor(clock: Clock, onApplied: OnApplied) {
+    this.#clock = clock;
+    this.#onApplied = onApplied;
+  }
+
+  /** The greatest index so far. Also a command that changes nothing takes one. */
+  get index(): bigint {
+    return this.#index;
+  }
+
+  /** The server that answers reads which do not ask for consistency. */
+  get reader(): StateStore {
+    return this.#lagging?.store ?? this.leader;
+  }
+
+  apply<Result>(command: Command<Result>): Result {
+    this.#index += 1n;
+    const index = this.#index;
+    const lagging = this.#lagging;
+    lagging?.append(command, index);
+    try {
+      return command(this.leader, index);
+    } finally {
+      this.#onApplied(this.leader, this.leader.commit(), index);
+    }
+  }
+
+  /** Has reads answered by a server that applies each command so much later; 0 for the leader. */
+  lag(ms: number): void {
+    if (ms > 0 && this.#lagging === undefined) {
+      const store = new StateStore(this.leader);
+      this.#lagging = new LaggingServer(store, this.#clock, this.#onApplied);
+    }
+    this.#lagging?.setLag(ms);
+    if (ms <= 0) this.#lagging = undefined;
+  }
+
+  dispose(): void {
+    this.#lagging?.dispose();
+  }
+}
