@@ -40,7 +40,10 @@ export async function depart(
 ): Promise<void> {
   lease.stop();
   const timeout = Math.max(SHORTEST_ATTEMPT_MS, Math.min(LONGEST_ATTEMPT_MS, lease.ttl / 4));
-  let failure: unknown;
+  let failure: unknown = new SemaphoreRequestError(
+    "SEMAPHORE_UPDATE_FAILED",
+    `not done within ${patience} ms`,
+  );
   let awaited = true;
   const timer = setTimeout(() => {
     awaited = false;

@@ -305,10 +305,13 @@ export class Semaphore {
       }
       const over = outcome === "waited long enough" || performance.now() >= waitUntil;
       const patience = over ? ABORT_GRACE_MS : waitUntil - performance.now();
+      const caller = { told: false };
       await this.#withdraw(lease, traces, patience, () => {
+        caller.told = true;
         tell.result(null);
       });
-      if (over) return null;
+      // A slot that is got after that would be nobody's.
+      if (over || caller.told) return null;
       await sleep(Math.min(pauses.next(), waitUntil - performance.now()), signal);
     }
   }

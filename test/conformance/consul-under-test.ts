@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe } from "vitest";
 
 import { ConsulClient } from "../../src/index.js";
 import { startConsul } from "../harness/start-consul.js";
-import { CarriedDispatcher } from "../sim/carried-dispatcher.js";
-import { realClock } from "../sim/clock.js";
-import { FakeConsul } from "../sim/fake-consul.js";
+import { CarriedDispatcher } from "../fake-consul/carried-dispatcher.js";
+import { realClock } from "../fake-consul/clock.js";
+import { FakeConsul } from "../fake-consul/fake-consul.js";
 
 /** An answer as it came. */
 export interface Answer {

@@ -3,10 +3,10 @@ import { expect, onTestFinished, test } from "vitest";
 import { errors, request } from "undici";
 
 import { ConsulClient } from "../../src/index.js";
-import { CarriedDispatcher } from "../sim/carried-dispatcher.js";
-import type { HttpRequest, Receiver } from "../sim/carrier.js";
-import type { Clock } from "../sim/clock.js";
-import { FakeConsul } from "../sim/fake-consul.js";
+import { CarriedDispatcher } from "../fake-consul/carried-dispatcher.js";
+import type { HttpRequest, Receiver } from "../fake-consul/carrier.js";
+import type { Clock } from "../fake-consul/clock.js";
+import { FakeConsul } from "../fake-consul/fake-consul.js";
 
 /** Time that passes when the test says so. */
 class ManualClock implements Clock {
@@ -187,6 +187,26 @@ test("the index of a list may go backwards once its tombstones are old", async (
   expect((await kv.list("p/")).meta.index).toBe(deleted);
   clock.advance(30_001);
   expect((await kv.list("p/")).meta.index).toBeLessThan(meta.index);
+});
+
+test("restored servers go on from smaller indexes, and answer who waits on the old ones", async () => {
+  const { clock, fake, kv } = setUp();
+  for (const value of ["1", "2", "3"]) await kv.put({ key: "dir/k", value });
+  const { meta } = await kv.list("dir/");
+  const waiting = kv.list("dir/", { index: meta.index, wait: "1m" });
+  await new Promise(setImmediate);
+  fake.turnBackIndexes(5n);
+  const { value, meta: turnedBack } = await waiting;
+  expect(value[0]).toMatchObject({ value: Buffer.from("3"), modifyIndex: meta.index - 5n });
+  expect(turnedBack.index).toBe(meta.index - 5n);
+
+  // Who does not begin again from nothing waits for what lies in the past.
+  const inVain = kv.list("dir/", { index: meta.index, wait: "1m" });
+  await new Promise(setImmediate);
+  await kv.put({ key: "dir/k", value: "4" });
+  clock.advance(2 * 60_000);
+  expect((await inVain).meta.index).toBe(turnedBack.index + 1n);
+  expect(clock.now()).toBeGreaterThan(60_000);
 });
 
 test("a dispatcher tells the carrier that its client has given up, once", async () => {

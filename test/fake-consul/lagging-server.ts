@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.js";
+import type { Clock } from "./clock.js";
 import type { Command, OnApplied } from "./raft.js";
 import { StateError } from "./state-error.js";
 import type { StateStore } from "./state-store.js";

@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.js";
+import type { Clock } from "./clock.js";
 import { LaggingServer } from "./lagging-server.js";
 import { StateStore, type Changes } from "./state-store.js";
 
@@ -8,19 +8,18 @@ export type Command<Result> = (store: StateStore, index: bigint) => Result;
 /** Who wants to know that a server has applied a command. */
 export type OnApplied = (store: StateStore, changes: Changes, index: bigint) => void;
 
-/** What a new cluster has written into its log before it serves. */
-const FIRST_INDEX = 10n;
-
 /** The log of commands and the servers that apply it: the leader, and at times one that lags. */
 export class Raft {
   readonly leader = new StateStore();
   readonly #clock: Clock;
   readonly #onApplied: OnApplied;
-  #index = FIRST_INDEX;
+  #index: bigint;
   #lagging: LaggingServer | undefined;
 
-  constructor(clock: Clock, onApplied: OnApplied) {
+  /** `firstIndex`: that of what a new cluster writes into its log before it serves. */
+  constructor(clock: Clock, firstIndex: bigint, onApplied: OnApplied) {
     this.#clock = clock;
+    this.#index = firstIndex;
     this.#onApplied = onApplied;
   }
 
@@ -54,6 +53,14 @@ export class Raft {
     }
     this.#lagging?.setLag(ms);
     if (ms <= 0) this.#lagging = undefined;
+  }
+
+  /** Goes on from an index that is smaller by so much, and with it all that the state says. */
+  turnBack(by: bigint): void {
+    this.lag(0);
+    this.#index -= by;
+    this.leader.kv.turnBack(by);
+    this.leader.sessions.turnBack(by);
   }
 
   dispose(): void {

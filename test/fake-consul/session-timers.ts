@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.js";
+import type { Clock } from "./clock.js";
 
 /** When which session ends, unless it is renewed. Only a leader has such timers. */
 export class SessionTimers {

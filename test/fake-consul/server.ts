@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.js";
+import type { Clock } from "./clock.js";
 import { HttpFailure, NO_LEADER, text } from "./answers.js";
 import { BlockingQueries } from "./blocking-queries.js";
 import {
@@ -27,6 +27,7 @@ export interface ServerSettings {
   readonly sessionLifetime: (ttlMs: number) => number;
   /** Milliseconds (Go: `SessionTTLMin`). */
   readonly shortestTtl: number;
+  readonly firstIndex: bigint;
   /** Told of every change of an entry or a session. */
   readonly onChange: (index: bigint) => void;
 }
@@ -44,9 +45,9 @@ export class Server {
   #leads = true;
 
   constructor(settings: ServerSettings) {
-    const { clock, random } = settings;
+    const { clock, random, firstIndex } = settings;
     this.#settings = settings;
-    this.raft = new Raft(clock, (store, changes, index) => {
+    this.raft = new Raft(clock, firstIndex, (store, changes, index) => {
       this.#applied(store, changes, index);
     });
     this.queries = new BlockingQueries(clock, random, ({ consistent }) =>
@@ -122,6 +123,12 @@ export class Server {
     this.raft.apply(() => undefined);
     for (const session of this.raft.leader.sessions.all) this.renewSession(session);
     this.#tombstones.hint(this.raft.index);
+  }
+
+  /** The same state with smaller indexes: that of a new cluster, restored from a snapshot. */
+  turnBackIndexes(by: bigint): void {
+    this.raft.turnBack(by);
+    this.queries.abandonState();
   }
 
   dispose(): void {

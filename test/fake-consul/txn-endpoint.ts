@@ -1,4 +1,4 @@
-import type { HttpResponse } from "../carrier.js";
+import type { HttpResponse } from "./carrier.js";
 import { contactHeaders, HttpFailure, json, text } from "./answers.js";
 import type { HttpCall } from "./http-call.js";
 import { JsonBodyError } from "./json-body.js";

@@ -1,5 +1,5 @@
-import type { HttpResponse, Receiver } from "../carrier.js";
-import type { Clock } from "../clock.js";
+import type { HttpResponse, Receiver } from "./carrier.js";
+import type { Clock } from "./clock.js";
 import type { QueryOptions } from "./query-options.js";
 import type { Changes, StateStore } from "./state-store.js";
 
@@ -66,6 +66,14 @@ export class BlockingQueries {
   /** Has all look again, as another server may now serve them. */
   restart(): void {
     for (const waiting of [...this.#waiting]) waiting.read(this.#storeFor(waiting.query.options));
+  }
+
+  /** Answers all with what there is now, whatever the index: the state they wait on is no more. */
+  abandonState(): void {
+    for (const waiting of [...this.#waiting]) {
+      waiting.read(this.#storeFor(waiting.query.options));
+      waiting.answer();
+    }
   }
 
   /** Answers all that there is no leader. */

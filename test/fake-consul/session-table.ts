@@ -58,6 +58,19 @@ export class SessionTable {
     this.#index = index;
   }
 
+  /** Makes all indexes smaller by so much. */
+  turnBack(by: bigint): void {
+    for (const [id, session] of this.#sessions) {
+      const { createIndex, modifyIndex } = session;
+      this.#sessions.set(id, {
+        ...session,
+        createIndex: createIndex - by,
+        modifyIndex: modifyIndex - by,
+      });
+    }
+    this.#index -= by;
+  }
+
   /** Says which sessions have changed since it said so last. */
   commit(): ReadonlySet<string> {
     const changed = this.#changed;

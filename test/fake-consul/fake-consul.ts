@@ -1,9 +1,9 @@
 import type { Carrier } from "./carrier.js";
 import type { Clock } from "./clock.js";
-import { toMilliseconds } from "./fake/go-duration.js";
-import { HttpApi } from "./fake/http-api.js";
-import { lengthOf, Server } from "./fake/server.js";
-import { checksOf, type SessionBehavior } from "./fake/session.js";
+import { toMilliseconds } from "./go-duration.js";
+import { HttpApi } from "./http-api.js";
+import { lengthOf, Server } from "./server.js";
+import { checksOf, type SessionBehavior } from "./session.js";
 
 /** How to make a {@link FakeConsul}. */
 export interface FakeConsulOptions {
@@ -17,6 +17,8 @@ export interface FakeConsulOptions {
   readonly sessionLifetime?: (ttlMs: number) => number;
   /** The shortest TTL allowed, in milliseconds (the agent's `session_ttl_min`). Default: 10,000. */
   readonly shortestTtl?: number;
+  /** The raft index to begin with. Default: 10. */
+  readonly firstIndex?: bigint;
 }
 
 /** An entry as it stands in the store. */
@@ -62,12 +64,14 @@ export class FakeConsul {
     random = Math.random,
     sessionLifetime = (ttlMs) => 2 * ttlMs,
     shortestTtl = 10_000,
+    firstIndex = 10n,
   }: FakeConsulOptions) {
     this.#server = new Server({
       clock,
       random,
       sessionLifetime,
       shortestTtl,
+      firstIndex,
       onChange: (index) => {
         this.onChange(index);
       },
@@ -144,6 +148,14 @@ export class FakeConsul {
   staleBy(ms: number): void {
     this.#server.raft.lag(ms);
     this.#server.queries.restart();
+  }
+
+  /**
+   * Makes all indexes smaller by so much, as where the servers were replaced by new ones and those
+   * restored from a snapshot. Who waits is answered at once.
+   */
+  turnBackIndexes(by: bigint): void {
+    this.#server.turnBackIndexes(by);
   }
 
   /** Stops all timers. Who still waits, waits in vain. */

@@ -1,4 +1,4 @@
-import type { HttpResponse } from "../carrier.js";
+import type { HttpResponse } from "./carrier.js";
 import { bare, HttpFailure, json, NO_LEADER, readHeaders, text } from "./answers.js";
 import type { Query } from "./blocking-queries.js";
 import type { HttpCall } from "./http-call.js";

@@ -1,4 +1,4 @@
-import type { HttpResponse } from "../carrier.js";
+import type { HttpResponse } from "./carrier.js";
 
 type Headers = Readonly<Record<string, string>>;
 

@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.js";
+import type { Clock } from "./clock.js";
 
 /** Go: `TombstoneTTL`. */
 const TOMBSTONE_TTL_MS = 15 * 60_000;

@@ -1,5 +1,5 @@
 import { AbsentWatch, pathOf } from "./absent-watch.js";
-import type { KvEntry } from "./kv-entry.js";
+import { KvEntry } from "./kv-entry.js";
 import { SortedKeys } from "./sorted-keys.js";
 
 /** Tells whether a change of these keys wakes who waits. */
@@ -105,6 +105,16 @@ export class KvTable {
   reapTombstones(upTo: bigint): void {
     const kept = this.#tombstones.findIndex(({ index }) => index > upTo);
     this.#tombstones.splice(0, kept < 0 ? this.#tombstones.length : kept);
+  }
+
+  /** Makes all indexes smaller by so much; no entry changes otherwise. */
+  turnBack(by: bigint): void {
+    for (const [key, entry] of this.#entries) {
+      this.#entries.set(key, new KvEntry(entry, entry.createIndex - by, entry.modifyIndex - by));
+    }
+    const tombstones = this.#tombstones.map(({ key, index }) => ({ key, index: index - by }));
+    this.#tombstones.splice(0, Infinity, ...tombstones);
+    this.#index -= by;
   }
 
   /** Makes the changes final, and says which keys they were of, and whether tombstones are new. */

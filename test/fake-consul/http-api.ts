@@ -1,4 +1,4 @@
-import type { HttpRequest, HttpResponse, Receiver } from "../carrier.js";
+import type { HttpRequest, HttpResponse, Receiver } from "./carrier.js";
 import { bare, HttpFailure, json, text } from "./answers.js";
 import type { Query } from "./blocking-queries.js";
 import { HttpCall } from "./http-call.js";

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 
-import type { HttpRequest } from "../carrier.js";
+import type { HttpRequest } from "./carrier.js";
 import { bare, HttpFailure } from "./answers.js";
 
 const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]*$/u;

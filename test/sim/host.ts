@@ -1,0 +1,121 @@
+import { ConsulClient } from "../../src/index.js";
+import { CarriedDispatcher } from "../fake-consul/carried-dispatcher.js";
+import { Link } from "./link.js";
+import type { Random } from "./prng.js";
+import { programSessionName, type HostPlan, type UserPlan } from "./scenario.js";
+import { SemaphoreUser } from "./semaphore-user.js";
+import { SimulatedProcess } from "./simulated-process.js";
+import type { World } from "./world.js";
+
+/** A machine: its network, the process on it, and what outlives that process. */
+export class Host {
+  readonly plan: HostPlan;
+  readonly link: Link;
+  /** The sessions that the programs here bring along, by user. A restarted one has them still. */
+  readonly ownSessions = new Map<string, string>();
+  readonly #world: World;
+  readonly #random: Random;
+  #process: SimulatedProcess;
+  #starts = 0;
+  #users: readonly SemaphoreUser[] = [];
+
+  constructor(world: World, plan: HostPlan, random: Random) {
+    this.plan = plan;
+    this.#world = world;
+    this.#random = random;
+    this.link = new Link(world.time, world.consul.carrier, random.fork(), world);
+    this.#process = this.#newProcess();
+  }
+
+  get process(): SimulatedProcess {
+    return this.#process;
+  }
+
+  get isDone(): boolean {
+    if (this.#process.state === "killed") return true;
+    return this.#users.length > 0 && this.#users.every(({ isDone }) => isDone);
+  }
+
+  /** Whether a program here could block a slot for ever, if it never came back. */
+  get hasLastingSession(): boolean {
+    return this.plan.users.some(({ ownSession }) => ownSession?.ttl === null);
+  }
+
+  /** Whether another process ran here before this one. */
+  get wasRestarted(): boolean {
+    return this.#starts > 1;
+  }
+
+  start(): void {
+    const process = this.#process;
+    const random = this.#random.fork();
+    this.#world.time.deliver(process, random.between(0, 1_000), () => {
+      this.#world.trace.add(process.name, "starts");
+      const client = new ConsulClient({
+        address: "127.0.0.1:8500",
+        dispatcher: new CarriedDispatcher(this.link.carrierFor(process)),
+      });
+      this.#users = this.plan.users.map(
+        (plan) => new SemaphoreUser(this.#world, this, process, client, plan, random.fork()),
+      );
+      for (const user of this.#users) void user.work();
+    });
+  }
+
+  kill(): void {
+    this.#world.trace.add(this.#process.name, "is killed");
+    this.#process.kill();
+  }
+
+  /** In place of a process that was killed. */
+  restart(): void {
+    this.#users = [];
+    this.#process = this.#newProcess();
+    this.start();
+  }
+
+  /** Blocks the event loop of the process. */
+  stall(ms: number): void {
+    const process = this.#process;
+    if (process.state !== "runs") return;
+    const { time, trace, tally } = this.#world;
+    const over = this.link.suffer("grave");
+    const order = this.#random.pick(["timers first", "answers first"] as const);
+    trace.add(process.name, `stalls for ${ms.toFixed(0)} ms, then ${order}`);
+    tally.add("fault stall");
+    const users = this.#users;
+    time.stall(process, ms, order, () => {
+      trace.add(process.name, "goes on");
+      for (const user of users) user.wakes();
+    });
+    time.after(ms, over);
+  }
+
+  /** Consul's answer to the creation of a session by the program, not by the library. */
+  createSession({ name }: UserPlan, ttl: number | null): string {
+    let id = "";
+    const body = JSON.stringify({
+      Name: programSessionName(name),
+      Behavior: "delete",
+      ...(ttl === null ? {} : { TTL: `${ttl}ms` }),
+    });
+    this.#world.consul.carrier(
+      { method: "PUT", path: "/v1/session/create", body },
+      {
+        response: ({ body: answer }) => {
+          id = /"ID":\s*"([^"]+)"/.exec(answer)?.[1] ?? "";
+        },
+        error: () => undefined,
+      },
+    );
+    if (id !== "") this.ownSessions.set(name, id);
+    return id;
+  }
+
+  #newProcess(): SimulatedProcess {
+    this.#starts += 1;
+    // Consul's and all other clocks have nothing to do with when this process began.
+    const offset = this.#random.between(0, 1_000_000);
+    return new SimulatedProcess(`${this.plan.name}#${this.#starts}`, offset);
+  }
+}

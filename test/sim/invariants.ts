@@ -1,0 +1,144 @@
+import { readWrittenLock, type StoredEntry } from "./lock-entry.js";
+import type { Tenure } from "./tenure.js";
+import { isLive } from "./tenure.js";
+import type { Trouble } from "./trouble.js";
+import type { Violation } from "./violation.js";
+
+/** What a process may count on: its last create or renew of a session that Consul has confirmed. */
+export interface ConfirmedTerm {
+  readonly sentAt: number;
+}
+
+/** How far the clock of Node's timers may be off. */
+const TIMER_SLACK_MS = 2;
+
+/** How soon a holder must hear that its slot is gone, with Consul within reach. */
+const TOLD_WITHIN_MS = 1_000;
+
+/** How long the library waits for an answer to one look at its slot, at most. */
+const LONGEST_LOOK_MS = 40_000;
+
+/** Trouble may show that much later, as a look without an answer. */
+const UNANSWERED_LOOK_MS = 60_000;
+
+const SEMAPHORE_FLAGS = 16210313421097356768n;
+
+/** Promise A, at one instant. `isForced` tells slots that somebody invalidated by force. */
+export function tooManyLive(
+  tenures: Iterable<Tenure>,
+  limit: number,
+  isForced: (tenure: Tenure) => boolean,
+): Violation | undefined {
+  const live = [...tenures].filter((tenure) => isLive(tenure) && !isForced(tenure));
+  if (live.length <= limit) return undefined;
+  const holders = live.map(({ user, session }) => `${user} (${session})`).join(", ");
+  return { kind: "A-too-many", problem: `${live.length} live slots, limit ${limit}: ${holders}` };
+}
+
+/** The means of promise A: no slot is live once Consul may have let go of its session. */
+export function outlived(
+  tenure: Tenure,
+  term: ConfirmedTerm | undefined,
+  now: number,
+): Violation | undefined {
+  const { ttl, user, session } = tenure;
+  if (!isLive(tenure) || ttl === null) return undefined;
+  const confirmed = term?.sentAt ?? -Infinity;
+  if (now <= confirmed + ttl + TIMER_SLACK_MS) return undefined;
+  return {
+    kind: "A-outlived",
+    problem: `${user}'s slot is live ${now - confirmed} ms after the last renewal of ${session}`,
+  };
+}
+
+/** Promise B, for a slot that was taken away at `forcedAt`. */
+export function notTold(
+  tenure: Tenure,
+  forcedAt: number,
+  trouble: Trouble,
+  now: number,
+): Violation | undefined {
+  if (!isLive(tenure)) return undefined;
+  const from = Math.max(forcedAt, tenure.acquiredAt);
+  // A look that was lost on the way before it is noticed only when its time is over.
+  const allowed = trouble.since(from - UNANSWERED_LOOK_MS)
+    ? (tenure.ttl ?? LONGEST_LOOK_MS) + TOLD_WITHIN_MS
+    : TOLD_WITHIN_MS;
+  if (trouble.longestCalm(from, now) <= allowed) return undefined;
+  return {
+    kind: "B-not-told",
+    problem: `${tenure.user} has not heard for ${now - from} ms that its slot was taken away`,
+  };
+}
+
+export interface LossEvidence {
+  readonly reason: string;
+  readonly forced: boolean;
+  /** Whether session, contender entry and holder entry are all there. */
+  readonly intact: boolean;
+  readonly outage: Trouble;
+}
+
+/** Promise D: whether the reason for which a slot was lost is one. */
+export function needlessLoss(
+  { ttl, user }: Tenure,
+  { reason, forced, intact, outage }: LossEvidence,
+  now: number,
+): Violation | undefined {
+  if (forced) return undefined;
+  const problem = (text: string): Violation => ({
+    kind: "D-needless-loss",
+    problem: `${user} lost its slot, ${reason}: ${text}`,
+  });
+  if (reason === "session-expired" && ttl === null) return problem("its session has no TTL");
+  if (reason !== "session-expired" && reason !== "monitor-failed" && intact) {
+    return problem("but all of it is there");
+  }
+  // The look at a slot whose session has no TTL is repeated only as often as was asked for.
+  if (ttl === null) {
+    return outage.since(now - UNANSWERED_LOOK_MS) ? undefined : problem("and there was no trouble");
+  }
+  const window = ttl;
+  const calm = outage.longestCalm(Math.max(0, now - window), now);
+  if (calm < window / 2) return undefined;
+  return problem(`in the last TTL (${window} ms) there were ${calm.toFixed(0)} ms without trouble`);
+}
+
+export interface StoreView {
+  readonly prefix: string;
+  readonly limit: number;
+  readonly entries: readonly StoredEntry[];
+  readonly sessions: ReadonlySet<string>;
+  /** Sessions whose contender entry somebody else may have deleted. */
+  readonly forced: (session: string) => boolean;
+}
+
+/** What must be true of the entries at every moment, for other clients of the prefix too. */
+export function wireProblem(view: StoreView): Violation | undefined {
+  const { prefix, limit, entries, sessions, forced } = view;
+  const problem = (text: string): Violation => ({ kind: "wire", problem: text });
+  let alive = 0;
+  for (const entry of entries) {
+    if (entry.flags !== SEMAPHORE_FLAGS) return problem(`${entry.key} has flags ${entry.flags}`);
+    if (entry.key !== `${prefix}/.lock`) {
+      if (entry.key !== `${prefix}/${entry.session ?? ""}`) {
+        return problem(`${entry.key} is locked by ${String(entry.session)}`);
+      }
+      continue;
+    }
+    const lock = readWrittenLock(entry);
+    if (lock === undefined) {
+      return problem(`no semaphore writes ${Buffer.from(entry.value ?? []).toString()}`);
+    }
+    if (lock.limit !== limit) return problem(`the limit is ${lock.limit}, not ${limit}`);
+    for (const session of lock.holders) {
+      const key = `${prefix}/${session}`;
+      const contends = entries.some((other) => other.key === key && other.session === session);
+      if (contends) alive += 1;
+      else if (sessions.has(session) && !forced(session)) {
+        return problem(`the holder ${session} is alive without its contender entry`);
+      }
+    }
+  }
+  return alive <= limit ? undefined : problem(`${alive} live holders, limit ${limit}`);
+}

@@ -1,0 +1,16 @@
+import { expect, test } from "vitest";
+
+import { plant, runCli } from "./mutant-run.js";
+import { MUTANTS } from "./mutants.js";
+
+const SEEDS = 400;
+
+test.for(MUTANTS)("finds out: $name", { timeout: 180_000 }, async (mutant) => {
+  const root = await plant(mutant);
+  const { exitCode, output } = await runCli(
+    ["--seeds", String(SEEDS), "--until", mutant.breaks, "--minutes", "2"],
+    root,
+  );
+  expect(exitCode, output).toBe(1);
+  expect(output).toMatch(new RegExp(`seed \\d+: ${mutant.breaks}:`));
+});

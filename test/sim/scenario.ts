@@ -1,0 +1,103 @@
+import { LINK_FAULTS, type LinkFault } from "./link-fault.js";
+import type { Random } from "./prng.js";
+
+export const PREFIX = "sim/slots";
+
+/** What else can happen to the processes and to Consul. */
+export const WORLD_FAULTS = [
+  "stall",
+  "kill",
+  "restart",
+  "election",
+  "agent-restart",
+  "destroy-session",
+  "delete-contender",
+  "delete-lock",
+  "restore",
+] as const;
+
+export type FaultKind = LinkFault | (typeof WORLD_FAULTS)[number];
+
+/** One who acquires and releases, with a semaphore of its own. */
+export interface UserPlan {
+  readonly name: string;
+  readonly waitTime: number;
+  readonly monitorRetries: number;
+  /** A session that the program brings along and keeps over its restarts. */
+  readonly ownSession: { readonly ttl: number | null } | undefined;
+  /** The mean time between a release and the next acquire. */
+  readonly rest: number;
+}
+
+/** A machine on which one process runs at a time. */
+export interface HostPlan {
+  readonly name: string;
+  readonly ttl: number;
+  readonly users: readonly UserPlan[];
+}
+
+/** All that a seed decides beforehand. */
+export interface Scenario {
+  readonly limit: number;
+  readonly hosts: readonly HostPlan[];
+  /** When faults begin and end, and with them the work. */
+  readonly faultsFrom: number;
+  readonly activeUntil: number;
+  /** The faults that this seed knows: few at a time go deeper than all at once. */
+  readonly faults: readonly FaultKind[];
+  /** The mean time from one fault to the next. */
+  readonly faultEvery: number;
+  /** Whether code that was blocked asks `slot.held` before anything else. */
+  readonly asksAfterStall: boolean;
+  /** How often Consul keeps a session for exactly its TTL, and not up to twice as long. */
+  readonly promptExpiry: number;
+}
+
+export function drawScenario(random: Random): Scenario {
+  const hosts = Array.from({ length: random.whole(2, random.whole(2, 6)) }, (_, index) =>
+    drawHost(random, index),
+  );
+  const contenders = hosts.flatMap(({ users }) => users).length;
+  return {
+    limit: Math.min(random.whole(1, 3), Math.max(1, contenders - 1)),
+    hosts,
+    faultsFrom: random.between(0, 3_000),
+    activeUntil: 30_000 + Math.min(120_000, random.exponential(15_000)),
+    faults: random.chance(0.04) ? [] : drawFaults(random),
+    faultEvery: random.between(1_500, 8_000),
+    asksAfterStall: random.chance(0.4),
+    promptExpiry: random.pick([0, 0.5, 1]),
+  };
+}
+
+function drawHost(random: Random, index: number): HostPlan {
+  const name = String.fromCharCode(97 + index);
+  const count = random.chance(0.3) ? 2 : 1;
+  return {
+    name,
+    ttl: random.pick([10_000, 10_000, 12_000, 15_000]),
+    users: Array.from({ length: count }, (_, place) => ({
+      name: `${name}${place}`,
+      waitTime: random.pick([0, 300, 2_000, 15_000]),
+      monitorRetries: random.pick([0, 0, 3]),
+      ownSession: random.chance(0.2) ? { ttl: random.pick([30_000, null]) } : undefined,
+      rest: random.pick([1_000, 4_000, 12_000]),
+    })),
+  };
+}
+
+function drawFaults(random: Random): readonly FaultKind[] {
+  const kinds: readonly FaultKind[] = [...LINK_FAULTS, ...WORLD_FAULTS];
+  const share = random.pick([0.1, 0.25, 0.5]);
+  const chosen = kinds.filter(() => random.chance(share));
+  return chosen.length > 0 ? chosen : [random.pick(kinds)];
+}
+
+/** A session that a program brings along has a name of its own kind. */
+export function programSessionName(user: string): string {
+  return `program ${user}`;
+}
+
+export function isProgramSession(name: string): boolean {
+  return name.startsWith("program ");
+}

@@ -1,0 +1,155 @@
+import { Host } from "./host.js";
+import { Random } from "./prng.js";
+import { drawScenario, isProgramSession, type Scenario } from "./scenario.js";
+import { Trace } from "./trace.js";
+import type { Violation } from "./violation.js";
+import { VirtualTime } from "./virtual-time.js";
+import { Weather } from "./weather.js";
+import { World } from "./world.js";
+
+export interface Outcome {
+  readonly seed: number;
+  readonly violation: Violation | null;
+  readonly tally: Readonly<Record<string, number>>;
+  readonly events: number;
+  /** The same whenever the same seed runs against the same library. */
+  readonly hash: string;
+  readonly lines: readonly string[];
+}
+
+/** How long a waiter may wait once nothing goes wrong any more and those before it release at once. */
+const TURN_COMES_TTLS = 10;
+const LONGEST_TTL_MS = 15_000;
+
+/** Many times what a seed needs: a loop without a pause would never end. */
+const MOST_EVENTS = 200_000;
+
+/** How soon after the last call has ended nothing of it may be under way. */
+const TIDY_AFTER_MS = 1_000;
+
+/** Runs one seed. `write` is told of each line of its trace. */
+export async function simulate(seed: number, write?: (line: string) => void): Promise<Outcome> {
+  const random = new Random(seed);
+  const scenario = drawScenario(random.fork());
+  const time = new VirtualTime(random.fork());
+  const trace = new Trace(() => time.now(), write);
+  const restore = time.install();
+  const world = new World(time, scenario, random.fork(), trace);
+  const onRejection = (reason: unknown): void => {
+    world.fail("unhandled-rejection", describe(reason));
+  };
+  process.on("unhandledRejection", onRejection);
+  let events = 0;
+  const afterEach = (): boolean => {
+    events += 1;
+    if (events === MOST_EVENTS) world.fail("state", `more than ${MOST_EVENTS} events`);
+    return world.check();
+  };
+  try {
+    await runScenario(world, scenario, random, afterEach);
+  } finally {
+    process.off("unhandledRejection", onRejection);
+    world.consul.dispose();
+    restore();
+  }
+  return {
+    seed,
+    violation: world.violation ?? null,
+    tally: world.tally.toJSON(),
+    events,
+    hash: trace.hash,
+    lines: trace.lines,
+  };
+}
+
+async function runScenario(
+  world: World,
+  scenario: Scenario,
+  random: Random,
+  afterEach: () => boolean,
+): Promise<void> {
+  const { time, trace } = world;
+  trace.add("scenario", JSON.stringify(scenario));
+  for (const plan of scenario.hosts) world.hosts.push(new Host(world, plan, random.fork()));
+  for (const host of world.hosts) host.start();
+  const weather = new Weather(world, random.fork());
+  weather.start();
+  await time.runUntil(scenario.activeUntil, afterEach);
+  if (!world.isSound()) return;
+
+  trace.add("scenario", "faults are over, and the work too");
+  world.windsDown = true;
+  weather.clear();
+  const clearedAt = time.now();
+  const bound = clearedAt + TURN_COMES_TTLS * LONGEST_TTL_MS;
+  while (!isDone(world) && time.now() < bound) {
+    await time.runUntil(Math.min(bound, time.now() + 100), afterEach);
+    if (!world.isSound()) return;
+  }
+  checkForgotten(world);
+
+  trace.add("scenario", "all is quiet");
+  // What a fault has kept from being cleared away ends with its session, and no later.
+  const tidy = Math.max(time.now() + TIDY_AFTER_MS, clearedAt + 2 * LONGEST_TTL_MS + TIDY_AFTER_MS);
+  await time.runUntil(tidy, afterEach);
+  checkUnderWay(world);
+  checkLeftBehind(world);
+}
+
+function isDone(world: World): boolean {
+  return world.hosts.every((host) => host.isDone);
+}
+
+function checkForgotten(world: World): void {
+  for (const { user, process, calledAt } of world.ledger.attempts) {
+    if (process.state === "killed") continue;
+    const waited = world.time.now() - calledAt;
+    world.fail("E-forgotten", `${user} (${process.name}) has waited ${waited.toFixed(0)} ms`);
+  }
+  for (const host of world.hosts) {
+    if (!host.isDone) world.fail("E-forgotten", `the users on ${host.plan.name} do not end`);
+  }
+}
+
+/** No timer and no request of a process in which all has ended. */
+function checkUnderWay(world: World): void {
+  for (const { process, link } of world.hosts) {
+    if (process.state === "killed") continue;
+    for (const { request } of link.waitsOf(process)) {
+      world.fail("C-leak", `${process.name} still asks ${request.method} ${request.path}`);
+    }
+    const timers = world.time
+      .pending()
+      .filter(({ owner, phase }) => owner === process && phase === "timer");
+    const [first] = timers;
+    if (first === undefined) continue;
+    const due = (first.due - world.time.now()).toFixed(0);
+    world.fail("C-leak", `${process.name} still has ${timers.length} timers, one in ${due} ms`);
+  }
+}
+
+/** What stands in Consul once nobody wants anything of it. */
+function checkLeftBehind(world: World): void {
+  const { consul, hosts } = world;
+  for (const { id, name } of consul.sessions) {
+    if (isProgramSession(name)) continue;
+    world.fail("C-leak", `the session ${id} of ${name} is still there`);
+  }
+  // A program's session that nobody came back to lives on with what hangs on it.
+  const abandoned = hosts.filter(({ process }) => process.state === "killed");
+  const excused = (session: string): boolean =>
+    world.hadLateWrite(session) ||
+    abandoned.some(({ ownSessions }) => [...ownSessions.values()].includes(session));
+  for (const { key, session } of consul.entries) {
+    if (session === null || excused(session)) continue;
+    world.fail("C-leak", `the contender entry ${key} is still there`);
+  }
+  for (const session of world.holders) {
+    if (!world.isHolder(session) || excused(session)) continue;
+    world.fail("C-leak", `${session} is still a holder`);
+  }
+}
+
+function describe(reason: unknown): string {
+  return reason instanceof Error ? (reason.stack ?? reason.message) : String(reason);
+}
