@@ -53,11 +53,15 @@ export async function contend(
   const pauses = new Backoff(RETRY_PAUSES);
   let look: Look = { index: 0n, consistent: false, until: Infinity };
   let hasLooked = false;
-  let refused: { readonly lockIndex: bigint; readonly words: string } | undefined;
+  let failure: unknown;
+  let refusal: { readonly index: bigint; readonly words: string } | undefined;
   for (;;) {
     try {
-      const reading = await readUntil(store, look, wait, signal);
-      if (reading === null) return "waited long enough";
+      const reading = await readUntil(store, look, wait, signal, lease.lost);
+      if (reading === null) {
+        if (hasLooked) return "waited long enough";
+        throw failure;
+      }
       hasLooked = true;
       pauses.reset();
       const { snapshot, nextIndex } = reading;
@@ -72,10 +76,9 @@ export async function contend(
         if (look.consistent) return "lost our place";
         look = { index: 0n, consistent: true, until: raceUntil };
       } else if (holds || snapshot.holders.size < limit) {
-        const { lockIndex } = snapshot;
-        // Consul refused, and nobody else has changed the lock: to go on would never end.
-        if (refused?.lockIndex === lockIndex) {
-          throw new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", refused.words);
+        // Consul refused, and nothing has changed since: to go on would never end.
+        if (refusal?.index === nextIndex) {
+          throw new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", refusal.words);
         }
         // A process that restarted with its session finds its slot waiting for it, and so does one
         // whose swap went through without an answer.
@@ -85,19 +88,21 @@ export async function contend(
           : await store.join(session, snapshot, limit);
         if ("joinedAt" in joining) return lease.checkLost() ? "lost our place" : joining.joinedAt;
         // Somebody else's swap came first, or the first copy of ours: read what is, at once.
-        refused = { lockIndex, words: joining.refusal };
+        refusal = { index: nextIndex, words: joining.refusal };
         look = { index: 0n, consistent: true, until: raceUntil };
       } else {
-        refused = undefined;
+        refusal = undefined;
         look = { index: nextIndex, consistent: false, until: waitUntil };
       }
     } catch (error) {
-      if (isAborted(signal) || !isPassing(error)) throw error;
+      if (isAborted(signal)) throw error;
+      if (lease.checkLost()) return "lost our place";
+      if (!isPassing(error)) throw error;
+      failure = error;
       const left = waitUntil - performance.now();
       if (left <= 0 && hasLooked) return "waited long enough";
       if (left <= 0) throw error;
       await sleep(Math.min(pauses.next(), left), signal);
-      if (lease.checkLost()) return "lost our place";
       // What became of a swap without an answer is in the lock, and so is who came first.
       look = { index: 0n, consistent: true, until: raceUntil };
     }
@@ -110,12 +115,11 @@ async function readUntil(
   store: SemaphoreStore,
   { index, consistent, until }: Look,
   wait: number,
-  signal: AbortSignal | undefined,
+  ...signals: readonly (AbortSignal | undefined)[]
 ): Promise<PrefixReading | null> {
-  if (until === Infinity) return await store.read({ index, consistent, wait, signal });
   const left = until - performance.now();
   if (left <= 0) return null;
-  const deadline = new Deadline(left, signal);
+  const deadline = new Deadline(left, ...signals);
   try {
     return await store.read({ index, consistent, wait, signal: deadline.signal });
   } catch (error) {

@@ -17,9 +17,15 @@ export interface Traces {
 export interface DepartureOptions {
   /** How long whoever waits for the departure is left waiting, in milliseconds. */
   readonly patience: number;
-  /** Told when that is over, with the last failure; the departure goes on. */
-  readonly gaveUp: (failure: unknown) => void;
+  /**
+   * Told when that is over, while the departure goes on: with the last failure, or with nothing
+   * where only the end of the session is still to come.
+   */
+  readonly gaveUp: (failure?: unknown) => void;
 }
+
+/** How long to try to end a session that ends by itself as well. */
+const LONGEST_DESTRUCTION_MS = 60_000;
 
 /** How long after its departure a session of the user's is looked for once more. */
 const LATE_CONTENDER_MS = 1_000;
@@ -49,24 +55,28 @@ export async function depart(
     awaited = false;
     gaveUp(failure);
   }, timerMs(patience));
-  const persistence = {
-    passing: isPassing,
-    until: lease.own ? lease.expiresAt : Infinity,
-    failed: (error: unknown) => {
-      failure = error;
-    },
-    keepAlive: () => awaited,
-  };
   try {
-    await persist(() => leave(store, lease, traces, { timeout }), persistence);
+    await persist(() => leave(store, lease, traces, { timeout }), {
+      passing: isPassing,
+      until: lease.own ? lease.expiresAt : Infinity,
+      failed: (error) => {
+        failure = error;
+      },
+      keepAlive: () => awaited,
+    });
+    failure = undefined;
+    // Where the session cannot be ended, its TTL does it.
+    await persist(() => lease.destroy({ timeout }), {
+      passing: isPassing,
+      until: Math.min(lease.expiresAt, performance.now() + LONGEST_DESTRUCTION_MS),
+      keepAlive: () => awaited,
+    }).catch(() => undefined);
   } catch (error) {
     await lease.destroy({ timeout }).catch(() => undefined);
     throw error;
   } finally {
     clearTimeout(timer);
   }
-  // The slot is given back. Where its session cannot be ended, its TTL does it.
-  await persist(() => lease.destroy({ timeout }), persistence).catch(() => undefined);
   if (traces.lateContender && !lease.own) void removeLateContender(store, lease.id);
 }
 

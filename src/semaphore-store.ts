@@ -99,17 +99,17 @@ export class SemaphoreStore {
   ): Promise<void> {
     const scoped = { ...this.#scope, ...options };
     const departure: KVOperation = { verb: "delete", key: this.#keys.contender(session) };
-    let refusal: { readonly lockIndex: bigint; readonly words: string } | undefined;
+    let refusal: { readonly index: bigint; readonly words: string } | undefined;
     for (;;) {
-      const { value: entry } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
+      const { value: entry, meta } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
         // A server that missed an election might not show us yet, and we would stay in for good.
         this.#kv.get(this.#keys.lock, { ...scoped, consistent: true }),
       );
       const lock = readLockEntry(entry);
       if (unlessHolder && lock?.holders.has(session)) return;
       const lockIndex = entry?.modifyIndex ?? 0n;
-      // Consul refused, and nobody else has changed the lock: to go on would never end.
-      if (refusal?.lockIndex === lockIndex) {
+      // Consul refused, and nothing has changed since: to go on would never end.
+      if (refusal?.index === meta.index) {
         throw new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", refusal.words);
       }
       const outcome = await this.#transact(
@@ -118,7 +118,7 @@ export class SemaphoreStore {
       );
       if (outcome.applied) return;
       // Somebody else's swap came between: look again.
-      refusal = { lockIndex, words: wordsOf(outcome) };
+      refusal = { index: meta.index, words: wordsOf(outcome) };
     }
   }
 

@@ -356,11 +356,10 @@ export class Semaphore {
   ): Promise<boolean> {
     traces.contender = true;
     try {
-      const entered = await persist(() => this.#store.enter(lease.id, this.#options.value), {
+      const entered = await persist(() => this.#tryToEnter(lease.id, traces), {
         passing: (error) => isPassing(error) && !lease.checkLost(),
         until,
         signal,
-        failed: () => (traces.lateContender = true),
       });
       if (entered) return true;
     } catch (error) {
@@ -372,6 +371,15 @@ export class Semaphore {
       "SEMAPHORE_CONTENDER_FAILED",
       `another session has the lock of the entry of ${lease.id}, or had it a moment ago`,
     );
+  }
+
+  async #tryToEnter(session: string, traces: Traces): Promise<boolean> {
+    try {
+      return await this.#store.enter(session, this.#options.value);
+    } catch (error) {
+      traces.lateContender ||= isPassing(error);
+      throw error;
+    }
   }
 
   #hold(lease: SessionLease, traces: Traces, fencingToken: bigint): HeldSlot {
@@ -409,11 +417,10 @@ export class Semaphore {
     try {
       await depart(this.#store, lease, traces, {
         patience: lease.ttl === Infinity ? RELEASE_MS : Math.min(lease.ttl, LONGEST_RELEASE_MS),
-        gaveUp: moot
-          ? () => {
-              tell.result();
-            }
-          : tell.failure,
+        gaveUp: (failure) => {
+          if (moot || failure === undefined) tell.result();
+          else tell.failure(failure);
+        },
       });
     } catch (error) {
       // Whoever wrote a lock that cannot be read has taken us out of it.

@@ -1,8 +1,7 @@
 import type { ConsulEndpoints } from "./consul/endpoints.js";
 import type { RequestOptions } from "./consul/request-options.js";
-import type { SessionEntry } from "./consul/session.js";
 import { SemaphoreLostError } from "./semaphore-errors.js";
-import { renewSession } from "./session-renewal.js";
+import { renewSession, sendRenewal } from "./session-renewal.js";
 import { endOfTerm, type SessionTerm } from "./session-term.js";
 import { Watchdog } from "./watchdog.js";
 
@@ -13,7 +12,7 @@ export interface SessionLeaseOptions {
   readonly own: boolean;
   readonly scope: RequestOptions;
   /** Ends sessions that tries to create this one have left, if there are any. */
-  readonly destroyStrays?: () => Promise<void>;
+  readonly destroyStrays?: (options: RequestOptions) => Promise<void>;
 }
 
 /**
@@ -29,7 +28,7 @@ export class SessionLease {
   readonly #watchdog: Watchdog;
   readonly #stopped = new AbortController();
   readonly #lost = new AbortController();
-  readonly #destroyStrays: (() => Promise<void>) | undefined;
+  readonly #destroyStrays: SessionLeaseOptions["destroyStrays"];
   #term: SessionTerm;
   #failure: unknown;
 
@@ -81,7 +80,7 @@ export class SessionLease {
     this.stop();
     if (!this.own) return;
     await this.#sessions.destroy(this.id, { ...this.#scope, ...options });
-    await this.#destroyStrays?.();
+    await this.#destroyStrays?.(options);
   }
 
   #lose(loss: SemaphoreLostError): void {
@@ -93,7 +92,7 @@ export class SessionLease {
     const loss = await renewSession({
       term: this.#term,
       signal: this.#stopped.signal,
-      renew: (options) => this.#sendRenewal(options),
+      renew: (options) => sendRenewal(this.#sessions, this.id, { ...this.#scope, ...options }),
       renewed: (term) => {
         // Too late is too late, also for an answer that was only read too late.
         if (this.#watchdog.check()) return;
@@ -106,16 +105,5 @@ export class SessionLease {
       },
     });
     if (loss !== undefined) this.#lose(loss);
-  }
-
-  /** Resolves to `null` where the session is no more. */
-  async #sendRenewal(options: RequestOptions): Promise<SessionEntry | null> {
-    const scoped = { ...this.#scope, ...options };
-    const session = await this.#sessions.renew(this.id, scoped);
-    if (session !== null) return session;
-    // A leader that has just been elected may not have heard of it yet.
-    const { value } = await this.#sessions.info(this.id, { ...scoped, consistent: true });
-    if (value !== null) throw new Error(`session ${this.id} is there, and was not renewed`);
-    return null;
   }
 }

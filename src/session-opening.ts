@@ -6,6 +6,7 @@ import type { ConsulEndpoints } from "./consul/endpoints.js";
 import type { RequestOptions } from "./consul/request-options.js";
 import { isPassing } from "./semaphore-errors.js";
 import { SessionLease } from "./session-lease.js";
+import { sendRenewal, ttlOf } from "./session-renewal.js";
 
 type Sessions = ConsulEndpoints["session"];
 
@@ -93,7 +94,7 @@ class SessionCreation {
         term: { sentAt, ttl: parseDuration(this.#spec.ttl) },
         own: true,
         scope: this.#scope,
-        destroyStrays: () => this.destroyStrays(),
+        destroyStrays: (options) => this.destroyStrays(options),
       });
     } catch (error) {
       if (error instanceof ConsulError && error.inDoubt) {
@@ -105,12 +106,13 @@ class SessionCreation {
   }
 
   /** Destroys what creates without an answer have left so far. */
-  async destroyStrays(): Promise<void> {
+  async destroyStrays(options: RequestOptions = {}): Promise<void> {
     if (this.#inDoubt.size === 0) return;
-    const { value } = await this.#sessions.list({ ...this.#scope, consistent: true });
+    const scoped = { ...this.#scope, ...options };
+    const { value } = await this.#sessions.list({ ...scoped, consistent: true });
     for (const { id, name, lockDelay } of value) {
       if (name === this.#spec.name && this.#inDoubt.has(lockDelay)) {
-        await this.#sessions.destroy(id, this.#scope);
+        await this.#sessions.destroy(id, scoped);
       }
     }
     this.#searched = true;
@@ -151,11 +153,9 @@ export async function openBorrowedSession(
 
 async function learnTtl(sessions: Sessions, id: string, scope: RequestOptions): Promise<number> {
   try {
-    const session = await sessions.renew(id, scope);
+    const session = await sendRenewal(sessions, id, scope);
     // Where there is no such session, the contender entry fails in Consul's own words.
-    if (session === null || session.ttl === "") return Infinity;
-    const ttl = parseDuration(session.ttl);
-    return ttl > 0 ? ttl : Infinity;
+    return session === null ? Infinity : (ttlOf(session) ?? Infinity);
   } catch (error) {
     // Who may not renew it can still use it, as in Go.
     if (error instanceof ConsulError && error.status === 403) return Infinity;

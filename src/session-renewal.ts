@@ -3,6 +3,7 @@ import { isAborted } from "./async/is-aborted.js";
 import { sleep } from "./async/sleep.js";
 import { ConsulError } from "./consul/consul-error.js";
 import { parseDuration } from "./consul/duration.js";
+import type { ConsulEndpoints } from "./consul/endpoints.js";
 import type { RequestOptions } from "./consul/request-options.js";
 import type { SessionEntry } from "./consul/session.js";
 import { SemaphoreLostError } from "./semaphore-errors.js";
@@ -77,6 +78,29 @@ export async function renewSession({
   }
 }
 
+/**
+ * Renews a session once. Resolves to `null` where it is no more: a leader that has just been elected
+ * may not have heard of it yet, so that a second, consistent look has to say so too.
+ *
+ * @throws ConsulError
+ */
+export async function sendRenewal(
+  sessions: ConsulEndpoints["session"],
+  id: string,
+  options: RequestOptions,
+): Promise<SessionEntry | null> {
+  const session = await sessions.renew(id, options);
+  if (session !== null) return session;
+  const { value, meta } = await sessions.info(id, { ...options, consistent: true });
+  if (value === null) return null;
+  throw new ConsulError(`session ${id} is there at index ${meta.index}, and was not renewed`, {
+    code: "CONSUL_BAD_ANSWER",
+    method: "PUT",
+    path: `/v1/session/renew/${id}`,
+    retryable: true,
+  });
+}
+
 /** How long to wait before a term is renewed, from when it was asked for. */
 function pauseBefore({ sentAt, ttl }: SessionTerm): number {
   return Math.max(0, sentAt + ttl / RENEWALS_PER_TTL - performance.now());
@@ -93,8 +117,8 @@ function isClosed(error: unknown): boolean {
   return error instanceof ConsulError && error.code === "CONSUL_CLOSED";
 }
 
-/** The TTL that the server goes by; it may differ from the one asked for. */
-function ttlOf({ ttl }: SessionEntry): number | undefined {
+/** The TTL that the server goes by, which may differ from the one asked for; nothing for none. */
+export function ttlOf({ ttl }: SessionEntry): number | undefined {
   try {
     const ms = parseDuration(ttl);
     return ms > 0 ? ms : undefined;
