@@ -54,7 +54,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "ttl-of-the-users-session-unknown",
     file: "session-opening.ts",
-    search: "return ttl > 0 ? ttl : Infinity;",
+    search: "return session === null ? Infinity : (ttlOf(session) ?? Infinity);",
     replacement: "return Infinity;",
     breaks: "A-held",
   },
