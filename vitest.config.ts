@@ -1,3 +1,5 @@
+import { availableParallelism } from "node:os";
+
 import { defineConfig } from "vitest/config";
 
 /** Tests against the Consul that the harness finds, whose bounds set the pace: a TTL is at least 10 s. */
@@ -5,10 +7,13 @@ const againstConsul = {
   globalSetup: ["test/harness/global-setup.ts"],
   testTimeout: 60_000,
   hookTimeout: 60_000,
+  // They mostly wait.
+  maxConcurrency: 16,
 };
 
 export default defineConfig({
   test: {
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
         test: {

@@ -1,3 +1,4 @@
+import { answerTime } from "./async/answer-time.js";
 import { Backoff } from "./async/backoff.js";
 import { Deadline } from "./async/deadline.js";
 import { isAborted } from "./async/is-aborted.js";
@@ -26,16 +27,21 @@ interface Look {
   readonly index: bigint;
   readonly consistent: boolean;
   readonly until: number;
+  /** Where the answer comes at once. */
+  readonly timeout?: number;
 }
 
 /** How long one blocking query lasts at least: a short wait time is meant for `tryAcquire`. */
 const SHORTEST_LOOK_MS = 1_000;
 
-/** For how long at least one with little time tries for slots that are free. */
-const SHORTEST_RACE_MS = 1_000;
+/** For how long at least one with little time tries, for slots that are free too. */
+export const SHORTEST_TRY_MS = 1_000;
 
 /** The pauses of a waiter whose requests fail. */
 const RETRY_PAUSES = { first: 50, longest: 1_000 };
+
+/** The pauses of one who is beaten to it again and again. */
+const RACE_PAUSES = { first: 5, longest: 500 };
 
 /**
  * Looks at the prefix, and tries for a slot whenever there is a free one (Go: the `WAIT` loop of
@@ -48,10 +54,16 @@ export async function contend(
   { limit, lookTime, waitUntil, signal }: ContentionOptions,
 ): Promise<Contention> {
   const { id: session } = lease;
-  const raceUntil = Math.max(waitUntil, performance.now() + SHORTEST_RACE_MS);
+  const raceUntil = Math.max(waitUntil, performance.now() + SHORTEST_TRY_MS);
   const wait = Math.max(lookTime, SHORTEST_LOOK_MS);
   const pauses = new Backoff(RETRY_PAUSES);
-  let look: Look = { index: 0n, consistent: false, until: Infinity };
+  const racePauses = new Backoff(RACE_PAUSES);
+  let look: Look = {
+    index: 0n,
+    consistent: false,
+    until: Infinity,
+    timeout: answerTime(raceUntil),
+  };
   let hasLooked = false;
   let failure: unknown;
   let refusal: { readonly index: bigint; readonly words: string } | undefined;
@@ -66,11 +78,14 @@ export async function contend(
       pauses.reset();
       const { snapshot, nextIndex } = reading;
       const holds = snapshot.holders.has(session);
-      // A slot that the session had before it came to us is not for us to clear away.
+      const contender = snapshot.contenders.find((candidate) => candidate.session === session);
+      // A slot that the session had before it came to us is not for us to clear away, but one that
+      // counted as dead, for want of a contender entry, until we made that.
+      if (holds && (contender?.createIndex ?? 0n) > snapshot.lockIndex) traces.holder = true;
       if (!traces.holder) traces.contender = !holds;
       requireSameLimit(snapshot, limit);
       if (lease.checkLost()) return "lost our place";
-      if (!snapshot.contenders.some((contender) => contender.session === session)) {
+      if (contender === undefined) {
         // Without its contender entry a session counts as dead: the slot would be lost at once.
         // But a server that has just lost the lead may not show it yet.
         if (look.consistent) return "lost our place";
@@ -84,14 +99,16 @@ export async function contend(
         // whose swap went through without an answer.
         traces.holder ||= !holds;
         const joining = holds
-          ? await store.joinAgain(session, snapshot, limit)
-          : await store.join(session, snapshot, limit);
+          ? await store.joinAgain(session, snapshot, limit, { timeout: answerTime(raceUntil) })
+          : await store.join(session, snapshot, limit, { timeout: answerTime(raceUntil) });
         if ("joinedAt" in joining) return lease.checkLost() ? "lost our place" : joining.joinedAt;
         // Somebody else's swap came first, or the first copy of ours: read what is, at once.
+        if (refusal !== undefined) await sleep(racePauses.next(), signal);
         refusal = { index: nextIndex, words: joining.refusal };
         look = { index: 0n, consistent: true, until: raceUntil };
       } else {
         refusal = undefined;
+        racePauses.reset();
         look = { index: nextIndex, consistent: false, until: waitUntil };
       }
     } catch (error) {
@@ -113,7 +130,7 @@ export async function contend(
 /** Reads the prefix: at once, or with an index when it has changed since. `null`: out of time. */
 async function readUntil(
   store: SemaphoreStore,
-  { index, consistent, until }: Look,
+  { index, consistent, until, timeout }: Look,
   wait: number,
   ...signals: readonly (AbortSignal | undefined)[]
 ): Promise<PrefixReading | null> {
@@ -121,7 +138,7 @@ async function readUntil(
   if (left <= 0) return null;
   const deadline = new Deadline(left, ...signals);
   try {
-    return await store.read({ index, consistent, wait, signal: deadline.signal });
+    return await store.read({ index, consistent, wait, timeout, signal: deadline.signal });
   } catch (error) {
     if (deadline.expired) return null;
     throw error;

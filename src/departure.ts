@@ -102,9 +102,20 @@ async function leave(
     // A session of the user's may have come to us with a slot, which is not ours to give back.
     else if (contender) await store.leave(session, { ...options, unlessHolder: true });
   } catch (error) {
-    // Whoever wrote a lock that cannot be read has taken us out of it.
+    if (isPassing(error)) throw error;
     const unreadable = !(error instanceof SemaphoreRequestError);
-    if (unreadable) await store.deleteContender(session, options);
+    // Whoever wrote a lock that cannot be read has taken us out of it; and where Consul refuses to
+    // let us out, a holder without its contender entry counts as dead. Ours goes with its session.
+    if (unreadable || !own) await insist(() => store.deleteContender(session, options));
     throw error;
+  }
+}
+
+/** Has what passes tried again, and lets be what does not. */
+async function insist(step: () => Promise<void>): Promise<void> {
+  try {
+    await step();
+  } catch (error) {
+    if (isPassing(error)) throw error;
   }
 }

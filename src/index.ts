@@ -6,6 +6,7 @@ export type { ConsulEndpoints } from "./consul/endpoints.js";
 export { KV, type KVEntry, type KVWrite } from "./consul/kv.js";
 export type { QueryMeta, QueryOptions, QueryResult } from "./consul/query.js";
 export type { RequestOptions } from "./consul/request-options.js";
+export type { KVOperation, TransactionError, TransactionOutcome } from "./consul/transaction.js";
 export { Sessions, type SessionEntry, type SessionSpec } from "./consul/session.js";
 export { DEFAULT_SEMAPHORE_KEY } from "./prefix-keys.js";
 export { SEMAPHORE_FLAG_VALUE, type Contender } from "./prefix-snapshot.js";

@@ -1,4 +1,5 @@
 import type { ConsulEndpoints } from "./consul/endpoints.js";
+import type { KVEntry } from "./consul/kv.js";
 import { nextIndex, type QueryOptions } from "./consul/query.js";
 import type { RequestOptions } from "./consul/request-options.js";
 import type { KVOperation, TransactionOutcome } from "./consul/transaction.js";
@@ -55,19 +56,32 @@ export class SemaphoreStore {
    * Makes the contender entry, locked by the session, so that it goes when the session ends.
    * Resolves to whether the session got the lock.
    */
-  async enter(session: string, value: Uint8Array | string | undefined): Promise<boolean> {
+  async enter(
+    session: string,
+    value: Uint8Array | string | undefined,
+    options: RequestOptions = {},
+  ): Promise<boolean> {
     return await failingAs("SEMAPHORE_CONTENDER_FAILED", undefined, () =>
       this.#kv.acquire(
         { key: this.#keys.contender(session), value, flags: SEMAPHORE_FLAG_VALUE, session },
-        this.#scope,
+        { ...this.#scope, ...options },
       ),
     );
   }
 
   /** Swaps the lock for one with the session among its holders, if nobody has changed it since. */
-  async join(session: string, snapshot: PrefixSnapshot, limit: number): Promise<Joining> {
+  async join(
+    session: string,
+    snapshot: PrefixSnapshot,
+    limit: number,
+    options: RequestOptions = {},
+  ): Promise<Joining> {
     const holders = new Set(snapshot.holders).add(session);
-    return await this.#swapIn(session, [this.#lockSwap({ limit, holders }, snapshot.lockIndex)]);
+    return await this.#swapIn(
+      session,
+      [this.#lockSwap({ limit, holders }, snapshot.lockIndex)],
+      options,
+    );
   }
 
   /**
@@ -75,15 +89,24 @@ export class SemaphoreStore {
    * holder by one of which we do. It also undoes the swap of whoever is about to take the session
    * for dead, because its contender entry was not there for a moment.
    */
-  async joinAgain(session: string, snapshot: PrefixSnapshot, limit: number): Promise<Joining> {
+  async joinAgain(
+    session: string,
+    snapshot: PrefixSnapshot,
+    limit: number,
+    options: RequestOptions = {},
+  ): Promise<Joining> {
     const holders = new Set(snapshot.holders).add(session);
     const others = new Set(snapshot.holders);
     others.delete(session);
     // Consul gives a write that changes nothing no index of its own: so out and in again, at once.
-    return await this.#swapIn(session, [
-      this.#lockSwap({ limit, holders: others }, snapshot.lockIndex),
-      { verb: "set", ...this.#lockWrite({ limit, holders }) },
-    ]);
+    return await this.#swapIn(
+      session,
+      [
+        this.#lockSwap({ limit, holders: others }, snapshot.lockIndex),
+        { verb: "set", ...this.#lockWrite({ limit, holders }) },
+      ],
+      options,
+    );
   }
 
   /**
@@ -91,7 +114,7 @@ export class SemaphoreStore {
    * at once: a holder without one counts as dead. A try for a slot that is still on its way fails
    * from then on.
    *
-   * @param options `unlessHolder` leaves one who is a holder as it is
+   * @param options `unlessHolder` leaves a slot that the session had before it entered as it is
    */
   async leave(
     session: string,
@@ -106,7 +129,13 @@ export class SemaphoreStore {
         this.#kv.get(this.#keys.lock, { ...scoped, consistent: true }),
       );
       const lock = readLockEntry(entry);
-      if (unlessHolder && lock?.holders.has(session)) return;
+      if (
+        unlessHolder &&
+        lock?.holders.has(session) &&
+        !(await this.#isRevived(session, entry, { ...scoped, consistent: true }))
+      ) {
+        return;
+      }
       const lockIndex = entry?.modifyIndex ?? 0n;
       // Consul refused, and nothing has changed since: to go on would never end.
       if (refusal?.index === meta.index) {
@@ -136,14 +165,18 @@ export class SemaphoreStore {
     );
   }
 
-  async #swapIn(session: string, swap: readonly KVOperation[]): Promise<Joining> {
+  async #swapIn(
+    session: string,
+    swap: readonly KVOperation[],
+    options: RequestOptions,
+  ): Promise<Joining> {
     const outcome = await this.#transact(
       [
         // Its contender entry may have gone with its session, or in a departure of ours.
         { verb: "check-session", key: this.#keys.contender(session), session },
         ...swap,
       ],
-      this.#scope,
+      { ...this.#scope, ...options },
     );
     if (!outcome.applied) return { refusal: wordsOf(outcome) };
     const written = outcome.entries.findLast(({ key }) => key === this.#keys.lock);
@@ -152,6 +185,21 @@ export class SemaphoreStore {
       "SEMAPHORE_UPDATE_FAILED",
       `Consul did not tell the index of the write to ${this.#keys.lock}`,
     );
+  }
+
+  /**
+   * Whether a holder had been dead, without a contender entry, when it entered: whoever had changed
+   * the lock in that time would have taken it out.
+   */
+  async #isRevived(
+    session: string,
+    lockEntry: KVEntry | null,
+    options: QueryOptions,
+  ): Promise<boolean> {
+    const { value: entry } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
+      this.#kv.get(this.#keys.contender(session), options),
+    );
+    return (entry?.createIndex ?? 0n) > (lockEntry?.modifyIndex ?? 0n);
   }
 
   /** Makes sure that the session is not among the holders of the lock that was read. */

@@ -1,3 +1,4 @@
+import { answerTime } from "./async/answer-time.js";
 import { Backoff } from "./async/backoff.js";
 import { Deadline } from "./async/deadline.js";
 import { persist } from "./async/persist.js";
@@ -7,7 +8,7 @@ import { sleep } from "./async/sleep.js";
 import { ConsulError } from "./consul/consul-error.js";
 import { parseDuration } from "./consul/duration.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
-import { contend, type Contention } from "./contention.js";
+import { contend, SHORTEST_TRY_MS, type Contention } from "./contention.js";
 import { depart, type Traces } from "./departure.js";
 import type { Contender } from "./prefix-snapshot.js";
 import {
@@ -275,7 +276,9 @@ export class Semaphore {
   ): Promise<HeldSlot | null> {
     if (this.#held !== undefined) throw new SemaphoreHeldError();
     const pauses = new Backoff(REENTRY_PAUSES);
-    let entryUntil = Math.min(waitUntil, performance.now() + ENTRY_PATIENCE_MS);
+    const begunAt = performance.now();
+    const tryUntil = Math.max(waitUntil, begunAt + SHORTEST_TRY_MS);
+    let entryUntil = Math.min(tryUntil, begunAt + ENTRY_PATIENCE_MS);
     for (;;) {
       signal?.throwIfAborted();
       const lease = await this.#openSession(entryUntil, signal, tell.failure);
@@ -286,7 +289,7 @@ export class Semaphore {
         // to clear away than one that has.
         signal?.throwIfAborted();
         if (await this.#enter(lease, traces, entryUntil, signal)) {
-          entryUntil = waitUntil;
+          entryUntil = tryUntil;
           outcome = await contend(this.#store, lease, traces, {
             limit: this.#options.limit,
             lookTime: parseDuration(this.#options.semaphoreWaitTime),
@@ -356,7 +359,7 @@ export class Semaphore {
   ): Promise<boolean> {
     traces.contender = true;
     try {
-      const entered = await persist(() => this.#tryToEnter(lease.id, traces), {
+      const entered = await persist(() => this.#tryToEnter(lease.id, traces, until), {
         passing: (error) => isPassing(error) && !lease.checkLost(),
         until,
         signal,
@@ -369,13 +372,15 @@ export class Semaphore {
     traces.contender = false;
     throw new SemaphoreRequestError(
       "SEMAPHORE_CONTENDER_FAILED",
-      `another session has the lock of the entry of ${lease.id}, or had it a moment ago`,
+      `another session has the lock of the entry of ${lease.id}, or had it a moment ago, ` +
+        `as when that session was ended and its lock-delay is not over`,
     );
   }
 
-  async #tryToEnter(session: string, traces: Traces): Promise<boolean> {
+  async #tryToEnter(session: string, traces: Traces, until: number): Promise<boolean> {
+    const timeout = answerTime(until);
     try {
-      return await this.#store.enter(session, this.#options.value);
+      return await this.#store.enter(session, this.#options.value, { timeout });
     } catch (error) {
       traces.lateContender ||= isPassing(error);
       throw error;

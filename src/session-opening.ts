@@ -1,3 +1,4 @@
+import { answerTime } from "./async/answer-time.js";
 import { persist } from "./async/persist.js";
 import { sleep } from "./async/sleep.js";
 import { ConsulError } from "./consul/consul-error.js";
@@ -41,7 +42,11 @@ export async function openOwnSession(
 ): Promise<SessionLease> {
   const creation = new SessionCreation(sessions, { name, ttl, checks }, scope);
   try {
-    const lease = await persist(() => creation.create(), { passing: isPassing, until, signal });
+    const lease = await persist(() => creation.create({ timeout: answerTime(until) }), {
+      passing: isPassing,
+      until,
+      signal,
+    });
     void creation.destroyLateStrays();
     return lease;
   } catch (error) {
@@ -80,14 +85,14 @@ class SessionCreation {
     this.#scope = scope;
   }
 
-  async create(): Promise<SessionLease> {
-    if (!this.#searched) await this.destroyStrays();
+  async create(options: RequestOptions): Promise<SessionLease> {
+    if (!this.#searched) await this.destroyStrays(options);
     const sentAt = performance.now();
     const lockDelay = (LOCK_DELAY_NS + Math.floor(Math.random() * MARKS)) / NANOSECONDS_PER_MS;
     try {
       const id = await this.#sessions.create(
         { ...this.#spec, lockDelay, behavior: "delete" },
-        this.#scope,
+        { ...this.#scope, ...options },
       );
       return new SessionLease(this.#sessions, {
         id,
@@ -145,15 +150,15 @@ export async function openBorrowedSession(
 ): Promise<SessionLease> {
   const renew = async (): Promise<SessionLease> => {
     const sentAt = performance.now();
-    const ttl = await learnTtl(sessions, id, scope);
+    const ttl = await learnTtl(sessions, id, { ...scope, timeout: answerTime(until) });
     return new SessionLease(sessions, { id, term: { sentAt, ttl }, own: false, scope });
   };
   return await persist(renew, { passing: isPassing, until, signal });
 }
 
-async function learnTtl(sessions: Sessions, id: string, scope: RequestOptions): Promise<number> {
+async function learnTtl(sessions: Sessions, id: string, options: RequestOptions): Promise<number> {
   try {
-    const session = await sendRenewal(sessions, id, scope);
+    const session = await sendRenewal(sessions, id, options);
     // Where there is no such session, the contender entry fails in Consul's own words.
     return session === null ? Infinity : (ttlOf(session) ?? Infinity);
   } catch (error) {

@@ -1,31 +1,76 @@
-// How an acquire ends that does not succeed: at once where it was aborted, and clean in every case.
+// How an acquire ends that does not succeed: at once where it was aborted or where no later try can
+// go better, and clean in every case. What another try can mend, it mends.
 import { getEventListeners } from "node:events";
 
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { Agent } from "undici";
 
-import type { ConsulClient, Semaphore } from "../../src/index.js";
-import { connect, consul, eventually, freshPrefix, keysBelow, makeSession } from "./fixture.js";
-import { Proxy, type Fate, type SeenRequest } from "./proxy.js";
+import {
+  SemaphoreNotHeldError,
+  type ConsulClient,
+  type ConsulClientConfig,
+  type Semaphore,
+  type SemaphoreOptions,
+} from "../../src/index.js";
+import {
+  connect,
+  consul,
+  eventually,
+  expectNothingLeft,
+  freshPrefix,
+  keysBelow,
+  lockBelow,
+  makeSession,
+  scene,
+  sessionsNamed,
+  type Scene,
+} from "./fixture.js";
+import { Proxy, REQUESTS, type Ending, type Fate, type RequestKind } from "./proxy.js";
+
+// Those that take long do little but wait.
+
+type WhoseSession = "its own" | "the user's";
 
 /** The four requests of an uncontended acquire. */
-const STEPS: Readonly<Record<string, (request: SeenRequest) => boolean>> = {
-  "session create": ({ path }) => path === "/v1/session/create",
-  "contender entry": ({ path }) => path.includes("acquire="),
-  "prefix listing": ({ path }) => path.includes("recurse"),
-  "lock update": ({ path }) => path.includes("cas="),
+const STEPS = {
+  "its own": ["session create", "contender entry", "prefix listing", "join"],
+  "the user's": ["session renewal", "contender entry", "prefix listing", "join"],
+} as const satisfies Record<WhoseSession, readonly RequestKind[]>;
+
+type Step = (typeof STEPS)[WhoseSession][number];
+
+const CASES: readonly { readonly whose: WhoseSession; readonly step: Step }[] = [
+  ...STEPS["its own"].map((step) => ({ whose: "its own", step }) as const),
+  ...STEPS["the user's"].map((step) => ({ whose: "the user's", step }) as const),
+];
+
+const FAILURES: Readonly<Record<Step, string>> = {
+  "session create": "failed to create session: ",
+  "session renewal": "failed to create session: ",
+  "contender entry": "failed to make contender entry: ",
+  "prefix listing": "failed to read prefix: ",
+  join: "failed to update lock: ",
 };
 
 /** How long "at once" may take, far below the 15 s of a blocking query, far above a busy machine. */
 const AT_ONCE_MS = 5_000;
+/** For how long an acquire tries to get into the queue. */
+const PATIENCE_MS = 15_000;
+/** Node's timers may come this much too soon. */
+const TIMER_EARLINESS_MS = 10;
 
 async function rejectionAtOnce(attempt: Promise<unknown>): Promise<unknown> {
   const start = performance.now();
-  const reason = await attempt.then(
+  const reason = await rejectionOf(attempt);
+  expect(performance.now() - start).toBeLessThan(AT_ONCE_MS);
+  return reason;
+}
+
+async function rejectionOf(attempt: Promise<unknown>): Promise<unknown> {
+  return await attempt.then(
     () => "no rejection",
     (error: unknown) => error,
   );
-  expect(performance.now() - start).toBeLessThan(AT_ONCE_MS);
-  return reason;
 }
 
 async function occupiedSemaphore(client: ConsulClient, prefix: string): Promise<Semaphore> {
@@ -34,12 +79,24 @@ async function occupiedSemaphore(client: ConsulClient, prefix: string): Promise<
   return holder;
 }
 
-/** The IDs of all sessions of a name, so that one that was left behind is found. */
-async function sessionsNamed(name: string): Promise<number> {
-  const sessions = await consul("GET", "/v1/session/list");
-  return (
-    sessions.split(`"Name": "${name}"`).length - 1 + sessions.split(`"Name":"${name}"`).length - 1
-  );
+/** A semaphore behind the proxy; a session of its own is named after the prefix. */
+async function semaphoreOf(
+  whose: WhoseSession,
+  { behind, prefix }: Scene,
+  ending: Ending,
+  options: Partial<SemaphoreOptions> = {},
+): Promise<Semaphore> {
+  return behind.semaphoreOpts({
+    prefix,
+    limit: 1,
+    ...(whose === "its own" ? { sessionName: prefix } : { session: await makeSession({}, ending) }),
+    ...options,
+  });
+}
+
+/** Each call waits until the one before has cleared away all that it had to. */
+async function settled(sem: Semaphore): Promise<void> {
+  await expect(sem.release()).rejects.toThrow(SemaphoreNotHeldError);
 }
 
 test("a waiting acquire rejects at once with the signal's reason and leaves nothing", async () => {
@@ -66,7 +123,7 @@ test("a waiting acquire rejects at once with the signal's reason and leaves noth
   );
   await eventually(
     () => sessionsNamed(prefix),
-    (count) => count === 0,
+    (sessions) => sessions.length === 0,
   );
   expect(sem.isHeld).toBe(false);
   await holder.release();
@@ -78,7 +135,7 @@ test("with a session of the user's, its contender entry goes and the session sta
   const client = connect();
   const prefix = freshPrefix();
   const holder = await occupiedSemaphore(client, prefix);
-  const session = await makeSession(client);
+  const session = await makeSession();
   const controller = new AbortController();
   const attempt = client.semaphoreOpts({ prefix, limit: 1, session }).acquire(controller.signal);
   await eventually(
@@ -139,131 +196,334 @@ test("tryAcquire rejects when aborted, as acquire does", async () => {
   await holder.release();
 });
 
-test.each(Object.keys(STEPS))(
-  "aborted while its %s hangs, it rejects at once and clears away once that is answered",
-  async (step) => {
-    const isStep = STEPS[step];
-    const proxy = await Proxy.start();
-    const prefix = freshPrefix();
-    const controller = new AbortController();
-    let answer: (fate: Fate) => void = () => undefined;
-    const arrived = new Promise<void>((resolve) => {
-      proxy.decide = (request): Fate | Promise<Fate> => {
-        if (!isStep?.(request)) return "pass";
-        proxy.decide = () => "pass";
-        resolve();
-        return new Promise<Fate>((decided) => (answer = decided));
+describe.concurrent("aborted while its request hangs", () => {
+  test.for(CASES)(
+    "($step, $whose session), it rejects at once and clears away once that is answered",
+    async ({ whose, step }, context) => {
+      const setting = await scene(context);
+      const { proxy, prefix } = setting;
+      const controller = new AbortController();
+      let answer: (fate: Fate) => void = () => undefined;
+      const arrived = new Promise<void>((resolve) => {
+        proxy.decide = (request): Fate | Promise<Fate> => {
+          if (!REQUESTS[step](request)) return "pass";
+          proxy.heal();
+          resolve();
+          return new Promise<Fate>((decided) => (answer = decided));
+        };
+      });
+      const sem = await semaphoreOf(whose, setting, context);
+      const attempt = sem.acquire(controller.signal);
+      attempt.catch(() => undefined);
+      await arrived;
+
+      controller.abort();
+
+      expect(await rejectionAtOnce(attempt)).toMatchObject({ name: "AbortError" });
+      answer("pass");
+      await settled(sem);
+      await expectNothingLeft(prefix);
+      expect(sem.isHeld).toBe(false);
+    },
+  );
+});
+
+describe.concurrent("aborted when an answer is lost", () => {
+  const moments = ["at that moment", "at its next request"] as const;
+
+  test.for(CASES.flatMap((testCase) => moments.map((moment) => ({ ...testCase, moment }))))(
+    "($step, $whose session, $moment), it rejects with the reason and leaves nothing",
+    async ({ whose, step, moment }, context) => {
+      const setting = await scene(context);
+      const { proxy, prefix } = setting;
+      const controller = new AbortController();
+      const reason = new Error("shutting down");
+      proxy.afflict("lose the answer", step, 1);
+      proxy.lost = () => {
+        if (moment === "at that moment") {
+          controller.abort(reason);
+          return;
+        }
+        proxy.decide = () => {
+          controller.abort(reason);
+          return "pass";
+        };
       };
-    });
-    const sem = connect({ address: proxy.address }).semaphoreOpts({
-      prefix,
-      limit: 1,
-      sessionName: prefix,
-    });
-    const attempt = sem.acquire(controller.signal);
-    attempt.catch(() => undefined);
-    await arrived;
+      const sem = await semaphoreOf(whose, setting, context);
 
-    controller.abort();
+      expect(await rejectionAtOnce(sem.acquire(controller.signal))).toBe(reason);
 
-    expect(await rejectionAtOnce(attempt)).toMatchObject({ name: "AbortError" });
-    answer("pass");
-    // The next call waits until all is cleared away, so that it finds an empty semaphore.
-    await sem.destroy();
-    expect(await keysBelow(prefix)).toEqual([]);
-    await eventually(
-      () => sessionsNamed(prefix),
-      (count) => count === 0,
-    );
-    expect(sem.isHeld).toBe(false);
-  },
-);
+      await settled(sem);
+      expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+      await expectNothingLeft(prefix);
+      await sem.acquire();
+      await sem.release();
+    },
+  );
+});
 
-const FAILURES: Readonly<Record<string, string>> = {
-  "session create": "failed to create session: ",
-  "contender entry": "failed to make contender entry: ",
-  "prefix listing": "failed to read prefix: ",
-  "lock update": "failed to update lock: ",
-};
+describe.concurrent("a failure that another try can mend is mended", () => {
+  const fates = ["fail", "throttle", "reset", "lose the answer"] as const;
 
-const fates: Fate[] = ["fail", "lose the answer"];
+  test.for(
+    CASES.flatMap((testCase) =>
+      fates.flatMap((fate) => [1, 3].map((times) => ({ ...testCase, fate, times }))),
+    ),
+  )(
+    "($step, $whose session, $fate, times: $times)",
+    async ({ whose, step, fate, times }, context) => {
+      const setting = await scene(context);
+      const { proxy, prefix } = setting;
+      proxy.afflict(fate, step, times);
+      const sem = await semaphoreOf(whose, setting, context);
 
-test.each(Object.keys(STEPS).flatMap((step) => fates.map((fate) => ({ step, fate }))))(
-  "when Consul lets its $step down ($fate), it says which and leaves no entry",
-  async ({ step, fate }) => {
-    const isStep = STEPS[step];
-    const proxy = await Proxy.start();
-    const prefix = freshPrefix();
-    const sem = connect({ address: proxy.address }).semaphorePrefix(prefix, 1);
-    proxy.decide = (request) => {
-      if (!isStep?.(request)) return "pass";
-      proxy.decide = () => "pass";
-      return fate;
+      const slot = await sem.acquire();
+
+      expect(proxy.seen(step).length).toBeGreaterThan(times);
+      expect(slot.held).toBe(true);
+      expect(await lockBelow(prefix)).toEqual({
+        value: `{"Limit":1,"Holders":{"${slot.session}":true}}`,
+        modifyIndex: slot.fencingToken,
+      });
+      expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`, `${prefix}/${slot.session}`]);
+      expect(await sessionsNamed(prefix)).toEqual(whose === "its own" ? [slot.session] : []);
+      await sem.release();
+      await expectNothingLeft(prefix);
+      expect(await lockBelow(prefix)).toMatchObject({ value: '{"Limit":1,"Holders":{}}' });
+    },
+  );
+});
+
+describe.concurrent("a refusal is told at once, and nothing stays", () => {
+  // Who may not renew a session can still use it.
+  const refusable = CASES.filter(({ step }) => step !== "session renewal");
+
+  test.for(refusable.flatMap((testCase) => [1, Infinity].map((times) => ({ ...testCase, times }))))(
+    "($step, $whose session, times: $times)",
+    async ({ whose, step, times }, context) => {
+      const setting = await scene(context);
+      const { proxy, prefix } = setting;
+      proxy.afflict("refuse", step, times);
+      const sem = await semaphoreOf(whose, setting, context);
+
+      const failure = await rejectionAtOnce(sem.acquire());
+
+      expect(String(failure)).toContain(FAILURES[step]);
+      expect(failure).toMatchObject({
+        name: "SemaphoreRequestError",
+        retryable: false,
+        cause: { name: "ConsulError", code: "CONSUL_STATUS", status: 403 },
+      });
+      expect(proxy.seen(step)).toHaveLength(1);
+      await settled(sem);
+      await expectNothingLeft(prefix);
+      proxy.heal();
+      await sem.acquire();
+      await sem.release();
+    },
+  );
+
+  test.for(["its own", "the user's"] as const)(
+    "(all transactions, as a gateway does that knows the key/value store only; %s session)",
+    async (whose, context) => {
+      const setting = await scene(context);
+      const { proxy, prefix } = setting;
+      proxy.decide = ({ path }) => (path.startsWith("/v1/txn") ? "refuse" : "pass");
+      const sem = await semaphoreOf(whose, setting, context);
+
+      expect(String(await rejectionAtOnce(sem.acquire()))).toContain(FAILURES.join);
+
+      await settled(sem);
+      await expectNothingLeft(prefix);
+    },
+  );
+
+  test("(all that might show whether its swap held; the user's session)", async (context) => {
+    const setting = await scene(context);
+    const { proxy, prefix, direct } = setting;
+    proxy.afflict("lose the answer", "join", 1);
+    proxy.lost = () => {
+      proxy.decide = ({ method }) => (method === "GET" ? "refuse" : "pass");
     };
+    const sem = await semaphoreOf("the user's", setting, context);
 
-    const failure = await sem.acquire().catch((error: unknown) => error);
+    expect(String(await rejectionAtOnce(sem.acquire()))).toContain(FAILURES["prefix listing"]);
 
-    expect(String(failure)).toContain(FAILURES[step]);
-    expect(failure).toMatchObject({
-      name: "SemaphoreRequestError",
-      cause: {
-        name: "ConsulError",
-        code: fate === "fail" ? "CONSUL_STATUS" : "CONSUL_UNREACHABLE",
+    await settled(sem);
+    // It is still in the lock, but without a contender entry it counts as dead.
+    const other = direct.semaphorePrefix(prefix, 1);
+    expect(await other.inspect()).toMatchObject({ holders: [], waiters: [] });
+    expect((await other.acquire()).held).toBe(true);
+    await other.release();
+  });
+
+  test("but a session that may be used and not renewed is used", async (context) => {
+    const setting = await scene(context);
+    setting.proxy.afflict("refuse", "session renewal");
+    const sem = await semaphoreOf("the user's", setting, context);
+    expect((await sem.acquire()).held).toBe(true);
+    await sem.release();
+    await expectNothingLeft(setting.prefix);
+  });
+});
+
+describe.concurrent("what no other try can mend is told at once", () => {
+  test.for([
+    ["a lock of Consul's", "", "3304740253564472344", "Existing key does not match semaphore use"],
+    ["another limit", '{"Limit":2,"Holders":{}}', "16210313421097356768", "limit conflict"],
+    ["garbage", "<html>", "16210313421097356768", "lock decoding failed"],
+  ] as const)("(%s in the way)", async ([, value, flags, words], context) => {
+    const setting = await scene(context);
+    const { proxy, prefix } = setting;
+    await consul("PUT", `/v1/kv/${prefix}/.lock?flags=${flags}`, value);
+    const sem = await semaphoreOf("its own", setting, context);
+
+    expect(String(await rejectionAtOnce(sem.acquire()))).toContain(words);
+
+    expect(proxy.seen("prefix listing")).toHaveLength(1);
+    await settled(sem);
+    expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`]);
+    expect(await sessionsNamed(prefix)).toEqual([]);
+  });
+
+  test("(a TTL that Consul does not allow)", async (context) => {
+    const setting = await scene(context);
+    const sem = await semaphoreOf("its own", setting, context, { sessionTTL: "48h" });
+    const failure = await rejectionAtOnce(sem.acquire());
+    expect(String(failure)).toMatch(/failed to create session: .*must be between \[10s=24h0m0s\]/);
+    expect(failure).toMatchObject({ retryable: false, cause: { status: 500 } });
+    expect(setting.proxy.requests).toHaveLength(1);
+  });
+
+  test("(a session of the user's that is no more)", async (context) => {
+    const setting = await scene(context);
+    const session = "11111111-2222-3333-4444-555555555555";
+    const sem = await semaphoreOf("the user's", setting, context, { session });
+    expect(String(await rejectionAtOnce(sem.acquire()))).toMatch(
+      /failed to make contender entry: .*invalid session/,
+    );
+    expect(setting.proxy.seen("contender entry")).toHaveLength(1);
+    await expectNothingLeft(setting.prefix);
+  });
+
+  // A resolver of our own: what the machine's says of a name depends on its network.
+  const knowsNoName = new Agent({
+    connect: {
+      lookup: (hostname, _, done) => {
+        const error = new Error(`getaddrinfo ENOTFOUND ${hostname}`);
+        done(Object.assign(error, { code: "ENOTFOUND" }), []);
       },
+    },
+  });
+  const nobodyThere: [string, ConsulClientConfig, string][] = [
+    ["nobody listens", { address: "127.0.0.1:1" }, "ECONNREFUSED"],
+    ["there is no such socket", { address: "unix:///no/such/socket" }, "ENOENT"],
+    [
+      "there is no such host",
+      { address: "consul.invalid", dispatcher: knowsNoName },
+      "getaddrinfo ENOTFOUND consul.invalid",
+    ],
+  ];
+
+  test.for(nobodyThere)("(an address where %s)", async ([, config, words], context) => {
+    const sem = connect(config, context).semaphorePrefix("nowhere", 1);
+    const failure = await rejectionAtOnce(sem.acquire());
+    expect(failure).toMatchObject({
+      code: "SEMAPHORE_SESSION_FAILED",
+      retryable: false,
+      cause: { code: "CONSUL_UNREACHABLE" },
     });
-    await eventually(
-      async () => (await keysBelow(prefix)).filter((key) => !key.endsWith("/.lock")),
-      (keys) => keys.length === 0,
-    );
-    const { holders } = await sem.inspect();
-    expect(holders).toEqual([]);
-    await sem.acquire();
-    await sem.release();
-  },
-);
+    expect(String(failure)).toContain(words);
+  });
+});
 
-test.each(
-  ["contender entry", "prefix listing", "lock update"].flatMap((step) =>
-    fates.map((fate) => ({ step, fate })),
-  ),
-)(
-  "and with a session of the user's ($step, $fate) neither holder nor contender stays",
-  async ({ step, fate }) => {
-    const isStep = STEPS[step];
-    const proxy = await Proxy.start();
-    const prefix = freshPrefix();
-    const client = connect({ address: proxy.address });
-    const session = await makeSession(client);
-    const sem = client.semaphoreOpts({ prefix, limit: 1, session });
-    proxy.decide = (request) => {
-      if (!isStep?.(request)) return "pass";
-      proxy.decide = () => "pass";
-      return fate;
-    };
-    await expect(sem.acquire()).rejects.toThrow(FAILURES[step]);
-    expect(await consul("GET", `/v1/kv/${prefix}/?keys`)).not.toContain(session);
-    const lock = await consul("GET", `/v1/kv/${prefix}/.lock?raw`);
-    expect(lock).not.toContain(session);
-    await sem.acquire();
-    await sem.release();
-  },
-);
+describe.concurrent("tryAcquire keeps its time in an outage", () => {
+  const WAIT_MS = 500;
+  const outages = CASES.flatMap((testCase) =>
+    (["fail", "hang"] as const).map((fate) => ({ ...testCase, fate })),
+  );
 
-test("an acquire that cannot even look whether its swap held takes back what it can", async () => {
-  const proxy = await Proxy.start();
-  const prefix = freshPrefix();
-  const client = connect({ address: proxy.address });
-  const session = await makeSession(client);
-  const sem = client.semaphoreOpts({ prefix, limit: 1, session });
-  proxy.decide = ({ method, path }) => {
-    if (path.includes("cas=")) return "lose the answer";
-    return method === "GET" && path.includes("/.lock") ? "fail" : "pass";
-  };
-  await expect(sem.acquire()).rejects.toThrow("failed to update lock: ");
-  proxy.decide = () => "pass";
-  // It is still in the lock, but without a contender entry it counts as dead.
-  expect(await sem.inspect()).toMatchObject({ holders: [], waiters: [] });
-  const other = connect().semaphorePrefix(prefix, 1);
-  expect((await other.acquire()).held).toBe(true);
-  await other.release();
+  test.for(outages)("($step, $whose session, $fate)", async ({ whose, step, fate }, context) => {
+    const setting = await scene(context);
+    const { proxy, prefix } = setting;
+    proxy.afflict(fate, step);
+    const sem = await semaphoreOf(whose, setting, context, { semaphoreWaitTime: WAIT_MS });
+    const start = performance.now();
+
+    const outcome = await sem.tryAcquire().catch(String);
+
+    const passed = performance.now() - start;
+    expect(passed).toBeGreaterThan(WAIT_MS - TIMER_EARLINESS_MS);
+    expect(passed).toBeLessThan(AT_ONCE_MS);
+    // After a look that went well there is nothing to complain of.
+    if (step === "join") expect(outcome).toBeNull();
+    else expect(outcome).toContain(FAILURES[step]);
+    proxy.heal();
+    await settled(sem);
+    await expectNothingLeft(prefix);
+  });
+
+  test("(all that follows a first look at an occupied semaphore)", async (context) => {
+    const setting = await scene(context);
+    const { proxy, prefix, direct } = setting;
+    const holder = await occupiedSemaphore(direct, prefix);
+    const before = await keysBelow(prefix);
+    const sem = await semaphoreOf("its own", setting, context, { semaphoreWaitTime: WAIT_MS });
+    proxy.decide = () => (proxy.seen("prefix listing").length > 1 ? "fail" : "pass");
+
+    expect(await sem.tryAcquire()).toBeNull();
+
+    proxy.heal();
+    await settled(sem);
+    expect(await keysBelow(prefix)).toEqual(before);
+    expect(await sessionsNamed(prefix)).toEqual([]);
+    await holder.release();
+  });
+});
+
+describe.concurrent("an outage on the way in", () => {
+  const outages = [
+    { whose: "its own", step: "session create", fate: "fail", code: "CONSUL_STATUS" },
+    {
+      whose: "its own",
+      step: "session create",
+      fate: "lose the answer",
+      code: "CONSUL_UNREACHABLE",
+    },
+    { whose: "its own", step: "contender entry", fate: "fail", code: "CONSUL_STATUS" },
+    { whose: "the user's", step: "session renewal", fate: "fail", code: "CONSUL_STATUS" },
+    {
+      whose: "the user's",
+      step: "contender entry",
+      fate: "lose the answer",
+      code: "CONSUL_UNREACHABLE",
+    },
+  ] as const;
+
+  test.for(outages)(
+    "that does not end ($step, $whose session, $fate) is told when the patience is over",
+    { timeout: 60_000 },
+    async ({ whose, step, fate, code }, context) => {
+      const setting = await scene(context);
+      const { proxy, prefix } = setting;
+      proxy.afflict(fate, step);
+      const sem = await semaphoreOf(whose, setting, context, {
+        ...(whose === "its own" ? { sessionTTL: "10s" } : {}),
+      });
+      const start = performance.now();
+
+      const failure = await rejectionOf(sem.acquire());
+
+      const passed = performance.now() - start;
+      expect(passed).toBeGreaterThan(PATIENCE_MS - TIMER_EARLINESS_MS);
+      expect(passed).toBeLessThan(PATIENCE_MS + AT_ONCE_MS);
+      expect(String(failure)).toContain(FAILURES[step]);
+      expect(failure).toMatchObject({ retryable: true, cause: { code } });
+      await settled(sem);
+      await expectNothingLeft(prefix);
+      proxy.heal();
+      await sem.acquire();
+      await sem.release();
+    },
+  );
 });

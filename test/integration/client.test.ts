@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 
 import { ConsulError, type KVEntry } from "../../src/index.js";
 import { connect, freshPrefix, makeSession } from "./fixture.js";
+import { Proxy } from "./proxy.js";
 
 function text(entry: KVEntry | null): string | null {
   return entry?.value ? Buffer.from(entry.value).toString() : null;
@@ -77,10 +78,59 @@ test("cas and deleteCas act only on the entry they were told of", async () => {
   expect((await kv.get(key)).value).toBeNull();
 });
 
+test("the operations of a transaction take place together, at one index", async () => {
+  const { kv } = connect();
+  const prefix = freshPrefix();
+  const [one, two, three] = [`${prefix}/1`, `${prefix}/2`, `${prefix}/3`];
+  const session = await makeSession();
+  await kv.put({ key: three, value: "3" });
+  await kv.acquire({ key: two, value: "2", session });
+
+  const outcome = await kv.txn([
+    { verb: "check-not-exists", key: one },
+    { verb: "check-session", key: two, session },
+    { verb: "cas", key: one, value: "né", flags: 0xe0f69a2baa414de0n, modifyIndex: 0n },
+    { verb: "set", key: two, value: Uint8Array.of(0, 255) },
+    { verb: "delete", key: three },
+  ]);
+
+  expect(outcome.applied).toBe(true);
+  const { value: first } = await kv.get(one);
+  const { value: second } = await kv.get(two);
+  expect(first).toMatchObject({ flags: 0xe0f69a2baa414de0n, modifyIndex: second?.modifyIndex });
+  expect(text(first)).toBe("né");
+  expect(second).toMatchObject({ value: Uint8Array.of(0, 255), session });
+  expect((await kv.get(three)).value).toBeNull();
+  const written = outcome.applied ? outcome.entries : [];
+  expect(written.map(({ key }) => key)).toEqual([two, one, two]);
+  expect(written.slice(1).map(({ modifyIndex }) => modifyIndex)).toEqual([
+    first?.modifyIndex,
+    first?.modifyIndex,
+  ]);
+});
+
+test("of a transaction that one operation forbids nothing takes place", async () => {
+  const { kv } = connect();
+  const prefix = freshPrefix();
+  const [one, two] = [`${prefix}/1`, `${prefix}/2`];
+  await kv.put({ key: one, value: "1" });
+  const outcome = await kv.txn([
+    { verb: "set", key: two, value: "2" },
+    { verb: "cas", key: one, value: "x", modifyIndex: 1n },
+    { verb: "check-not-exists", key: one },
+  ]);
+  const errors = outcome.applied ? [] : outcome.errors;
+  expect(errors.map(({ operation, what }) => `${operation}: ${what}`)).toEqual([
+    `1: failed to set key "${one}", index is stale`,
+    `2: key "${one}" exists`,
+  ]);
+  expect((await kv.get(two)).value).toBeNull();
+});
+
 test("acquire and release take and give an entry's lock", async () => {
   const client = connect();
   const key = `${freshPrefix()}/key`;
-  const [one, two] = [await makeSession(client), await makeSession(client)];
+  const [one, two] = [await makeSession(), await makeSession()];
   expect(await client.kv.acquire({ key, value: "1", flags: 7n, session: one })).toBe(true);
   expect(await client.kv.acquire({ key, value: "2", session: two })).toBe(false);
   expect((await client.kv.get(key)).value).toMatchObject({
@@ -127,6 +177,15 @@ test("sessions are created, renewed, looked up and destroyed", async () => {
   expect(await session.destroy(id)).toBe(true);
 });
 
+test("a list of sessions shows each, and all digits of its lock-delay", async () => {
+  const { session } = connect();
+  const lockDelay = 15_000.123456;
+  const id = await session.create({ name: "marked", ttl: "30s", lockDelay });
+  const { value } = await session.list({ consistent: true });
+  expect(value.find((entry) => entry.id === id)).toMatchObject({ name: "marked", lockDelay });
+  await session.destroy(id);
+});
+
 test("a session without checks depends on nothing but its TTL", async () => {
   const { session } = connect();
   const id = await session.create({ ttl: 60_000, checks: [] });
@@ -147,8 +206,19 @@ test("an error of Consul's comes with its status and text", async () => {
 test("nobody at the address is an error that names it", async () => {
   const { kv } = connect({ address: "127.0.0.1:1" });
   const failure = await kv.get("a").catch((error: unknown) => error);
-  expect(failure).toMatchObject({ code: "CONSUL_UNREACHABLE", retryable: true });
+  // An address where nobody has ever answered is more likely wrong than out of order.
+  expect(failure).toMatchObject({ code: "CONSUL_UNREACHABLE", retryable: false });
   expect(String(failure)).toContain("http://127.0.0.1:1: connect ECONNREFUSED");
+});
+
+test("nobody at an address where somebody was before may be somebody again", async () => {
+  const proxy = await Proxy.start();
+  const { kv } = connect({ address: proxy.address });
+  await kv.get("a");
+  await proxy.shut();
+  await expect(kv.get("a")).rejects.toMatchObject({ code: "CONSUL_UNREACHABLE", retryable: true });
+  await proxy.reopen();
+  expect((await kv.get("a")).value).toBeNull();
 });
 
 test("a closed client sends nothing more, and closing again is no harm", async () => {

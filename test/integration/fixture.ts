@@ -1,23 +1,51 @@
 import { randomUUID } from "node:crypto";
 
-import { inject, onTestFinished } from "vitest";
+import { expect, inject, onTestFinished } from "vitest";
+import { z } from "zod";
 
 import { ConsulClient, type ConsulClientConfig } from "../../src/index.js";
+import { Proxy, type Ending } from "./proxy.js";
 
 /** A client of the Consul under test, closed when the test is over. */
-export function connect(config: ConsulClientConfig = {}): ConsulClient {
+export function connect(
+  config: ConsulClientConfig = {},
+  ending: Ending = { onTestFinished },
+): ConsulClient {
   const client = new ConsulClient({ address: inject("consulAddress"), ...config });
-  onTestFinished(() => client.close());
+  ending.onTestFinished(() => client.close());
   return client;
 }
 
-/** A prefix that no other test uses. Whatever is below it is deleted when the test is over. */
-export function freshPrefix(): string {
+/**
+ * A prefix that no other test uses, and a name for its sessions. Whatever is below it and whatever
+ * session is named so is deleted when the test is over.
+ */
+export function freshPrefix(ending: Ending = { onTestFinished }): string {
   const prefix = `test/${randomUUID()}/semaphore`;
-  onTestFinished(async () => {
+  ending.onTestFinished(async () => {
     await consul("DELETE", `/v1/kv/${prefix}?recurse`);
+    for (const id of await sessionsNamed(prefix)) {
+      await consul("PUT", `/v1/session/destroy/${id}`);
+    }
   });
   return prefix;
+}
+
+/** Two ways to the Consul under test, of which one can be disturbed. */
+export interface Scene {
+  readonly prefix: string;
+  readonly proxy: Proxy;
+  /** Talks to Consul through the proxy. */
+  readonly behind: ConsulClient;
+  /** Talks to Consul directly. */
+  readonly direct: ConsulClient;
+}
+
+export async function scene(ending: Ending = { onTestFinished }): Promise<Scene> {
+  const prefix = freshPrefix(ending);
+  const proxy = await Proxy.start(ending);
+  const behind = connect({ address: proxy.address }, ending);
+  return { prefix, proxy, behind, direct: connect({}, ending) };
 }
 
 /** A request to the Consul under test that goes past the library. Resolves to the answer's text. */
@@ -32,21 +60,55 @@ export async function keysBelow(prefix: string): Promise<string[]> {
   return text === "" ? [] : [...text.matchAll(/"([^"]+)"/g)].map(([, key]) => key ?? "");
 }
 
-/** A session past the library, made as the Go original's tests make theirs; ended with the test. */
+const lockSchema = z.tuple([z.object({ ModifyIndex: z.int(), Value: z.string() })]);
+
+/** The lock entry below a prefix, read past the library: its value, and the index of its last write. */
+export async function lockBelow(
+  prefix: string,
+): Promise<{ readonly value: string; readonly modifyIndex: bigint }> {
+  const text = await consul("GET", `/v1/kv/${prefix}/.lock?consistent`);
+  const [{ ModifyIndex, Value }] = lockSchema.parse(JSON.parse(text));
+  return { value: Buffer.from(Value, "base64").toString(), modifyIndex: BigInt(ModifyIndex) };
+}
+
+const sessionListSchema = z.array(z.object({ ID: z.string(), Name: z.string() }));
+
+/** The IDs of all sessions of a name, so that one that was left behind is found. */
+export async function sessionsNamed(name: string): Promise<string[]> {
+  const sessions = sessionListSchema.parse(JSON.parse(await consul("GET", "/v1/session/list")));
+  return sessions.filter(({ Name }) => Name === name).map(({ ID }) => ID);
+}
+
+/** All that stays of a semaphore that nobody uses is the lock entry, if it ever had one. */
+export async function expectNothingLeft(prefix: string): Promise<void> {
+  const keys = await keysBelow(prefix);
+  expect(keys.filter((key) => key !== `${prefix}/.lock`)).toEqual([]);
+  if (keys.length > 0) expect((await lockBelow(prefix)).value).toContain('"Holders":{}');
+  expect(await sessionsNamed(prefix)).toEqual([]);
+}
+
+const createdSchema = z.object({ ID: z.string() });
+
+/**
+ * A session past the library, made as the Go original's tests make theirs; ended with the test.
+ *
+ * @param options `ttl`: `null` for one that lives until somebody ends it
+ */
 export async function makeSession(
-  client: ConsulClient,
-  { checks = [] }: { checks?: string[] } = {},
+  { checks = [], ttl = "60s" }: { checks?: string[]; ttl?: string | null } = {},
+  ending: Ending = { onTestFinished },
 ): Promise<string> {
-  const id = await client.session.create({
-    name: "a session of the test's",
-    ttl: "60s",
-    behavior: "delete",
-    checks,
+  const spec = JSON.stringify({
+    Name: "a session of the test's",
+    ...(ttl === null ? {} : { TTL: ttl }),
+    Behavior: "delete",
+    Checks: checks,
   });
-  onTestFinished(async () => {
-    await consul("PUT", `/v1/session/destroy/${id}`);
+  const { ID } = createdSchema.parse(JSON.parse(await consul("PUT", "/v1/session/create", spec)));
+  ending.onTestFinished(async () => {
+    await consul("PUT", `/v1/session/destroy/${ID}`);
   });
-  return id;
+  return ID;
 }
 
 /** Resolves to the signal's reason once it aborts; rejects if that takes too long. */

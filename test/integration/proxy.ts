@@ -1,22 +1,56 @@
+import { once } from "node:events";
 import http from "node:http";
-import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
 
-import { inject, onTestFinished } from "vitest";
+import { inject, onTestFinished, type TestContext } from "vitest";
 
 /**
  * What becomes of a request:
  *
  * - `"pass"`: Consul gets and answers it.
  * - `"fail"`: it is answered with 500 and does not reach Consul.
+ * - `"refuse"`: it is answered with 403 and does not reach Consul.
+ * - `"throttle"`: it is answered with 429 and does not reach Consul.
+ * - `"reset"`: its connection is reset and it does not reach Consul.
  * - `"hang"`: nothing ever happens.
  * - `"lose the answer"`: Consul gets it, but its answer does not arrive; the connection is reset.
+ * - `"repeat"`: Consul gets it twice, and it is the second answer that arrives.
  */
-export type Fate = "pass" | "fail" | "hang" | "lose the answer";
+export type Fate =
+  "pass" | "fail" | "refuse" | "throttle" | "reset" | "hang" | "lose the answer" | "repeat";
+
+/** The answers that do not come from Consul, but say what Consul's own say. */
+const ANSWERS = {
+  fail: [500, "out of order"],
+  refuse: [403, "Permission denied"],
+  throttle: [429, "Your IP is issuing too many concurrent connections, please rate limit"],
+} as const;
 
 export interface SeenRequest {
   readonly method: string;
   readonly path: string;
+  readonly body: string;
+  /** When all of it had arrived, on the clock of `performance.now()`. */
+  readonly at: number;
 }
+
+/** The requests of a semaphore, by what they are for. */
+export const REQUESTS = {
+  "session create": ({ path }) => path.startsWith("/v1/session/create"),
+  "session renewal": ({ path }) => path.startsWith("/v1/session/renew/"),
+  "session destroy": ({ path }) => path.startsWith("/v1/session/destroy/"),
+  "contender entry": ({ path }) => path.includes("acquire="),
+  "contender delete": ({ method }) => method === "DELETE",
+  "prefix listing": ({ path }) => path.includes("recurse"),
+  "lock read": ({ method, path }) => method === "GET" && path.includes("/.lock"),
+  join: ({ path, body }) => path.startsWith("/v1/txn") && body.includes('"check-session"'),
+  leave: ({ path, body }) => path.startsWith("/v1/txn") && body.includes('"delete"'),
+} satisfies Record<string, (request: SeenRequest) => boolean>;
+
+export type RequestKind = keyof typeof REQUESTS;
+
+/** Tells when a test is over. Tests that run side by side have to hand in their own context. */
+export type Ending = Pick<TestContext, "onTestFinished">;
 
 /** An HTTP proxy before the Consul under test: it counts, and it does harm when told to. */
 export class Proxy {
@@ -24,56 +58,135 @@ export class Proxy {
   readonly requests: SeenRequest[] = [];
   /** Decides on each request, and may take its time. */
   decide: (request: SeenRequest) => Fate | Promise<Fate> = () => "pass";
+  /** Told of each answer at the moment when it is lost. */
+  lost: (request: SeenRequest) => void = () => undefined;
   readonly #server: http.Server;
+  #port = 0;
 
   private constructor() {
     this.#server = http.createServer((request, response) => {
-      void this.#handle(request, response);
+      // Who has gone away before its request was complete is not told anything.
+      this.#handle(request, response).catch(() => response.destroy());
     });
   }
 
   /** Starts a proxy that ends with the test. */
-  static async start(): Promise<Proxy> {
+  static async start(ending: Ending = { onTestFinished }): Promise<Proxy> {
     const proxy = new Proxy();
-    await new Promise<void>((resolve) => proxy.#server.listen(0, "127.0.0.1", resolve));
-    onTestFinished(async () => {
-      proxy.#server.closeAllConnections();
+    await proxy.reopen();
+    ending.onTestFinished(async () => {
+      proxy.cut();
       await new Promise((resolve) => proxy.#server.close(resolve));
     });
     return proxy;
   }
 
   get address(): string {
-    const address: AddressInfo | string | null = this.#server.address();
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** The requests of a kind so far. */
+  seen(kind: RequestKind): SeenRequest[] {
+    return this.requests.filter(REQUESTS[kind]);
+  }
+
+  /** What becomes of the next `count` requests of a kind. All others pass from now on. */
+  afflict(fate: Fate, kind?: RequestKind, count = Infinity): void {
+    let left = count;
+    this.decide = (request) => {
+      if (left === 0 || (kind !== undefined && !REQUESTS[kind](request))) return "pass";
+      left -= 1;
+      return fate;
+    };
+  }
+
+  /** From now on all pass. */
+  heal(): void {
+    this.decide = () => "pass";
+  }
+
+  /** Resets all connections, and with them whatever is under way. */
+  cut(): void {
+    this.#server.closeAllConnections();
+  }
+
+  /** Listens no more: connections are refused from now on, and those there were are reset. */
+  async shut(): Promise<void> {
+    const closed = once(this.#server, "close");
+    this.#server.close();
+    this.cut();
+    await closed;
+  }
+
+  /** Listens again at the address it had. */
+  async reopen(): Promise<void> {
+    this.#server.listen(this.#port, "127.0.0.1");
+    await once(this.#server, "listening");
+    const address = this.#server.address();
     if (address === null || typeof address === "string") throw new Error("not listening");
-    return `http://127.0.0.1:${address.port}`;
+    this.#port = address.port;
   }
 
   async #handle(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    const seen = { method: request.method ?? "", path: request.url ?? "" };
+    const bytes = await buffer(request);
+    const seen = {
+      method: request.method ?? "",
+      path: request.url ?? "",
+      body: bytes.toString(),
+      at: performance.now(),
+    };
     this.requests.push(seen);
     const fate = await this.decide(seen);
-    if (fate === "hang") return;
-    if (fate === "fail") {
-      request.resume();
-      response.writeHead(500).end("out of order");
-      return;
+    const answered = (): Promise<http.IncomingMessage> => forward(request, bytes, response);
+    switch (fate) {
+      case "hang":
+        return;
+      case "reset":
+        response.destroy();
+        return;
+      case "fail":
+      case "refuse":
+      case "throttle": {
+        const [status, text] = ANSWERS[fate];
+        response.writeHead(status).end(text);
+        return;
+      }
+      case "lose the answer":
+        await buffer(await answered());
+        response.destroy();
+        this.lost(seen);
+        return;
+      case "repeat":
+        await buffer(await answered());
+        deliver(await answered(), response);
+        return;
+      case "pass":
+        deliver(await answered(), response);
     }
-    const onward = http.request(
-      inject("consulAddress") + seen.path,
-      { method: seen.method, headers: { ...request.headers, connection: "close" } },
-      (answer) => {
-        if (fate === "lose the answer") {
-          answer.resume();
-          answer.on("end", () => response.destroy());
-          return;
-        }
-        response.writeHead(answer.statusCode ?? 500, answer.headers);
-        answer.pipe(response);
-      },
-    );
-    onward.on("error", () => response.destroy());
-    response.on("close", () => onward.destroy());
-    request.pipe(onward);
   }
+}
+
+/** Sends a request on to Consul, for as long as somebody waits for the answer. */
+async function forward(
+  { method, url = "", headers }: http.IncomingMessage,
+  body: Buffer,
+  response: http.ServerResponse,
+): Promise<http.IncomingMessage> {
+  const onward = http.request(inject("consulAddress") + url, {
+    method,
+    headers: { ...headers, connection: "close" },
+  });
+  const answer = new Promise<http.IncomingMessage>((resolve, reject) => {
+    onward.once("response", resolve);
+    onward.once("error", reject);
+  });
+  onward.on("error", () => response.destroy());
+  response.once("close", () => onward.destroy());
+  onward.end(body);
+  return await answer;
+}
+
+function deliver(answer: http.IncomingMessage, response: http.ServerResponse): void {
+  response.writeHead(answer.statusCode ?? 500, answer.headers);
+  answer.pipe(response);
 }

@@ -20,7 +20,7 @@ async function semaphoreWithSession(
   prefix: string,
   limit: number,
 ): Promise<Semaphore> {
-  return client.semaphoreOpts({ prefix, limit, session: await makeSession(client) });
+  return client.semaphoreOpts({ prefix, limit, session: await makeSession() });
 }
 
 test("acquires and releases, each once", async () => {
@@ -190,7 +190,7 @@ test("is not destroyed under somebody who came in between", async () => {
 test("refuses a key that is a lock of Consul's, and leaves nothing there", async () => {
   const client = connect();
   const prefix = freshPrefix();
-  const lockHolder = await makeSession(client);
+  const lockHolder = await makeSession();
   // The flags of Consul's single lock.
   await consul("PUT", `/v1/kv/${prefix}/.lock?acquire=${lockHolder}&flags=3304740253564472344`, "");
 
@@ -201,13 +201,14 @@ test("refuses a key that is a lock of Consul's, and leaves nothing there", async
   expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`]);
 });
 
+// Without a TTL there is nothing but `monitorRetries` to be patient by.
 test("rides out failed looks as often as monitorRetries says, and no oftener", async () => {
   const proxy = await Proxy.start();
   const prefix = freshPrefix();
   const sem = connect({ address: proxy.address }).semaphoreOpts({
     prefix,
     limit: 2,
-    sessionTTL: "60s",
+    session: await makeSession({ ttl: null }),
     monitorRetries: 3,
     monitorRetryTime: "50ms",
   });
@@ -244,10 +245,32 @@ test("rides out failed looks as often as monitorRetries says, and no oftener", a
 
 test("without monitorRetries loses its slot at the first failed look, as the original", async () => {
   const proxy = await Proxy.start();
-  const sem = connect({ address: proxy.address }).semaphorePrefix(freshPrefix(), 2);
+  const sem = connect({ address: proxy.address }).semaphoreOpts({
+    prefix: freshPrefix(),
+    limit: 2,
+    session: await makeSession({ ttl: null }),
+  });
   proxy.decide = (request) => (isLook(request) ? "fail" : "pass");
   const slot = await sem.acquire();
   expect(await abortWithin(slot.signal, 10_000)).toMatchObject({ reason: "monitor-failed" });
+  expect(proxy.requests.filter(isLook)).toHaveLength(1);
+  await sem.release();
+});
+
+test("a look that is refused ends the slot at once, with a TTL too: Consul has spoken", async () => {
+  const proxy = await Proxy.start();
+  const sem = connect({ address: proxy.address }).semaphoreOpts({
+    prefix: freshPrefix(),
+    limit: 2,
+    monitorRetries: 3,
+  });
+  proxy.decide = (request) => (isLook(request) ? "refuse" : "pass");
+  const slot = await sem.acquire();
+  expect(await abortWithin(slot.signal, 10_000)).toMatchObject({
+    reason: "monitor-failed",
+    cause: { cause: { status: 403 } },
+  });
+  expect(proxy.requests.filter(isLook)).toHaveLength(1);
   await sem.release();
 });
 
@@ -258,7 +281,7 @@ test("tryAcquire waits as long as semaphoreWaitTime, and leaves nothing behind",
   const [one, two, three] = [
     client.semaphoreOpts(options),
     client.semaphoreOpts(options),
-    client.semaphoreOpts({ ...options, session: await makeSession(client) }),
+    client.semaphoreOpts({ ...options, session: await makeSession() }),
   ];
   expect(await one.tryAcquire()).not.toBeNull();
   expect(await two.tryAcquire()).not.toBeNull();

@@ -1,7 +1,7 @@
 // The life of a slot in the hands of its user: release in its forms, run, resuming, starting over.
 import { getEventListeners } from "node:events";
 
-import { expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 import { SemaphoreLostError, SemaphoreReleasedError } from "../../src/index.js";
 import {
@@ -11,6 +11,7 @@ import {
   freshPrefix,
   keysBelow,
   makeSession,
+  scene,
 } from "./fixture.js";
 import { Proxy } from "./proxy.js";
 
@@ -108,7 +109,9 @@ test("run does not hide what its function throws behind a loss or a failed relea
   const sem = connect({ address: proxy.address }).semaphorePrefix(freshPrefix(), 1);
   const mishap = new Error("mishap");
   const run = sem.run(async (slot) => {
-    proxy.decide = () => "fail";
+    proxy.afflict("refuse");
+    // Otherwise a look that Consul has already got would be answered only when it has waited.
+    proxy.cut();
     await abortWithin(slot.signal, 10_000);
     throw mishap;
   });
@@ -134,15 +137,16 @@ test("a release that fails says so; the slot is gone, and Consul frees it with t
   const prefix = freshPrefix();
   const sem = connect({ address: proxy.address }).semaphorePrefix(prefix, 1);
   const slot = await sem.acquire();
-  proxy.decide = ({ path }) => (path.includes("cas=") ? "fail" : "pass");
+  proxy.afflict("refuse", "leave");
 
   await expect(sem.release()).rejects.toThrow(
-    "failed to update lock: Unexpected response code: 500",
+    "failed to update lock: Unexpected response code: 403",
   );
 
+  expect(proxy.seen("leave")).toHaveLength(1);
   expect(sem.isHeld).toBe(false);
   expect(slot.held).toBe(false);
-  proxy.decide = () => "pass";
+  proxy.heal();
   // The session was destroyed all the same, so that what it held counts as free.
   expect((await sem.inspect()).holders).toEqual([]);
   await sem.acquire();
@@ -162,7 +166,7 @@ test("a caller's signal carries no listener of ours once acquire has ended", asy
 test("a session of the user's that is a holder already has its slot at once", async () => {
   const client = connect();
   const prefix = freshPrefix();
-  const session = await makeSession(client);
+  const session = await makeSession();
   const options = { prefix, limit: 1, session };
   await client.semaphoreOpts(options).acquire();
 
@@ -177,7 +181,7 @@ test("a session of the user's that is a holder already has its slot at once", as
 test("an acquire that fails leaves the slot that its session already had", async () => {
   const client = connect();
   const prefix = freshPrefix();
-  const session = await makeSession(client);
+  const session = await makeSession();
   const holder = client.semaphoreOpts({ prefix, limit: 2, session });
   await holder.acquire();
 
@@ -188,12 +192,14 @@ test("an acquire that fails leaves the slot that its session already had", async
   await holder.release();
 });
 
-test("a session of the user's is neither renewed nor ended", async () => {
-  const client = connect();
-  const session = await makeSession(client);
+test("a session of the user's without a TTL needs no renewal, and has none", async () => {
+  const proxy = await Proxy.start();
+  const session = await makeSession({ ttl: null });
+  const client = connect({ address: proxy.address });
   const sem = client.semaphoreOpts({ prefix: freshPrefix(), limit: 1, session });
   await sem.acquire();
   await sem.release();
+  expect(proxy.seen("session renewal")).toHaveLength(1);
   expect((await client.session.info(session)).value?.id).toBe(session);
 });
 
@@ -229,49 +235,86 @@ test("a waiter whose session is destroyed starts over with a new one", async () 
   await waiter.release();
 });
 
-test(
-  "a held slot outlives its TTL, since its session is renewed",
-  { timeout: 60_000 },
-  async () => {
-    const proxy = await Proxy.start();
-    const sem = connect({ address: proxy.address }).semaphoreOpts({
-      prefix: freshPrefix(),
-      limit: 1,
-      sessionTTL: "10s",
-    });
-    const slot = await sem.acquire();
-    const renewals = (): number =>
-      proxy.requests.filter(({ path }) => path.startsWith("/v1/session/renew/")).length;
+// These wait for times of Consul's, side by side.
+describe.concurrent("a slot in time", () => {
+  const TTL_MS = 10_000;
+
+  async function renewalsOf(session: string, proxy: Proxy, count: number): Promise<void> {
     await eventually(
-      () => Promise.resolve(renewals()),
-      (count) => count >= 3,
+      () => Promise.resolve(countRenewals(session, proxy)),
+      (renewals) => renewals >= count,
     );
+  }
+
+  function countRenewals(session: string, proxy: Proxy): number {
+    return proxy.seen("session renewal").filter(({ path }) => path.includes(session)).length;
+  }
+
+  test("outlives its TTL, since its session is renewed", async (context) => {
+    const { proxy, behind, prefix } = await scene(context);
+    const sem = behind.semaphoreOpts({ prefix, limit: 1, sessionTTL: TTL_MS });
+    const slot = await sem.acquire();
+    await renewalsOf(slot.session, proxy, 3);
     expect(slot.held).toBe(true);
     await sem.release();
-  },
-);
-
-test("when the network goes silent, the holder is told one TTL after its last renewal", async () => {
-  const proxy = await Proxy.start();
-  const sem = connect({ address: proxy.address }).semaphoreOpts({
-    prefix: freshPrefix(),
-    limit: 1,
-    sessionTTL: "10s",
   });
-  const start = performance.now();
-  const slot = await sem.acquire();
-  const acquired = performance.now();
-  proxy.decide = () => "hang";
 
-  const reason = await abortWithin(slot.signal, 30_000);
+  test("with a session of the user's, renews it while it is held, and never ends it", async (context) => {
+    const { proxy, behind, direct, prefix } = await scene(context);
+    const sessions = [
+      await makeSession({ ttl: "10s" }, context),
+      await makeSession({ ttl: "10s" }, context),
+    ];
+    const [one = "", two = ""] = sessions;
+    const first = behind.semaphoreOpts({ prefix, limit: 2, session: one });
+    const second = behind.semaphoreOpts({ prefix, limit: 2, session: two });
+    const slot = await first.acquire();
+    await second.acquire();
+    // Once to learn its TTL, and then several times in each.
+    await renewalsOf(one, proxy, 3);
+    expect(slot.held).toBe(true);
 
-  expect(reason).toMatchObject({ reason: "session-expired", cause: { code: "CONSUL_TIMEOUT" } });
-  // It was sent after `start`, and before the slot was there.
-  expect(performance.now() - start).toBeGreaterThanOrEqual(10_000);
-  expect(performance.now() - acquired).toBeLessThan(15_000);
-  expect(slot.held).toBe(false);
-  proxy.decide = () => "fail";
-  // There is nothing left to save, so that release has nothing to complain of.
-  await sem.release();
-  expect(sem.isHeld).toBe(false);
+    await first.release();
+
+    const renewals = countRenewals(one, proxy);
+    await renewalsOf(two, proxy, countRenewals(two, proxy) + 2);
+    expect(countRenewals(one, proxy)).toBe(renewals);
+    expect(proxy.seen("session destroy")).toEqual([]);
+    expect((await direct.session.info(one)).value?.id).toBe(one);
+    await second.release();
+  });
+
+  test.for(["its own", "the user's"] as const)(
+    "ends one TTL after its last renewal when the network goes silent (%s session)",
+    async (whose, context) => {
+      const { proxy, behind, prefix } = await scene(context);
+      const sem = behind.semaphoreOpts({
+        prefix,
+        limit: 1,
+        ...(whose === "its own"
+          ? { sessionTTL: TTL_MS }
+          : { session: await makeSession({ ttl: "10s" }, context) }),
+      });
+      const start = performance.now();
+      const slot = await sem.acquire();
+      const acquired = performance.now();
+      proxy.afflict("hang");
+
+      const reason = await abortWithin(slot.signal, 30_000);
+
+      expect(reason).toMatchObject({
+        reason: "session-expired",
+        cause: { code: "CONSUL_TIMEOUT" },
+      });
+      // It was sent after `start`, and before the slot was there.
+      expect(performance.now() - start).toBeGreaterThanOrEqual(TTL_MS);
+      expect(performance.now() - acquired).toBeLessThan(TTL_MS + 5_000);
+      expect(slot.held).toBe(false);
+      // There is nothing left to save, so that release has nothing to complain of; and what is on
+      // the prefix of a session that lives on is cleared away when Consul can be reached again.
+      proxy.afflict("fail", undefined, whose === "its own" ? Infinity : 3);
+      await sem.release();
+      expect(sem.isHeld).toBe(false);
+    },
+  );
 });

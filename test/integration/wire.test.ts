@@ -7,9 +7,18 @@ import {
   SEMAPHORE_FLAG_VALUE,
   SemaphoreDecodingError,
   type Semaphore,
+  type SemaphoreOptions,
 } from "../../src/index.js";
-import { abortWithin, connect, consul, freshPrefix, keysBelow, makeSession } from "./fixture.js";
-import { Proxy } from "./proxy.js";
+import {
+  abortWithin,
+  connect,
+  consul,
+  freshPrefix,
+  keysBelow,
+  lockBelow,
+  makeSession,
+} from "./fixture.js";
+import { Proxy, type SeenRequest } from "./proxy.js";
 
 const FLAGS = "16210313421097356768";
 
@@ -118,29 +127,146 @@ test("session options reach Consul", async () => {
   expect((await client.session.info(session)).value).toBeNull();
 });
 
-test("an uncontended acquire and release cost the 4 requests each of the original", async () => {
+/** What a transaction's body asks for: flags and indexes as the digits that are in it, values as text. */
+function operationsIn(body: string | undefined): unknown {
+  const exact = (body ?? "").replaceAll(/"(Flags|Index)":(\d+)/g, '"$1":"$2"');
+  return operationsSchema.parse(JSON.parse(exact));
+}
+
+const operationsSchema = z.array(
+  z
+    .strictObject({ KV: z.looseObject({ Value: z.string().optional() }) })
+    .transform(({ KV: { Value, ...fields } }) =>
+      Value === undefined ? fields : { ...fields, Value: Buffer.from(Value, "base64").toString() },
+    ),
+);
+
+interface Wire {
+  readonly sem: Semaphore;
+  /** The requests since it was last called; a slow machine may fit a look of the monitor in between. */
+  readonly sent: () => SeenRequest[];
+}
+
+async function wireOf(prefix: string, options: Partial<SemaphoreOptions> = {}): Promise<Wire> {
   const proxy = await Proxy.start();
+  const sem = connect({ address: proxy.address }).semaphoreOpts({ prefix, limit: 1, ...options });
+  return {
+    sem,
+    sent: () => proxy.requests.splice(0).filter(({ path }) => !path.includes("&consistent")),
+  };
+}
+
+function linesOf(requests: readonly SeenRequest[]): string[] {
+  return requests.map(({ method, path }) => `${method} ${path}`);
+}
+
+test("an uncontended acquire costs 4 requests, and its release 3", async () => {
   const prefix = freshPrefix();
-  const sem = connect({ address: proxy.address }).semaphorePrefix(prefix, 1);
-  const seen = (): string[] =>
-    proxy.requests.splice(0).map(({ method, path }) => `${method} ${path.replace(/\?.*/, "")}`);
+  const { sem, sent } = await wireOf(prefix, { value: "host-1", sessionName: prefix });
 
   const { session } = await sem.acquire();
-  expect(seen()).toEqual([
+
+  const acquire = sent();
+  expect(linesOf(acquire)).toEqual([
     "PUT /v1/session/create",
-    `PUT /v1/kv/${prefix}/${session}`,
-    `GET /v1/kv/${prefix}/`,
-    `PUT /v1/kv/${prefix}/.lock`,
+    `PUT /v1/kv/${prefix}/${session}?acquire=${session}&flags=${FLAGS}`,
+    `GET /v1/kv/${prefix}/?recurse`,
+    "PUT /v1/txn",
   ]);
+  expect(acquire[1]?.body).toBe("host-1");
+  const contender = `${prefix}/${session}`;
+  const lock = `${prefix}/.lock`;
+  const held = `{"Limit":1,"Holders":{"${session}":true}}`;
+  expect(operationsIn(acquire[3]?.body)).toEqual([
+    { Verb: "check-session", Key: contender, Session: session },
+    { Verb: "cas", Key: lock, Value: held, Flags: FLAGS, Index: "0" },
+  ]);
+
+  const { modifyIndex } = await lockBelow(prefix);
   await sem.release();
-  // A slow machine may fit a look of the monitor in between.
-  expect(seen().filter((request) => request !== `GET /v1/kv/${prefix}/`)).toEqual([
-    `GET /v1/kv/${prefix}/.lock`,
-    `PUT /v1/kv/${prefix}/.lock`,
-    `DELETE /v1/kv/${prefix}/${session}`,
+
+  const release = sent();
+  expect(linesOf(release)).toEqual([
+    `GET /v1/kv/${prefix}/.lock?consistent`,
+    "PUT /v1/txn",
     `PUT /v1/session/destroy/${session}`,
   ]);
+  const empty = '{"Limit":1,"Holders":{}}';
+  expect(operationsIn(release[1]?.body)).toEqual([
+    { Verb: "cas", Key: lock, Value: empty, Flags: FLAGS, Index: modifyIndex.toString() },
+    { Verb: "delete", Key: contender },
+  ]);
 });
+
+test("with a session of the user's, it is renewed to learn its TTL, and stays", async () => {
+  const prefix = freshPrefix();
+  const session = await makeSession();
+  const { sem, sent } = await wireOf(prefix, { session });
+
+  await sem.acquire();
+  expect(linesOf(sent())).toEqual([
+    `PUT /v1/session/renew/${session}`,
+    `PUT /v1/kv/${prefix}/${session}?acquire=${session}&flags=${FLAGS}`,
+    `GET /v1/kv/${prefix}/?recurse`,
+    "PUT /v1/txn",
+  ]);
+  await sem.release();
+  expect(linesOf(sent())).toEqual([`GET /v1/kv/${prefix}/.lock?consistent`, "PUT /v1/txn"]);
+});
+
+test("one that is a holder already leaves and joins again in one transaction", async () => {
+  const prefix = freshPrefix();
+  const session = await makeSession();
+  const other = await connect().semaphorePrefix(prefix, 2).acquire();
+  await connect().semaphoreOpts({ prefix, limit: 2, session }).acquire();
+  const { modifyIndex } = await lockBelow(prefix);
+  const { sem, sent } = await wireOf(prefix, { limit: 2, session });
+
+  await sem.acquire();
+
+  const resuming = sent();
+  expect(linesOf(resuming)).toEqual([
+    `PUT /v1/session/renew/${session}`,
+    `PUT /v1/kv/${prefix}/${session}?acquire=${session}&flags=${FLAGS}`,
+    `GET /v1/kv/${prefix}/?recurse`,
+    "PUT /v1/txn",
+  ]);
+  const [first = "", second = ""] = [other.session, session].sort();
+  const lock = `${prefix}/.lock`;
+  const without = `{"Limit":2,"Holders":{"${other.session}":true}}`;
+  const withBoth = `{"Limit":2,"Holders":{"${first}":true,"${second}":true}}`;
+  expect(operationsIn(resuming[3]?.body)).toEqual([
+    { Verb: "check-session", Key: `${prefix}/${session}`, Session: session },
+    { Verb: "cas", Key: lock, Value: without, Flags: FLAGS, Index: modifyIndex.toString() },
+    { Verb: "set", Key: lock, Value: withBoth, Flags: FLAGS },
+  ]);
+  await sem.release();
+});
+
+test("a session is asked for as the original does, but for a mark in its lock-delay", async () => {
+  const marks: unknown[] = [];
+  for (const sessionChecks of [undefined, [], ["serfHealth"]]) {
+    const prefix = freshPrefix();
+    const { sem, sent } = await wireOf(prefix, { sessionName: prefix, sessionChecks });
+    await sem.acquire();
+    const [create] = sent();
+    await sem.release();
+
+    const { LockDelay, ...spec } = sessionSpecSchema.parse(JSON.parse(create?.body ?? ""));
+    expect(spec).toEqual({
+      Name: prefix,
+      TTL: "15s",
+      Behavior: "delete",
+      ...(sessionChecks === undefined ? {} : { Checks: sessionChecks, NodeChecks: sessionChecks }),
+    });
+    // From 15 s, which is Consul's own, to 16 s.
+    expect(LockDelay).toMatch(/^15\d{3}(\.\d+)?ms$/);
+    marks.push(LockDelay);
+  }
+  expect(new Set(marks).size).toBe(marks.length);
+});
+
+const sessionSpecSchema = z.looseObject({ LockDelay: z.string() });
 
 test("every blocking query states its wait", async () => {
   const proxy = await Proxy.start();
@@ -163,7 +289,7 @@ test("every blocking query states its wait", async () => {
 test("a lock of the first Go release, with flags 0, is respected and then made right", async () => {
   const client = connect();
   const prefix = freshPrefix();
-  const oldHolder = await makeSession(client);
+  const oldHolder = await makeSession();
   await consul("PUT", `/v1/kv/${prefix}/${oldHolder}?acquire=${oldHolder}`, "");
   await writeLock(prefix, `{"Limit":1,"Holders":{"${oldHolder}":true}}`, "0");
   const sem = client.semaphoreOpts({ prefix, limit: 1, semaphoreWaitTime: "50ms" });
@@ -205,7 +331,7 @@ test("a lock entry without a value has a slot to take", async () => {
 test("garbage in the lock is an error that shows it, and nothing is left behind", async () => {
   const client = connect();
   const prefix = freshPrefix();
-  const sem = client.semaphoreOpts({ prefix, limit: 2, session: await makeSession(client) });
+  const sem = client.semaphoreOpts({ prefix, limit: 2, session: await makeSession() });
   await writeLock(prefix, "<html>");
 
   const failure = await sem.acquire().catch((error: unknown) => error);
@@ -219,7 +345,7 @@ test("garbage in the lock is an error that shows it, and nothing is left behind"
 test("garbage that comes while a slot is held ends it, and release says so", async () => {
   const client = connect();
   const prefix = freshPrefix();
-  const sem = client.semaphoreOpts({ prefix, limit: 2, session: await makeSession(client) });
+  const sem = client.semaphoreOpts({ prefix, limit: 2, session: await makeSession() });
   await sem.acquire();
   await writeLock(prefix, "[]");
   await expect(sem.release()).rejects.toThrow("lock decoding failed");
@@ -230,7 +356,7 @@ test("garbage that comes while a slot is held ends it, and release says so", asy
 test("after it has told of the loss, release has nothing more to say", async () => {
   const client = connect();
   const prefix = freshPrefix();
-  const sem = client.semaphoreOpts({ prefix, limit: 2, session: await makeSession(client) });
+  const sem = client.semaphoreOpts({ prefix, limit: 2, session: await makeSession() });
   const slot = await sem.acquire();
   await writeLock(prefix, "[]");
   expect(await abortWithin(slot.signal, 1_000)).toMatchObject({
