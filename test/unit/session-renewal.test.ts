@@ -2,25 +2,16 @@ import { getEventListeners } from "node:events";
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { ConsulError } from "../../src/consul/consul-error.js";
 import type { RequestOptions } from "../../src/consul/request-options.js";
 import type { SessionEntry } from "../../src/consul/session.js";
 import type { SemaphoreLostError } from "../../src/semaphore-errors.js";
-import { renewSession, type SessionTerm } from "../../src/session-renewal.js";
+import { renewSession, sendRenewal, ttlOf } from "../../src/session-renewal.js";
+import type { SessionTerm } from "../../src/session-term.js";
+import { FakeSessions, read, SESSION, sessionEntry } from "./fake-sessions.js";
+import { after, failure, hang, inTurn } from "./failures.js";
+import { consulErrorOf, rejectionOf } from "./rejection.js";
 
 const TTL = 16_000;
-
-const session = (ttl = "16s"): SessionEntry => ({
-  id: "2d1b6b3e-0d53-4f55-8c4b-3b0a4cf0d1f2",
-  name: "",
-  node: "agent-one",
-  lockDelay: 15_000,
-  behavior: "delete",
-  ttl,
-  checks: [],
-  createIndex: 1n,
-  modifyIndex: 1n,
-});
 
 type Renew = (options: RequestOptions) => Promise<SessionEntry | null>;
 
@@ -29,11 +20,14 @@ let controller: AbortController;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  // Each pause in full.
+  vi.spyOn(Math, "random").mockReturnValue(0);
   start = performance.now();
   controller = new AbortController();
 });
 
 afterEach(() => {
+  controller.abort();
   vi.restoreAllMocks();
   vi.useRealTimers();
 });
@@ -46,12 +40,19 @@ interface ObservedRenewal {
   readonly sent: number[];
   readonly options: RequestOptions[];
   readonly terms: SessionTerm[];
+  readonly failures: unknown[];
   /** How and when it ended; nothing as long as it runs. */
   end: { readonly loss: SemaphoreLostError | undefined; readonly at: number } | undefined;
 }
 
 function renewing(renew: Renew, ttl = TTL): ObservedRenewal {
-  const observed: ObservedRenewal = { sent: [], options: [], terms: [], end: undefined };
+  const observed: ObservedRenewal = {
+    sent: [],
+    options: [],
+    terms: [],
+    failures: [],
+    end: undefined,
+  };
   void renewSession({
     term: { sentAt: start, ttl },
     signal: controller.signal,
@@ -63,28 +64,19 @@ function renewing(renew: Renew, ttl = TTL): ObservedRenewal {
     renewed: (term) => {
       observed.terms.push(term);
     },
+    failed: (error) => {
+      observed.failures.push(error);
+    },
   }).then((loss) => {
     observed.end = { loss, at: elapsed() };
   });
   return observed;
 }
 
-/** A request that ends, as a client's does, when its timeout is over or its signal aborts. */
-const hang: Renew = ({ timeout, signal }) =>
-  new Promise((_, reject) => {
-    const abort = (): void => {
-      clearTimeout(timer);
-      reject(new Error("aborted"));
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", abort);
-      reject(new Error("no answer in time"));
-    }, timeout);
-    signal?.addEventListener("abort", abort);
-  });
-
-const succeed: Renew = () => Promise.resolve(session());
-const refuse: Renew = () => Promise.reject(new Error("connection refused"));
+const refusal = new Error("connection refused");
+const succeed: Renew = () => Promise.resolve(sessionEntry());
+const refuse: Renew = () => Promise.reject(refusal);
+const vanish: Renew = () => Promise.resolve(null);
 
 function expectNothingLeft(): void {
   expect(vi.getTimerCount()).toBe(0);
@@ -92,55 +84,42 @@ function expectNothingLeft(): void {
 }
 
 describe("a session", () => {
-  test("is renewed each half of its TTL", async () => {
+  test("is renewed each quarter of its TTL", async () => {
     const observed = renewing(succeed);
-    await vi.advanceTimersByTimeAsync(TTL / 2 - 1);
+    await vi.advanceTimersByTimeAsync(TTL / 4 - 1);
     expect(observed.sent).toEqual([]);
-    await vi.advanceTimersByTimeAsync(4 * TTL);
-    expect(observed.sent.slice(0, 4)).toEqual([8_000, 16_000, 24_000, 32_000]);
+    await vi.advanceTimersByTimeAsync(TTL + 1);
+    expect(observed.sent).toEqual([4_000, 8_000, 12_000, 16_000, 20_000]);
     expect(observed.end).toBeUndefined();
-    controller.abort();
   });
 
-  test("that took long to create is first renewed half a TTL after that was sent", async () => {
-    await vi.advanceTimersByTimeAsync(5_000);
-    const observed = renewing(succeed);
+  test("that took long to create is first renewed a quarter after that was sent", async () => {
     await vi.advanceTimersByTimeAsync(3_000);
-    expect(observed.sent).toEqual([8_000]);
-    controller.abort();
+    const observed = renewing(succeed);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(observed.sent).toEqual([4_000]);
   });
 
-  test("that took more than half a TTL to create is renewed at once", async () => {
-    await vi.advanceTimersByTimeAsync(9_000);
-    const observed = renewing(succeed);
-    await vi.advanceTimersByTimeAsync(1);
-    expect(observed.sent).toHaveLength(1);
-    controller.abort();
-  });
-
-  test("that took a TTL to create is lost, and Consul is not asked", async () => {
-    await vi.advanceTimersByTimeAsync(TTL);
-    const observed = renewing(succeed);
-    await vi.advanceTimersByTimeAsync(1);
-    expect(observed.sent).toEqual([]);
-    expect(observed.end?.loss?.reason).toBe("session-expired");
-    expectNothingLeft();
-  });
+  test.each([TTL / 4 + 1, 2 * TTL])(
+    "that took %d ms to create is renewed at once: the watchdog has the last word",
+    async (ms) => {
+      await vi.advanceTimersByTimeAsync(ms);
+      const observed = renewing(succeed);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(observed.sent).toHaveLength(1);
+      expect(observed.end).toBeUndefined();
+    },
+  );
 
   test("lasts from when its renewal was sent, not from when that was answered", async () => {
-    const observed = renewing(
-      () =>
-        new Promise((resolve) => {
-          setTimeout(() => {
-            resolve(session());
-          }, 3_000);
-        }),
-    );
-    await vi.advanceTimersByTimeAsync(10_999);
+    const observed = renewing(() => after(3_000, sessionEntry()));
+    await vi.advanceTimersByTimeAsync(6_999);
     expect(observed.terms).toEqual([]);
     await vi.advanceTimersByTimeAsync(1);
-    expect(observed.terms).toEqual([{ sentAt: start + 8_000, ttl: TTL }]);
-    controller.abort();
+    expect(observed.terms).toEqual([{ sentAt: start + 4_000, ttl: TTL }]);
+    // And from then also counts the time until the next one.
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(observed.sent).toEqual([4_000, 8_000]);
   });
 
   test.each([
@@ -148,134 +127,140 @@ describe("a session", () => {
     ["a shorter TTL", "10s", 10_000],
     ["a TTL in Go's long form", "1m4s", 64_000],
   ])("goes by the TTL that the server tells: %s", async (_, told, ttl) => {
-    const observed = renewing(() => Promise.resolve(session(told)));
-    await vi.advanceTimersByTimeAsync(8_000 + ttl / 2);
-    expect(observed.sent).toEqual([8_000, 8_000 + ttl / 2]);
-    expect(observed.terms[0]).toEqual({ sentAt: start + 8_000, ttl });
-    controller.abort();
+    const observed = renewing(() => Promise.resolve(sessionEntry({ ttl: told })));
+    await vi.advanceTimersByTimeAsync(4_000 + ttl / 4);
+    expect(observed.sent).toEqual([4_000, 4_000 + ttl / 4]);
+    expect(observed.terms[0]).toEqual({ sentAt: start + 4_000, ttl });
   });
 
   test.each(["", "0s", "-5s", "soon"])(
     "keeps its TTL where the server tells none that makes sense: %j",
     async (told) => {
-      const observed = renewing(() => Promise.resolve(session(told)));
-      await vi.advanceTimersByTimeAsync(TTL);
+      const observed = renewing(() => Promise.resolve(sessionEntry({ ttl: told })));
+      await vi.advanceTimersByTimeAsync(TTL / 2);
       expect(observed.terms).toEqual([
+        { sentAt: start + 4_000, ttl: TTL },
         { sentAt: start + 8_000, ttl: TTL },
-        { sentAt: start + 16_000, ttl: TTL },
       ]);
-      controller.abort();
+      expect(observed.failures).toEqual([]);
     },
   );
+
+  test("does not keep the process alive, neither before a renewal nor before a retry", async () => {
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    renewing(inTurn(succeed, refuse));
+    await vi.advanceTimersByTimeAsync(TTL / 2 + 100);
+    expect(timers.mock.results.length).toBeGreaterThanOrEqual(4);
+    for (const { type, value } of timers.mock.results) {
+      expect(type === "return" && value.hasRef()).toBe(false);
+    }
+  });
+});
+
+describe("one renewal", () => {
+  test.each([
+    ["an eighth of the TTL", 16_000, 2_000],
+    ["ten seconds", 96_000, 10_000],
+  ])("has %s at most", async (_, ttl, timeout) => {
+    const observed = renewing(() => Promise.resolve(sessionEntry({ ttl: `${ttl}ms` })), ttl);
+    await vi.advanceTimersByTimeAsync(ttl / 2);
+    expect(observed.options).toEqual([
+      { timeout, signal: controller.signal },
+      { timeout, signal: controller.signal },
+    ]);
+  });
+
+  test("has twice as long after one that failed, but no longer than what is left", async () => {
+    const observed = renewing(hang);
+    await vi.advanceTimersByTimeAsync(TTL);
+    // Each hangs until its time is over; then follows a pause of 100, 200, 400 ms.
+    expect(observed.sent).toEqual([4_000, 6_100, 10_300, 14_700]);
+    expect(observed.options.map(({ timeout }) => timeout)).toEqual([2_000, 4_000, 4_000, 1_300]);
+  });
+
+  test("has ten seconds at most also after one that failed", async () => {
+    const observed = renewing(hang, 96_000);
+    await vi.advanceTimersByTimeAsync(50_000);
+    expect(observed.options.map(({ timeout }) => timeout)).toEqual([10_000, 10_000, 10_000]);
+  });
+
+  test("has an eighth of the TTL again after one that succeeded", async () => {
+    const observed = renewing(inTurn(refuse, succeed, succeed));
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(observed.options.map(({ timeout }) => timeout)).toEqual([2_000, 4_000, 2_000]);
+  });
+
+  test("has a millisecond where nothing is left: no request may have less", async () => {
+    await vi.advanceTimersByTimeAsync(2 * TTL);
+    const observed = renewing(succeed);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(observed.options[0]?.timeout).toBe(1);
+  });
 });
 
 describe("a renewal that fails", () => {
-  test("is tried again soon, and all is well when one succeeds", async () => {
-    const answers: Renew[] = [refuse, refuse, succeed];
-    const observed = renewing((options) => (answers.shift() ?? succeed)(options));
-    await vi.advanceTimersByTimeAsync(TTL);
-    expect(observed.sent.length).toBeGreaterThanOrEqual(3);
-    const success = observed.terms[0]?.sentAt ?? NaN;
-    expect(success - start).toBe(observed.sent[2]);
-    await vi.advanceTimersByTimeAsync(TTL);
-    expect(observed.end).toBeUndefined();
-    controller.abort();
+  test("is told, and tried again after pauses that grow to a second", async () => {
+    const observed = renewing(refuse);
+    await vi.advanceTimersByTimeAsync(4_000 + 3_500);
+    expect(observed.sent.map((at) => at - 4_000)).toEqual([0, 100, 300, 700, 1_500, 2_500, 3_500]);
+    expect(observed.failures).toEqual(Array.from({ length: 7 }, () => refusal));
+    expect(observed.terms).toEqual([]);
   });
 
-  test("goes on being tried until the TTL is over, and then the session has expired", async () => {
+  test("is tried again after pauses that are shortened by chance, to a half at the least", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(1);
     const observed = renewing(refuse);
-    await vi.advanceTimersByTimeAsync(TTL - 1);
+    await vi.advanceTimersByTimeAsync(4_000 + 1_750);
+    expect(observed.sent.map((at) => at - 4_000)).toEqual([0, 50, 150, 350, 750, 1_250, 1_750]);
+  });
+
+  test("starts again with short pauses after one that succeeded", async () => {
+    const observed = renewing(inTurn(refuse, refuse, refuse, succeed, refuse));
+    await vi.advanceTimersByTimeAsync(4_700 + 4_000 + 300);
+    expect(observed.sent).toEqual([4_000, 4_100, 4_300, 4_700, 8_700, 8_800, 9_000]);
+    expect(observed.terms).toEqual([{ sentAt: start + 4_700, ttl: TTL }]);
+    expect(observed.failures).toHaveLength(6);
+  });
+
+  test("goes on being tried beyond the TTL, until it is told to end", async () => {
+    const observed = renewing(refuse);
+    await vi.advanceTimersByTimeAsync(5 * TTL);
     expect(observed.end).toBeUndefined();
-    expect(observed.sent.length).toBeGreaterThanOrEqual(4);
-    await vi.advanceTimersByTimeAsync(1);
-    expect(observed.end?.at).toBe(TTL);
+    expect(observed.sent.at(-1)).toBeGreaterThan(5 * TTL - 1_000);
+    controller.abort();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(observed.end).toEqual({ loss: undefined, at: 5 * TTL });
+    expectNothingLeft();
+  });
+
+  test("ends the session at once where the client was closed", async () => {
+    const closed = failure("CONSUL_CLOSED");
+    const observed = renewing(() => Promise.reject(closed));
+    await vi.advanceTimersByTimeAsync(TTL);
+    expect(observed.end?.at).toBe(4_000);
     expect(observed.end?.loss).toMatchObject({
       name: "SemaphoreLostError",
       code: "SEMAPHORE_LOST",
       reason: "session-expired",
+      cause: closed,
     });
-    expect(observed.end?.loss?.message).toContain("connection refused");
-    expect(observed.end?.loss?.cause).toMatchObject({ message: "connection refused" });
+    expect(observed.sent).toHaveLength(1);
+    expect(observed.failures).toEqual([]);
     expectNothingLeft();
-  });
-
-  test("costs the session one TTL after the last that succeeded was sent", async () => {
-    const slow: Renew = () =>
-      new Promise((resolve) => {
-        setTimeout(() => {
-          resolve(session());
-        }, 2_000);
-      });
-    const answers: Renew[] = [succeed, slow];
-    const observed = renewing((options) => (answers.shift() ?? refuse)(options));
-    await vi.advanceTimersByTimeAsync(5 * TTL);
-    const lastSuccess = observed.sent[1] ?? NaN;
-    expect(observed.terms).toHaveLength(2);
-    expect(observed.end?.at).toBe(lastSuccess + TTL);
-    expect(observed.end?.loss?.reason).toBe("session-expired");
-    expectNothingLeft();
-  });
-
-  test("counts from the TTL that the server told last", async () => {
-    const answers: Renew[] = [() => Promise.resolve(session("10s"))];
-    const observed = renewing((options) => (answers.shift() ?? refuse)(options));
-    await vi.advanceTimersByTimeAsync(5 * TTL);
-    expect(observed.end?.at).toBe(8_000 + 10_000);
-  });
-
-  test("by silence leaves time for another one", async () => {
-    const observed = renewing(hang);
-    await vi.advanceTimersByTimeAsync(2 * TTL);
-    expect(observed.sent.length).toBeGreaterThanOrEqual(2);
-    // Node's shortest timer takes 1 ms.
-    expect(observed.end?.at).toBeGreaterThanOrEqual(TTL);
-    expect(observed.end?.at).toBeLessThanOrEqual(TTL + 1);
-    expect(observed.end?.loss?.cause).toMatchObject({ message: "no answer in time" });
-    expectNothingLeft();
-  });
-
-  test("never has longer than what is left of the TTL", async () => {
-    const observed = renewing(hang);
-    await vi.advanceTimersByTimeAsync(2 * TTL);
-    for (const [attempt, sent] of observed.sent.entries()) {
-      const timeout = observed.options[attempt]?.timeout ?? Infinity;
-      expect(timeout).toBeGreaterThan(0);
-      expect(sent + timeout).toBeLessThanOrEqual(TTL);
-    }
-  });
-
-  test("is no reason of a later expiry either, as when the process was stopped for long", async () => {
-    const answers: Renew[] = [refuse, succeed];
-    const observed = renewing((options) => (answers.shift() ?? succeed)(options));
-    await vi.advanceTimersByTimeAsync(10_000);
-    expect(observed.terms).toHaveLength(1);
-    // The clock goes on while no timer fires.
-    vi.spyOn(performance, "now").mockReturnValue(start + 10 * TTL);
-    await vi.advanceTimersByTimeAsync(TTL);
-    expect(observed.sent).toHaveLength(2);
-    expect(observed.end?.loss?.reason).toBe("session-expired");
-    expect(observed.end?.loss?.cause).toBeUndefined();
-  });
-
-  test("is no reason of a later loss once one has succeeded", async () => {
-    const answers: Renew[] = [refuse, succeed, () => Promise.resolve(null)];
-    const observed = renewing((options) => (answers.shift() ?? succeed)(options));
-    await vi.advanceTimersByTimeAsync(3 * TTL);
-    expect(observed.end?.loss?.reason).toBe("session-invalidated");
-    expect(observed.end?.loss?.cause).toBeUndefined();
   });
 });
 
 describe("a session that Consul no longer has", () => {
-  test("is lost at once", async () => {
-    const observed = renewing(() => Promise.resolve(null));
-    await vi.advanceTimersByTimeAsync(8_000);
-    expect(observed.end?.at).toBe(8_000);
+  test("is lost at once, also after failures, which are no reason of it", async () => {
+    const observed = renewing(inTurn(refuse, vanish));
+    await vi.advanceTimersByTimeAsync(TTL);
+    expect(observed.end?.at).toBe(4_100);
     expect(observed.end?.loss).toMatchObject({
       reason: "session-invalidated",
       message: "Semaphore slot lost: its session or contender entry is gone",
     });
-    expect(observed.sent).toHaveLength(1);
+    expect(observed.end?.loss?.cause).toBeUndefined();
+    expect(observed.sent).toHaveLength(2);
     expectNothingLeft();
   });
 });
@@ -292,14 +277,15 @@ describe("the end of the renewal", () => {
 
   test("comes at once when it is told to during a renewal, and is no loss", async () => {
     const observed = renewing(hang);
-    await vi.advanceTimersByTimeAsync(9_000);
+    await vi.advanceTimersByTimeAsync(5_000);
     expect(observed.sent).toHaveLength(1);
     expect(observed.options[0]?.signal?.aborted).toBe(false);
     controller.abort();
     expect(observed.options[0]?.signal?.aborted).toBe(true);
     await vi.advanceTimersByTimeAsync(0);
-    expect(observed.end).toEqual({ loss: undefined, at: 9_000 });
-    expect(vi.getTimerCount()).toBe(0);
+    expect(observed.end).toEqual({ loss: undefined, at: 5_000 });
+    expect(observed.failures).toEqual([]);
+    expectNothingLeft();
   });
 
   test("comes at once where it was told to before the start", async () => {
@@ -312,54 +298,63 @@ describe("the end of the renewal", () => {
   });
 });
 
-test("a renewal is sent half a TTL after the last was sent, however slow that was", async () => {
-  const sent: number[] = [];
-  void renewSession({
-    term: { sentAt: start, ttl: TTL },
-    signal: controller.signal,
-    renew: () => {
-      sent.push(performance.now() - start);
-      return new Promise((resolve) => {
-        setTimeout(() => {
-          resolve(session());
-        }, 3_900);
-      });
-    },
-    renewed: () => undefined,
+describe("sending a renewal", () => {
+  const options = { namespace: "team-a", timeout: 2_000 };
+  let sessions: FakeSessions;
+
+  beforeEach(() => {
+    sessions = new FakeSessions();
+    sessions.onRenew = () => Promise.resolve(null);
   });
-  await vi.advanceTimersByTimeAsync(TTL);
-  controller.abort();
-  expect(sent).toEqual([TTL / 2, TTL]);
+
+  test("is one request where that tells the session", async () => {
+    const renewed = sessionEntry();
+    sessions.onRenew = () => Promise.resolve(renewed);
+    expect(await sendRenewal(sessions, SESSION, options)).toBe(renewed);
+    expect(sessions.calls).toMatchObject([{ method: "renew", id: SESSION, options }]);
+  });
+
+  test("finds no session only where a consistent look finds none either", async () => {
+    sessions.onInfo = () => read(null);
+    expect(await sendRenewal(sessions, SESSION, options)).toBeNull();
+    expect(sessions.calls.map(({ method, id, options }) => [method, id, options])).toEqual([
+      ["renew", SESSION, options],
+      ["info", SESSION, { ...options, consistent: true }],
+    ]);
+  });
+
+  test("fails for now where that look finds the session, and tells its index", async () => {
+    sessions.onInfo = () => read(sessionEntry(), 23n);
+    const error = await consulErrorOf(sendRenewal(sessions, SESSION, options));
+    expect(error).toMatchObject({
+      message: `session ${SESSION} is there at index 23, and was not renewed`,
+      code: "CONSUL_BAD_ANSWER",
+      method: "PUT",
+      path: `/v1/session/renew/${SESSION}`,
+      status: undefined,
+      retryable: true,
+    });
+  });
+
+  test("fails as either of the requests does", async () => {
+    const [first, second] = [failure("CONSUL_UNREACHABLE"), failure("CONSUL_TIMEOUT")];
+    sessions.onInfo = () => Promise.reject(second);
+    expect(await rejectionOf(sendRenewal(sessions, SESSION, options))).toBe(second);
+    sessions.onRenew = () => Promise.reject(first);
+    expect(await rejectionOf(sendRenewal(sessions, SESSION, options))).toBe(first);
+    expect(sessions.methods).toEqual(["renew", "info", "renew"]);
+  });
 });
 
-test("a session whose renewals hang is over at its TTL, to the millisecond", async () => {
-  let over = NaN;
-  void renewSession({
-    term: { sentAt: start, ttl: TTL },
-    signal: controller.signal,
-    renew: ({ timeout }) =>
-      new Promise((_, reject) => {
-        setTimeout(() => {
-          reject(new Error("no answer"));
-        }, timeout);
-      }),
-    renewed: () => undefined,
-  }).then(() => {
-    over = performance.now() - start;
+describe("the TTL of a session", () => {
+  test.each([
+    ["16s", 16_000],
+    ["1m4s", 64_000],
+    ["", undefined],
+    ["0s", undefined],
+    ["-5s", undefined],
+    ["soon", undefined],
+  ])("is read as Consul tells it: %j", (ttl, ms) => {
+    expect(ttlOf(sessionEntry({ ttl }))).toBe(ms);
   });
-  await vi.advanceTimersByTimeAsync(TTL);
-  expect(over).toBe(TTL);
-});
-
-test("a closed client's session is over at once", async () => {
-  const details = { code: "CONSUL_CLOSED", method: "PUT", path: "/v1/session/renew/x" } as const;
-  const closed = new ConsulError("closed", details);
-  const ended = renewSession({
-    term: { sentAt: start, ttl: TTL },
-    signal: controller.signal,
-    renew: () => Promise.reject(closed),
-    renewed: () => undefined,
-  });
-  await vi.advanceTimersByTimeAsync(TTL / 2);
-  expect(await ended).toMatchObject({ reason: "session-expired", cause: closed });
 });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { z } from "zod";
 
 import { ConsulClient } from "../../../src/consul-client.js";
 import { consulErrorOf } from "../rejection.js";
@@ -92,7 +93,15 @@ describe("creating a session", () => {
 
   test.each([
     [0, "0ms"],
+    ["0s", "0ms"],
+    // Consul takes less than a microsecond for a number of seconds.
     ["1ns", "1ms"],
+    [0.5, "1ms"],
+    [1, "1ms"],
+    [1.5, "1.5ms"],
+    [15_000.123456, "15000.123456ms"],
+    [15_000.000001, "15000.000001ms"],
+    [15_999.99999, "15999.99999ms"],
     ["1m", "60000ms"],
   ])("sends a lock delay of %j as %j", async (lockDelay, written) => {
     expect(await bodyFor({ lockDelay })).toEqual({ LockDelay: written });
@@ -181,6 +190,59 @@ describe("asking for a session", () => {
     expect((await client.session.info(ID)).value?.createIndex).toBe(2n ** 53n + 1n);
   });
 });
+
+describe("listing the sessions", () => {
+  test("gives all of them with the index to wait on, and their marks to the nanosecond", async () => {
+    const other = { ...SESSION, ID: "other", LockDelay: 15_000_123_456 };
+    server.next(replyToRead(JSON.stringify([SESSION, other]), "9"));
+    const { value, meta } = await client.session.list();
+    expect(value).toEqual([READ, { ...READ, id: "other", lockDelay: 15_000.123456 }]);
+    expect(meta.index).toBe(9n);
+    expect(server.last).toMatchObject({ method: "GET", url: "/v1/session/list" });
+  });
+
+  test("gives none where there are none", async () => {
+    server.next(replyToRead("[]"));
+    expect(await client.session.list()).toMatchObject({ value: [], meta: { index: 7n } });
+  });
+
+  test("may be a consistent blocking query in another place", async () => {
+    server.next(replyToRead("[]"));
+    await client.session.list({ index: 5n, wait: "1s", consistent: true, namespace: "team-a" });
+    expect(Object.fromEntries(server.last.query)).toEqual({
+      ns: "team-a",
+      consistent: "",
+      index: "5",
+      wait: "1000ms",
+    });
+  });
+
+  test.each(["null", "{}", "[{}]", JSON.stringify([SESSION, { ...SESSION, ID: "" }])])(
+    "does not take %s for one",
+    async (body) => {
+      server.next(replyToRead(body));
+      const error = await consulErrorOf(client.session.list());
+      expect(error.code).toBe("CONSUL_BAD_ANSWER");
+      expect(error.message).toContain("expected a list of sessions");
+    },
+  );
+});
+
+test.each([15_000_000_000, 15_000_000_001, 15_123_456_789, 15_999_999_990, 15_999_999_999])(
+  "a lock-delay of %d nanoseconds is sent, and comes back, to the nanosecond",
+  async (nanoseconds) => {
+    const lockDelay = nanoseconds / 1e6;
+    server.next(reply(`{"ID":"${ID}"}`));
+    await client.session.create({ lockDelay });
+    const body: unknown = JSON.parse(server.last.body.toString());
+    const { LockDelay } = z.object({ LockDelay: z.string() }).parse(body);
+    // As Go reads it, without the rounding of a double.
+    const [whole = "", fraction = ""] = LockDelay.replace(/ms$/, "").split(".");
+    expect(whole + fraction.padEnd(6, "0")).toBe(String(nanoseconds));
+    server.next(replyToRead(JSON.stringify([{ ...SESSION, LockDelay: nanoseconds }])));
+    expect((await client.session.list()).value[0]?.lockDelay).toBe(lockDelay);
+  },
+);
 
 describe("destroying a session", () => {
   test.each([true, false])("resolves to what Consul says: %s", async (said) => {

@@ -50,6 +50,15 @@ function newClient(config: ConsulClientConfig = {}): ConsulClient {
   return client;
 }
 
+/** As of a network where each connection fails with this code. */
+function failingToConnect(code: string): Agent {
+  return new Agent({
+    connect: (_, callback) => {
+      callback(Object.assign(new Error(`connect ${code}`), { code }), null);
+    },
+  });
+}
+
 interface Endpoint {
   readonly name: string;
   readonly method: string;
@@ -116,6 +125,13 @@ const ENDPOINTS: readonly Endpoint[] = [
     call: ({ kv }, options) => kv.deleteCas({ key: "jobs/a", modifyIndex: 7n }, options),
   },
   {
+    name: "kv.txn",
+    method: "PUT",
+    path: "/v1/txn",
+    isRead: false,
+    call: ({ kv }, options) => kv.txn([{ verb: "delete", key: "jobs/a" }], options),
+  },
+  {
     name: "session.create",
     method: "PUT",
     path: "/v1/session/create",
@@ -142,6 +158,13 @@ const ENDPOINTS: readonly Endpoint[] = [
     path: `/v1/session/info/${ID}`,
     isRead: true,
     call: ({ session }, options) => session.info(ID, options),
+  },
+  {
+    name: "session.list",
+    method: "GET",
+    path: "/v1/session/list",
+    isRead: true,
+    call: ({ session }, options) => session.list(options),
   },
 ];
 
@@ -280,8 +303,10 @@ describe.each(ENDPOINTS)("$name", ({ method, path, isRead, call }) => {
   });
 });
 
-// For session.info an empty list is the answer that there is no such session.
-describe.each(ENDPOINTS.filter(({ name }) => name !== "session.info"))(
+// For these an empty list is the answer that there is no such session, or none at all.
+const MAY_BE_EMPTY: ReadonlySet<string> = new Set(["session.info", "session.list"]);
+
+describe.each(ENDPOINTS.filter(({ name }) => !MAY_BE_EMPTY.has(name)))(
   "$name",
   ({ method, path, call }) => {
     test("does not take an empty list for an answer", async () => {
@@ -491,6 +516,86 @@ describe("nobody at the address", () => {
     const error = await consulErrorOf(client.kv.get("a"));
     expect(error.code).toBe("CONSUL_UNREACHABLE");
     expect(error.message).toContain("unix:///nowhere/consul.sock");
+  });
+});
+
+describe("a failure to connect", () => {
+  /** A client of an address where nobody listens, and what then does. */
+  async function ofNobody(): Promise<{ client: ConsulClient; socket: string; folder: string }> {
+    const folder = await mkdtemp(join(tmpdir(), "consul-"));
+    const socket = join(folder, "consul.sock");
+    return { client: newClient({ address: `unix://${socket}` }), socket, folder };
+  }
+
+  test("for good is one of an address where nobody has ever answered: refused", async () => {
+    const gone = await ScriptedServer.listen();
+    const client = newClient({ address: gone.address });
+    await gone.close();
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      const error = await consulErrorOf(client.kv.get("a"));
+      expect(error).toMatchObject({
+        code: "CONSUL_UNREACHABLE",
+        retryable: false,
+        inDoubt: false,
+        cause: { code: "ECONNREFUSED" },
+      });
+    }
+  });
+
+  test.each([
+    ["an unknown name", "ENOTFOUND"],
+    ["a socket that is not there", "ENOENT"],
+    ["a refusal", "ECONNREFUSED"],
+  ])("for good is one of an address where nobody has ever answered: %s", async (_, code) => {
+    const client = newClient({ dispatcher: failingToConnect(code) });
+    expect(await consulErrorOf(client.kv.get("a"))).toMatchObject({
+      code: "CONSUL_UNREACHABLE",
+      retryable: false,
+    });
+  });
+
+  test.each(["EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "ECONNRESET", "EACCES"])(
+    "may pass, though nobody has ever answered, where it is of another kind: %s",
+    async (code) => {
+      const client = newClient({ dispatcher: failingToConnect(code) });
+      expect(await consulErrorOf(client.kv.get("a"))).toMatchObject({
+        code: "CONSUL_UNREACHABLE",
+        retryable: true,
+      });
+    },
+  );
+
+  test.each<[string, ScriptedAnswer]>([
+    ["an answer", replyToRead("[]")],
+    ["a failure", reply("No cluster leader", { status: 500 })],
+    ["garbage", replyToRead("<html>")],
+  ])("may pass once somebody has answered there, if only with %s", async (_, answer) => {
+    const { client, socket, folder } = await ofNobody();
+    try {
+      expect((await consulErrorOf(client.session.info(ID))).retryable).toBe(false);
+      const started = await ScriptedServer.listen(socket);
+      started.always(answer);
+      await Promise.allSettled([client.session.info(ID)]);
+      expect(started.requests).toHaveLength(1);
+      await started.close();
+      const error = await consulErrorOf(client.session.info(ID));
+      expect(error).toMatchObject({ code: "CONSUL_UNREACHABLE", retryable: true });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test("counts nobody who did not answer to the end", async () => {
+    const { client, socket, folder } = await ofNobody();
+    try {
+      const started = await ScriptedServer.listen(socket);
+      started.always(cutMidBody());
+      expect((await consulErrorOf(client.kv.get("a"))).retryable).toBe(true);
+      await started.close();
+      expect((await consulErrorOf(client.kv.get("a"))).retryable).toBe(false);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });
 
