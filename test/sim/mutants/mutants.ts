@@ -75,8 +75,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "join-with-an-unconditional-write",
     file: "semaphore-store.ts",
-    search: "[this.#lockSwap({ limit, holders }, snapshot.lockIndex)]);",
-    replacement: '[{ verb: "set", ...this.#lockWrite({ limit, holders }) }]);',
+    search: "[this.#lockSwap({ limit, holders }, snapshot.lockIndex)]",
+    replacement: '[{ verb: "set", ...this.#lockWrite({ limit, holders }) }]',
     breaks: "A-too-many",
   },
   {
