@@ -103,7 +103,8 @@ export async function contend(
           : await store.join(session, snapshot, limit, { timeout: answerTime(raceUntil) });
         if ("joinedAt" in joining) return lease.checkLost() ? "lost our place" : joining.joinedAt;
         // Somebody else's swap came first, or the first copy of ours: read what is, at once.
-        if (refusal !== undefined) await sleep(racePauses.next(), signal);
+        const left = raceUntil - performance.now();
+        if (refusal !== undefined) await sleep(Math.min(racePauses.next(), left), signal);
         refusal = { index: nextIndex, words: joining.refusal };
         look = { index: 0n, consistent: true, until: raceUntil };
       } else {

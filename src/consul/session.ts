@@ -114,21 +114,16 @@ export class Sessions {
 
   /** The session of that ID, or `null`. */
   async info(id: string, options: QueryOptions = {}): Promise<QueryResult<SessionEntry | null>> {
-    const path = sessionPath("GET", "info", id);
-    const plan = planQuery(path, options);
-    const answer = await this.#transport.send({
-      method: "GET",
-      path,
-      query: plan.query,
-      options: plan.options,
-    });
-    const [session] = readAnswer(answer, sessionEntriesSchema, "a list of sessions");
-    return { value: session ?? null, meta: readMeta(answer) };
+    const { value, meta } = await this.#read(sessionPath("GET", "info", id), options);
+    return { value: value[0] ?? null, meta };
   }
 
   /** All sessions of the datacenter. */
   async list(options: QueryOptions = {}): Promise<QueryResult<readonly SessionEntry[]>> {
-    const path = "/v1/session/list";
+    return await this.#read("/v1/session/list", options);
+  }
+
+  async #read(path: string, options: QueryOptions): Promise<QueryResult<readonly SessionEntry[]>> {
     const plan = planQuery(path, options);
     const answer = await this.#transport.send({
       method: "GET",
@@ -136,10 +131,8 @@ export class Sessions {
       query: plan.query,
       options: plan.options,
     });
-    return {
-      value: readAnswer(answer, sessionEntriesSchema, "a list of sessions"),
-      meta: readMeta(answer),
-    };
+    const value = readAnswer(answer, sessionEntriesSchema, "a list of sessions");
+    return { value, meta: readMeta(answer) };
   }
 }
 

@@ -192,8 +192,10 @@ describe("a try that is refused", () => {
   });
 
   test("again and again is followed by looks after growing pauses", async () => {
-    let index = 5n;
-    store.onRead = () => see({ limit: 1, lockIndex: (index += 1n) }, index)({});
+    const free = Array.from({ length: 20 }, (_, number) => BigInt(number + 5)).map((index) =>
+      see({ limit: 1, lockIndex: index }, index),
+    );
+    store.onRead = inTurn(...free, hang);
     store.onJoin = refused();
     const contention = contending();
     await vi.advanceTimersByTimeAsync(2_134);
