@@ -1,7 +1,8 @@
+import { onAbort } from "./async/on-abort.js";
 import { persist } from "./async/persist.js";
 import { sleep } from "./async/sleep.js";
 import { timerMs } from "./async/timer-limit.js";
-import { isPassing, SemaphoreRequestError } from "./semaphore-errors.js";
+import { isUnclear, SemaphoreRequestError } from "./semaphore-errors.js";
 import type { SemaphoreStore } from "./semaphore-store.js";
 import type { SessionLease } from "./session-lease.js";
 
@@ -22,6 +23,8 @@ export interface DepartureOptions {
    * where only the end of the session is still to come.
    */
   readonly gaveUp: (failure?: unknown) => void;
+  /** Aborts when nobody waits any more. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** How long to try to end a session that ends by itself as well. */
@@ -42,7 +45,7 @@ export async function depart(
   store: SemaphoreStore,
   lease: SessionLease,
   traces: Readonly<Traces>,
-  { patience, gaveUp }: DepartureOptions,
+  { patience, gaveUp, signal }: DepartureOptions,
 ): Promise<void> {
   lease.stop();
   const timeout = Math.max(SHORTEST_ATTEMPT_MS, Math.min(LONGEST_ATTEMPT_MS, lease.ttl / 4));
@@ -55,9 +58,13 @@ export async function depart(
     awaited = false;
     gaveUp(failure);
   }, timerMs(patience));
+  const off = onAbort(signal, () => {
+    awaited = false;
+    clearTimeout(timer);
+  });
   try {
     await persist(() => leave(store, lease, traces, { timeout }), {
-      passing: isPassing,
+      passing: isUnclear,
       until: lease.own ? lease.expiresAt : Infinity,
       failed: (error) => {
         failure = error;
@@ -67,7 +74,7 @@ export async function depart(
     failure = undefined;
     // Where the session cannot be ended, its TTL does it.
     await persist(() => lease.destroy({ timeout }), {
-      passing: isPassing,
+      passing: isUnclear,
       until: Math.min(lease.expiresAt, performance.now() + LONGEST_DESTRUCTION_MS),
       keepAlive: () => awaited,
     }).catch(() => undefined);
@@ -76,8 +83,9 @@ export async function depart(
     throw error;
   } finally {
     clearTimeout(timer);
+    off();
+    if (traces.lateContender && !lease.own) void removeLateContender(store, lease.id);
   }
-  if (traces.lateContender && !lease.own) void removeLateContender(store, lease.id);
 }
 
 /**
@@ -97,12 +105,12 @@ async function leave(
   options: { readonly timeout: number },
 ): Promise<void> {
   try {
-    if (holder) await store.leave(session, options);
+    if (holder) await store.leave(session, { ...options, joinMayCome: !own });
     else if (contender && own) await store.deleteContender(session, options);
     // A session of the user's may have come to us with a slot, which is not ours to give back.
     else if (contender) await store.leave(session, { ...options, unlessHolder: true });
   } catch (error) {
-    if (isPassing(error)) throw error;
+    if (isUnclear(error)) throw error;
     const unreadable = !(error instanceof SemaphoreRequestError);
     // Whoever wrote a lock that cannot be read has taken us out of it; and where Consul refuses to
     // let us out, a holder without its contender entry counts as dead. Ours goes with its session.
@@ -116,6 +124,6 @@ async function insist(step: () => Promise<void>): Promise<void> {
   try {
     await step();
   } catch (error) {
-    if (isPassing(error)) throw error;
+    if (isUnclear(error)) throw error;
   }
 }

@@ -123,6 +123,15 @@ export function isPassing(error: unknown): boolean {
 }
 
 /**
+ * The same, and answers that are none of Consul's too: a proxy's page says nothing about whether a
+ * slot is still there, or given back.
+ */
+export function isUnclear(error: unknown): boolean {
+  const cause = error instanceof SemaphoreRequestError ? error.cause : error;
+  return isPassing(error) || (cause instanceof ConsulError && cause.code === "CONSUL_BAD_ANSWER");
+}
+
+/**
  * How a slot was lost:
  *
  * - `"session-expired"`: no renewal of its session succeeded for one TTL.

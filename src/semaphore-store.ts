@@ -25,6 +25,16 @@ export interface PrefixReading {
  */
 export type Joining = { readonly joinedAt: bigint } | { readonly refusal: string };
 
+export interface LeaveOptions extends RequestOptions {
+  /** Leaves a slot that the session had before it entered as it is. */
+  readonly unlessHolder?: boolean;
+  /**
+   * Makes sure that a try for a slot that is still on its way fails, also if a request for a
+   * contender entry is on its way before it.
+   */
+  readonly joinMayCome?: boolean;
+}
+
 /**
  * The requests that a semaphore makes of its prefix. Each rejects with the error that names what
  * failed, or with the reason of its signal.
@@ -114,11 +124,11 @@ export class SemaphoreStore {
    * at once: a holder without one counts as dead. A try for a slot that is still on its way fails
    * from then on.
    *
-   * @param options `unlessHolder` leaves a slot that the session had before it entered as it is
+   * @throws SemaphoreError where the lock cannot be read
    */
   async leave(
     session: string,
-    { unlessHolder = false, ...options }: RequestOptions & { readonly unlessHolder?: boolean } = {},
+    { unlessHolder = false, joinMayCome = false, ...options }: LeaveOptions = {},
   ): Promise<void> {
     const scoped = { ...this.#scope, ...options };
     const departure: KVOperation = { verb: "delete", key: this.#keys.contender(session) };
@@ -136,15 +146,12 @@ export class SemaphoreStore {
       ) {
         return;
       }
-      const lockIndex = entry?.modifyIndex ?? 0n;
       // Consul refused, and nothing has changed since: to go on would never end.
       if (refusal?.index === meta.index) {
         throw new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", refusal.words);
       }
-      const outcome = await this.#transact(
-        [this.#withdrawal(session, lock, lockIndex), departure],
-        scoped,
-      );
+      const withdrawal = this.#withdrawal(session, lock, entry?.modifyIndex ?? 0n, joinMayCome);
+      const outcome = await this.#transact([...withdrawal, departure], scoped);
       if (outcome.applied) return;
       // Somebody else's swap came between: look again.
       refusal = { index: meta.index, words: wordsOf(outcome) };
@@ -203,13 +210,27 @@ export class SemaphoreStore {
   }
 
   /** Makes sure that the session is not among the holders of the lock that was read. */
-  #withdrawal(session: string, lock: SemaphoreLock | null, modifyIndex: bigint): KVOperation {
+  #withdrawal(
+    session: string,
+    lock: SemaphoreLock | null,
+    modifyIndex: bigint,
+    joinMayCome: boolean,
+  ): readonly KVOperation[] {
     const key = this.#keys.lock;
-    if (modifyIndex === 0n) return { verb: "check-not-exists", key };
-    if (!lock?.holders.has(session)) return { verb: "check-index", key, modifyIndex };
-    const holders = new Set(lock.holders);
-    holders.delete(session);
-    return this.#lockSwap({ limit: lock.limit, holders }, modifyIndex);
+    if (modifyIndex === 0n) return [{ verb: "check-not-exists", key }];
+    const isHolder = lock?.holders.has(session) === true;
+    if (lock === null || !(isHolder || joinMayCome)) {
+      return [{ verb: "check-index", key, modifyIndex }];
+    }
+    const { limit } = lock;
+    const others = new Set(lock.holders);
+    others.delete(session);
+    if (isHolder) return [this.#lockSwap({ limit, holders: others }, modifyIndex)];
+    // In and out again, at once: nobody sees it, and the lock has an index that no swap knows.
+    return [
+      this.#lockSwap({ limit, holders: new Set(others).add(session) }, modifyIndex),
+      { verb: "set", ...this.#lockWrite({ limit, holders: others }) },
+    ];
   }
 
   #lockSwap(lock: SemaphoreLock, modifyIndex: bigint): KVOperation {

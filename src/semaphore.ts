@@ -134,9 +134,9 @@ export class Semaphore {
 
   /**
    * As `acquire`, but waits at most `semaphoreWaitTime` for a slot to become free, and resolves to
-   * `null` if none did (Go: `SemaphoreTryOnce`). It always looks once; and while there are free
-   * slots that others are faster to take, it goes on for a second at least. Where Consul could not
-   * even be asked in that time, it rejects as `acquire` does.
+   * `null` if none did (Go: `SemaphoreTryOnce`). Once it has its turn it looks at least once; and
+   * while there are free slots that others are faster to take, it goes on for a second at least.
+   * Where Consul could not even be asked in that time, it rejects as `acquire` does.
    */
   async tryAcquire(signal?: AbortSignal): Promise<SemaphoreSlot | null> {
     requireSignal(signal);
@@ -164,7 +164,8 @@ export class Semaphore {
    * @throws SemaphoreNotHeldError
    * @throws SemaphoreRequestError when Consul refuses a request, or could not be reached for one TTL
    *   (at most a minute). The slot is no longer yours all the same. Consul frees it with its
-   *   session; with a session of yours, which lives on, giving it back goes on being tried.
+   *   session; with a session of yours, which lives on, giving it back goes on being tried, and the
+   *   next calls wait for that.
    */
   async release(): Promise<void> {
     await this.#inTurn(async (tell: Tell<void>) => {
@@ -301,7 +302,7 @@ export class Semaphore {
         }
       } catch (error) {
         const reason: unknown = signal?.aborted ? signal.reason : error;
-        await this.#withdraw(lease, traces, WITHDRAW_PATIENCE_MS, () => {
+        await this.#withdraw(lease, traces, signal, WITHDRAW_PATIENCE_MS, () => {
           tell.failure(reason);
         });
         throw reason;
@@ -309,12 +310,12 @@ export class Semaphore {
       const over = outcome === "waited long enough" || performance.now() >= waitUntil;
       const patience = over ? ABORT_GRACE_MS : waitUntil - performance.now();
       const caller = { told: false };
-      await this.#withdraw(lease, traces, patience, () => {
+      await this.#withdraw(lease, traces, signal, patience, () => {
         caller.told = true;
         tell.result(null);
       });
       // A slot that is got after that would be nobody's.
-      if (over || caller.told) return null;
+      if (over || caller.told || performance.now() >= waitUntil) return null;
       await sleep(Math.min(pauses.next(), waitUntil - performance.now()), signal);
     }
   }
@@ -388,13 +389,19 @@ export class Semaphore {
   }
 
   #hold(lease: SessionLease, traces: Traces, fencingToken: bigint): HeldSlot {
-    const slot = new HeldSlot(lease, fencingToken, () =>
-      this.#inTurn(async (tell: Tell<void>) => {
+    const slot = new HeldSlot(lease, fencingToken, async () => {
+      // What is given back already has nothing to wait for behind an acquire that came after.
+      if (this.#held !== holding) return;
+      await this.#inTurn(async (tell: Tell<void>) => {
         if (this.#held === holding) await this.#release(holding, tell);
-      }),
-    );
+      });
+    });
     // A slot that came with its session is ours from here on.
-    const holding = { slot, lease, traces: { ...traces, contender: true, holder: true } };
+    const holding: Holding = {
+      slot,
+      lease,
+      traces: { ...traces, contender: true, holder: true },
+    };
     this.#held = holding;
     void this.#monitor(slot, lease.ttl);
     return slot;
@@ -438,10 +445,11 @@ export class Semaphore {
   async #withdraw(
     lease: SessionLease,
     traces: Traces,
+    signal: AbortSignal | undefined,
     patience: number,
     gaveUp: () => void,
   ): Promise<void> {
-    await depart(this.#store, lease, traces, { patience, gaveUp }).catch(() => undefined);
+    await depart(this.#store, lease, traces, { patience, gaveUp, signal }).catch(() => undefined);
   }
 }
 

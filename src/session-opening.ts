@@ -26,7 +26,7 @@ export interface OwnSessionOptions {
 const NANOSECONDS_PER_MS = 1e6;
 /** Consul's own lock-delay, and how far a mark may be above it. */
 const LOCK_DELAY_NS = 15e9;
-const MARKS = 1e9;
+const MARKS = 1e9 - 1;
 
 /** How long after a session was created what was tried before is looked for once more. */
 const LATE_STRAYS_MS = 1_000;
@@ -88,7 +88,7 @@ class SessionCreation {
   async create(options: RequestOptions): Promise<SessionLease> {
     if (!this.#searched) await this.destroyStrays(options);
     const sentAt = performance.now();
-    const lockDelay = (LOCK_DELAY_NS + Math.floor(Math.random() * MARKS)) / NANOSECONDS_PER_MS;
+    const lockDelay = (LOCK_DELAY_NS + 1 + Math.floor(Math.random() * MARKS)) / NANOSECONDS_PER_MS;
     try {
       const id = await this.#sessions.create(
         { ...this.#spec, lockDelay, behavior: "delete" },

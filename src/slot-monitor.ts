@@ -2,7 +2,7 @@ import { Backoff } from "./async/backoff.js";
 import { isAborted } from "./async/is-aborted.js";
 import { sleep } from "./async/sleep.js";
 import type { PrefixSnapshot } from "./prefix-snapshot.js";
-import { isPassing, SemaphoreLostError, SemaphoreRequestError } from "./semaphore-errors.js";
+import { isUnclear, SemaphoreLostError, SemaphoreRequestError } from "./semaphore-errors.js";
 import type { PrefixReading, SemaphoreStore } from "./semaphore-store.js";
 
 export interface SlotMonitorOptions {
@@ -41,12 +41,13 @@ const ANSWER_GRACE_MS = 5_000;
 const PATIENCE_TTLS = 2;
 
 const FIRST_RETRY_MS = 50;
-/** Less than the second within which a loss is to be told once Consul can be reached again. */
+/** Less than the second within which a loss is to be told once looks get through again. */
 const LONGEST_RETRY_MS = 500;
 
 /**
  * Watches a slot by blocking queries (Go: `monitorLock`). For two TTLs of the session after the last
- * successful look, failures are of no account: the renewal of the session decides. Resolves to how the slot was lost, or to nothing when the signal aborts.
+ * successful look, failures are of no account: the renewal of the session decides. Resolves to how
+ * the slot was lost, or to nothing when the signal aborts.
  */
 export async function monitorSlot(
   store: SemaphoreStore,
@@ -72,7 +73,7 @@ export async function monitorSlot(
         return new SemaphoreLostError("holder-removed", error);
       }
       const impatient = performance.now() >= seenAt + patience;
-      if (!isPassing(error) || (impatient && retriesLeft === 0)) {
+      if (!isUnclear(error) || (impatient && retriesLeft === 0)) {
         return new SemaphoreLostError("monitor-failed", error);
       }
       if (impatient) retriesLeft -= 1;

@@ -1,3 +1,5 @@
+import { getEventListeners } from "node:events";
+
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { depart, type Traces } from "../../src/departure.js";
@@ -227,6 +229,27 @@ describe("whoever waits for a departure", () => {
     ]);
   });
 
+  test("is not told any more, nor kept alive, once it has given up itself", async () => {
+    answering({ leave: failWith(updateFailed) });
+    const controller = new AbortController();
+    const given = { patience: 10_000, gaveUp: vi.fn(), signal: controller.signal };
+    const departure = new Watched(depart(store, newLease({ own: false }), HOLDER, given));
+    await vi.advanceTimersByTimeAsync(1_000);
+    controller.abort();
+    await vi.advanceTimersByTimeAsync(1_000);
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(given.gaveUp).not.toHaveBeenCalled();
+    expect(timers).toHaveBeenCalled();
+    for (const { type, value } of timers.mock.results) {
+      expect(type === "return" && value.hasRef()).toBe(false);
+    }
+    answering({});
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(departure.outcome).toMatchObject({ value: undefined });
+    expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
+  });
+
   test("is not told once all is done", async () => {
     answering({ leave: () => after(499, undefined), destroy: () => after(500, undefined) });
     const departure = departing(newLease(), HOLDER, { patience: 1_000 });
@@ -285,6 +308,24 @@ describe("whoever waits for a departure", () => {
     expect(pausesKeepAlive().length).toBeGreaterThan(10);
     expect(pausesKeepAlive()).not.toContain(true);
   });
+});
+
+test("a departure that is answered with a proxy's page is tried again", async () => {
+  const page = new SemaphoreRequestError("SEMAPHORE_READ_FAILED", failure("CONSUL_BAD_ANSWER"));
+  answering({ leave: inTurn<[], Promise<unknown>>(failWith(page), succeed) });
+  const departure = departing(newLease({ own: false }), HOLDER);
+  await vi.advanceTimersByTimeAsync(100);
+  expect(requests).toEqual(["leave", "leave"]);
+  expect(departure.outcome).toMatchObject({ value: undefined });
+});
+
+test.each([
+  [true, false],
+  [false, true],
+])("a departure (own: %s) reckons with a try for a slot that comes late: %s", async (own, late) => {
+  departing(newLease({ own }), HOLDER);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(store.of("leave").map(({ options }) => options?.joinMayCome)).toEqual([late]);
 });
 
 describe("a departure that fails for good", () => {

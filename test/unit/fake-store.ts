@@ -2,7 +2,12 @@ import { ConsulClient } from "../../src/consul-client.js";
 import type { QueryOptions } from "../../src/consul/query.js";
 import type { RequestOptions } from "../../src/consul/request-options.js";
 import type { Contender, PrefixSnapshot } from "../../src/prefix-snapshot.js";
-import { SemaphoreStore, type Joining, type PrefixReading } from "../../src/semaphore-store.js";
+import {
+  SemaphoreStore,
+  type Joining,
+  type LeaveOptions,
+  type PrefixReading,
+} from "../../src/semaphore-store.js";
 import { silence } from "./failures.js";
 
 type Step = "read" | "join" | "joinAgain" | "leave" | "deleteContender";
@@ -12,7 +17,7 @@ export interface StoreCall {
   readonly session?: string;
   readonly snapshot?: PrefixSnapshot;
   readonly limit?: number;
-  readonly options?: QueryOptions & { readonly unlessHolder?: boolean };
+  readonly options?: QueryOptions & LeaveOptions;
   /** On the clock of `performance.now()`. */
   readonly at: number;
 }
@@ -65,10 +70,7 @@ export class FakeStore extends SemaphoreStore {
     return this.onJoinAgain();
   }
 
-  override leave(
-    session: string,
-    options: RequestOptions & { readonly unlessHolder?: boolean } = {},
-  ): Promise<void> {
+  override leave(session: string, options: LeaveOptions = {}): Promise<void> {
     this.calls.push({ step: "leave", session, options, at: performance.now() });
     return this.onLeave(session, options);
   }

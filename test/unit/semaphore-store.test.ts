@@ -194,6 +194,28 @@ describe("leaving", () => {
     ]);
   });
 
+  test("gives the lock an index that no swap on its way knows, where one may come", async () => {
+    kv.onGet = () => read(lock(3, ["a"]));
+    kv.onTxn = applied();
+    await store.leave(SESSION, { joinMayCome: true });
+    expect(kv.transactions).toEqual([
+      [
+        { verb: "cas", modifyIndex: 5n, ...writesLock(lockText(3, SESSION, "a")) },
+        { verb: "set", ...writesLock(lockText(3, "a")) },
+        DEPARTURE,
+      ],
+    ]);
+  });
+
+  test("just takes a holder out, whatever may come", async () => {
+    kv.onGet = () => read(lock(3, ["a", SESSION]));
+    kv.onTxn = applied();
+    await store.leave(SESSION, { joinMayCome: true });
+    expect(kv.transactions).toEqual([
+      [{ verb: "cas", modifyIndex: 5n, ...writesLock(lockText(3, "a")) }, DEPARTURE],
+    ]);
+  });
+
   test("makes sure of a lock without a value as well", async () => {
     kv.onGet = () => read(entry({ modifyIndex: 6n }));
     kv.onTxn = applied();

@@ -436,6 +436,19 @@ describe("releasing", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  test("a slot that is given back already does not wait behind the next acquire", async () => {
+    const semaphore = newSemaphore();
+    const slot = await acquired(semaphore);
+    await semaphore.release();
+    kv.onList = inTurn<[], ReturnType<typeof listed>>(() => listed(...TAKEN), silence);
+    const waiting = new Watched(semaphore.acquire());
+    await vi.advanceTimersByTimeAsync(0);
+    const releasing = new Watched(slot.release());
+    await vi.advanceTimersByTimeAsync(0);
+    expect(releasing.outcome).toEqual({ value: undefined, at: start });
+    expect(waiting.outcome).toBeUndefined();
+  });
+
   test("rides out what passes, and tells why it failed after a TTL", async () => {
     const slot = await acquired(newSemaphore());
     kv.onGet = leaderless;

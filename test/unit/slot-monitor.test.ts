@@ -204,6 +204,7 @@ describe("a look that fails within two TTLs after the last that did not", () => 
     ["no answer comes in time", failure("CONSUL_TIMEOUT")],
     ["there is no leader", refusal(500, "No cluster leader")],
     ["there are too many connections", refusal(429)],
+    ["a proxy answers with a page", failure("CONSUL_BAD_ANSWER", { status: 200 })],
   ])("is repeated soon, from the beginning, where %s", async (_, error) => {
     const store = new ScriptedStore(see({}, 7n), fail(readFailure(error)), see({}, 9n));
     const observed = monitoring(store);
@@ -309,7 +310,6 @@ describe("a look that fails for good", () => {
   test.each([
     ["a request that is forbidden", refusal(403)],
     ["a wrong request", refusal(400)],
-    ["an answer that is none", failure("CONSUL_BAD_ANSWER", { status: 200 })],
     ["a closed client", failure("CONSUL_CLOSED")],
   ])("costs the slot at once: %s", async (_, error) => {
     const store = new ScriptedStore(see({}), fail(readFailure(error)));
