@@ -58,10 +58,9 @@ export async function contend(
   const wait = Math.max(lookTime, SHORTEST_LOOK_MS);
   const pauses = new Backoff(RETRY_PAUSES);
   const racePauses = new Backoff(RACE_PAUSES);
-  // What a session of the user's had before it came to us is for the leader to say.
   let look: Look = {
     index: 0n,
-    consistent: !lease.own,
+    consistent: false,
     until: Infinity,
     timeout: answerTime(raceUntil),
   };

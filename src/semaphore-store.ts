@@ -150,7 +150,10 @@ export class SemaphoreStore {
       if (refusal?.index === meta.index) {
         throw new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", refusal.words);
       }
-      const withdrawal = this.#withdrawal(session, lock, entry?.modifyIndex ?? 0n, joinMayCome);
+      const withdrawal = this.#withdrawal(session, lock, entry?.modifyIndex ?? 0n, {
+        // A lock that has changed since the departure began has outrun it already.
+        outrunJoin: joinMayCome && refusal === undefined,
+      });
       const outcome = await this.#transact([...withdrawal, departure], scoped);
       if (outcome.applied) return;
       // Somebody else's swap came between: look again.
@@ -214,12 +217,12 @@ export class SemaphoreStore {
     session: string,
     lock: SemaphoreLock | null,
     modifyIndex: bigint,
-    joinMayCome: boolean,
+    { outrunJoin }: { readonly outrunJoin: boolean },
   ): readonly KVOperation[] {
     const key = this.#keys.lock;
     if (modifyIndex === 0n) return [{ verb: "check-not-exists", key }];
     const isHolder = lock?.holders.has(session) === true;
-    if (lock === null || !(isHolder || joinMayCome)) {
+    if (lock === null || !(isHolder || outrunJoin)) {
       return [{ verb: "check-index", key, modifyIndex }];
     }
     const { limit } = lock;

@@ -306,8 +306,8 @@ describe.concurrent("a slot in time", () => {
         reason: "session-expired",
         cause: { code: "CONSUL_TIMEOUT" },
       });
-      // It was sent after `start`, and before the slot was there.
-      expect(performance.now() - start).toBeGreaterThanOrEqual(TTL_MS);
+      // It was sent after `start`, and before the slot was there. Timers may come a little early.
+      expect(performance.now() - start).toBeGreaterThan(TTL_MS - 10);
       expect(performance.now() - acquired).toBeLessThan(TTL_MS + 5_000);
       expect(slot.held).toBe(false);
       // There is nothing left to save, so that release has nothing to complain of; and what is on

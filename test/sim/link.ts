@@ -47,6 +47,8 @@ export interface LinkObserver {
 
 interface OpenExchange extends Exchange {
   readonly receiver: Receiver;
+  /** Whether Consul has it. */
+  hasArrived: boolean;
   /** Gives up on it at Consul's end. */
   leaveConsul: () => void;
 }
@@ -117,6 +119,7 @@ export class Link {
       sentAt: this.#time.now(),
       settled: false,
       gaveUp: false,
+      hasArrived: false,
       leaveConsul: () => undefined,
     };
     this.#open.add(exchange);
@@ -167,6 +170,7 @@ export class Link {
     const { request } = exchange;
     const writes = request.method !== "GET";
     if (exchange.gaveUp && !writes) return;
+    exchange.hasArrived = true;
     this.#observer.applying(exchange);
     if (writes && this.#strikes(exchange, ["duplicate"]) === "duplicate") {
       this.#consul(request, { response: () => undefined, error: () => undefined });
@@ -229,6 +233,15 @@ export class Link {
   #settle(exchange: OpenExchange): void {
     exchange.settled = true;
     this.#open.delete(exchange);
+  }
+
+  /** Reads that Consul does not have yet are lost. */
+  cutOnTheWay(): void {
+    for (const exchange of this.#open) {
+      if (exchange.hasArrived || exchange.request.method !== "GET") continue;
+      exchange.gaveUp = true;
+      this.#fail(exchange, connectionReset());
+    }
   }
 
   /** All connections break at once, whatever is on them. */

@@ -26,7 +26,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "contender-entry-deleted-first",
     file: "semaphore-store.ts",
-    search: "[this.#withdrawal(session, lock, lockIndex), departure]",
+    search: "[...withdrawal, departure]",
     replacement: "[departure]",
     breaks: "wire",
   },
@@ -131,7 +131,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "aborted-acquire-leaves-all-behind",
     file: "departure.ts",
-    search: "if (holder) await store.leave(session, options);",
+    search: "if (holder) await store.leave(session, { ...options, joinMayCome: !own });",
     replacement: "if (!own) return;",
     breaks: "C-leak",
   },
