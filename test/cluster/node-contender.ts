@@ -3,7 +3,7 @@ import type { ChildProcessByStdio } from "node:child_process";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 
 import type { Contender } from "./contender.js";
 import { parseNotice, type Turn } from "./turn.js";
@@ -22,7 +22,7 @@ export class NodeContender implements Contender {
   readonly turns: Turn[] = [];
   readonly refusals: string[] = [];
   readonly #holdFile: string;
-  readonly #child: ChildProcessByStdio<null, Readable, null>;
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #ended: Promise<number | null>;
   #inside = false;
 
@@ -35,7 +35,7 @@ export class NodeContender implements Contender {
       ["--no-deprecation", "--import", "tsx", program, address, prefix, this.#holdFile],
       {
         cwd: join(import.meta.dirname, "..", ".."),
-        stdio: ["ignore", "pipe", "inherit"],
+        stdio: ["pipe", "pipe", "inherit"],
       },
     );
     this.#ended = new Promise((resolve, reject) => {

@@ -17,6 +17,10 @@ process.once("SIGTERM", () => {
   stop.abort();
 });
 
+// A parent that was killed cannot say so, but its end of this pipe closes.
+process.stdin.on("close", () => process.exit(1));
+process.stdin.resume().unref();
+
 function tell(notice: Notice): void {
   console.log(formatNotice(notice));
 }
