@@ -237,6 +237,7 @@ export class Link {
 
   /** Reads that Consul does not have yet are lost. */
   cutOnTheWay(): void {
+    this.suffer("grave")();
     for (const exchange of this.#open) {
       if (exchange.hasArrived || exchange.request.method !== "GET") continue;
       exchange.gaveUp = true;
