@@ -237,9 +237,9 @@ export class Link {
 
   /** Reads that Consul does not have yet are lost. */
   cutOnTheWay(): void {
-    this.suffer("grave")();
     for (const exchange of this.#open) {
       if (exchange.hasArrived || exchange.request.method !== "GET") continue;
+      this.suffer("grave")();
       exchange.gaveUp = true;
       this.#fail(exchange, connectionReset());
     }
