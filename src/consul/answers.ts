@@ -1,44 +1,56 @@
 import { z } from "zod";
 
 import { parseJson } from "./json.js";
+import type { KVEntry } from "./kv.js";
 import type { ConsulAnswer } from "./transport.js";
 
-const MAX_UINT64 = 2n ** 64n - 1n;
+const MAX_UINT64 = String(2n ** 64n - 1n);
 
-/** An unsigned 64-bit integer; `parseJson` leaves the large ones as strings of digits. */
-const uint64 = z
-  .union([z.int().nonnegative(), z.string().regex(/^[1-9]\d{15,19}$/)])
-  .transform((value) => BigInt(value))
-  .refine((value) => value <= MAX_UINT64, "an unsigned 64-bit integer");
+/** An unsigned 64-bit integer that is no `bigint` yet. */
+const uint64 = z.custom<number | string>(isUint64, "expected an unsigned 64-bit integer");
+
+/** `parseJson` leaves the large ones as strings of digits. */
+function isUint64(value: unknown): boolean {
+  if (typeof value === "number") return Number.isSafeInteger(value) && value >= 0;
+  if (typeof value !== "string" || !/^[1-9]\d{15,19}$/.test(value)) return false;
+  return value.length < MAX_UINT64.length || value <= MAX_UINT64;
+}
 
 const NANOSECONDS_PER_MS = 1e6;
 
-const kvEntrySchema = z
-  .object({
-    Key: z.string(),
-    Value: z.base64().nullable(),
-    Flags: uint64,
-    Session: z.string().optional(),
-    CreateIndex: uint64,
-    ModifyIndex: uint64,
-    LockIndex: uint64,
-  })
-  .transform((entry) => ({
+// Without a transform of its own: zod checks a long list several times faster so, and what a
+// waiter reads at each change is one.
+const kvEntrySchema = z.object({
+  Key: z.string(),
+  Value: z.base64().nullable(),
+  Flags: uint64,
+  Session: z.string().optional(),
+  CreateIndex: uint64,
+  ModifyIndex: uint64,
+  LockIndex: uint64,
+});
+
+function toEntry(entry: z.output<typeof kvEntrySchema>): KVEntry {
+  return {
     key: entry.Key,
     value: entry.Value === null ? null : new Uint8Array(Buffer.from(entry.Value, "base64")),
-    flags: entry.Flags,
+    flags: BigInt(entry.Flags),
     session: entry.Session ?? null,
-    createIndex: entry.CreateIndex,
-    modifyIndex: entry.ModifyIndex,
-    lockIndex: entry.LockIndex,
-  }));
+    createIndex: BigInt(entry.CreateIndex),
+    modifyIndex: BigInt(entry.ModifyIndex),
+    lockIndex: BigInt(entry.LockIndex),
+  };
+}
 
 // Consul answers 404 where there is nothing, and never an empty list.
-export const kvEntriesSchema = z.array(kvEntrySchema).nonempty();
+export const kvEntriesSchema = z
+  .array(kvEntrySchema)
+  .nonempty()
+  .transform((entries) => entries.map(toEntry));
 
 export const transactionResultsSchema = z
   .object({ Results: z.array(z.object({ KV: kvEntrySchema })).nullable() })
-  .transform(({ Results }) => (Results ?? []).map(({ KV }) => KV));
+  .transform(({ Results }) => (Results ?? []).map(({ KV }) => toEntry(KV)));
 
 export const transactionErrorsSchema = z
   .object({ Errors: z.array(z.object({ OpIndex: z.int(), What: z.string() })).nonempty() })
@@ -74,8 +86,8 @@ export const sessionEntriesSchema = z.array(
       behavior: entry.Behavior,
       ttl: entry.TTL,
       checks: [...new Set([...(entry.NodeChecks ?? []), ...(entry.Checks ?? [])])],
-      createIndex: entry.CreateIndex,
-      modifyIndex: entry.ModifyIndex,
+      createIndex: BigInt(entry.CreateIndex),
+      modifyIndex: BigInt(entry.ModifyIndex),
     })),
 );
 

@@ -1,4 +1,4 @@
-import { Agent, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
 import { z } from "zod";
 
 /** Where a {@link ConsulClient} finds Consul and as whom it speaks. All of it is optional. */
@@ -18,7 +18,8 @@ export interface ConsulClientConfig {
   readonly datacenter?: string | undefined;
   /**
    * The undici `Dispatcher` that carries the requests, for a proxy, a mock or settings of your own.
-   * It stays yours: closing the client does not close it. Default: an `Agent` of the client's.
+   * It stays yours: closing the client does not close it. Default: connections of the client's own,
+   * 8 at most and one for each blocking query.
    */
   readonly dispatcher?: Dispatcher | undefined;
 }
@@ -35,9 +36,10 @@ export interface ResolvedConfig {
   readonly namespace: string | undefined;
   readonly partition: string | undefined;
   readonly datacenter: string | undefined;
-  readonly dispatcher: Dispatcher;
-  /** Whether the dispatcher was made here and is to be ended with the client. */
-  readonly ownsDispatcher: boolean;
+  /** The unix socket to connect to, instead of the origin's host and port. */
+  readonly socketPath: string | undefined;
+  /** The caller's, which is not to be ended with the client. */
+  readonly dispatcher: Dispatcher | undefined;
 }
 
 /** A {@link ConsulClient} was given a configuration it cannot work with; nothing was sent. */
@@ -101,8 +103,8 @@ export function resolveConfig(
     namespace: given.namespace,
     partition: given.partition,
     datacenter: given.datacenter,
-    dispatcher: given.dispatcher ?? newDispatcher(location.socketPath),
-    ownsDispatcher: given.dispatcher === undefined,
+    socketPath: location.socketPath,
+    dispatcher: given.dispatcher,
   };
 }
 
@@ -111,10 +113,6 @@ function locate(given: string | undefined, fromEnv: string | undefined): Locatio
   // As in the shell, a variable that is set to nothing is not set.
   if (fromEnv !== undefined && fromEnv !== "") return parseAddress(fromEnv, "CONSUL_HTTP_ADDR");
   return parseAddress(DEFAULT_ADDRESS, "address");
-}
-
-function newDispatcher(socketPath: string | undefined): Dispatcher {
-  return socketPath === undefined ? new Agent() : new Agent({ connect: { socketPath } });
 }
 
 interface Location {

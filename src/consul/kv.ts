@@ -132,6 +132,7 @@ export class KV {
       path,
       query: { ...query, ...plan.query },
       options: plan.options,
+      lane: plan.lane,
       alsoAccept: [404],
     });
     const meta = readMeta(answer);

@@ -1,3 +1,4 @@
+import type { LaneName } from "./connections.js";
 import { badRequest } from "./consul-error.js";
 import { formatMilliseconds, parseDuration, type Duration } from "./duration.js";
 import type { RequestOptions } from "./request-options.js";
@@ -38,7 +39,7 @@ const LONGEST_WAIT_MS = 10 * 60_000;
 const ANSWER_GRACE_MS = 10_000;
 
 /**
- * The query parameters and the deadline that a read's options come to.
+ * The query parameters, the deadline and the connections that a read's options come to.
  *
  * @throws ConsulError for a wait that is no duration, or none at all
  */
@@ -48,15 +49,19 @@ export function planQuery(
 ): {
   readonly query: Readonly<Record<string, string | true | undefined>>;
   readonly options: RequestOptions;
+  readonly lane: LaneName;
 } {
   const consistent = options.consistent === true ? true : undefined;
   const { index } = options;
-  if (index === undefined || index <= 0n) return { query: { consistent }, options };
+  if (index === undefined || index <= 0n) {
+    return { query: { consistent }, options, lane: "call" };
+  }
   const wait = Math.min(waitOf(path, options), LONGEST_WAIT_MS);
   return {
     query: { consistent, index: index.toString(), wait: formatMilliseconds(wait) },
     // The server adds up to a sixteenth, so that not all waiters come back at once.
     options: { ...options, timeout: options.timeout ?? wait + wait / 16 + ANSWER_GRACE_MS },
+    lane: "watch",
   };
 }
 

@@ -3,7 +3,8 @@ export interface RequestOptions {
   /** Gives up the request; it then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * How long the request may take in all, in milliseconds. Default: 10,000; for a blocking query,
+   * How long the request may take in all, in milliseconds; waiting for a connection is part of it.
+   * Default: 10,000; for a blocking query,
    * that much more than the server may take to answer.
    */
   readonly timeout?: number | undefined;

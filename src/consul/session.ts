@@ -90,6 +90,7 @@ export class Sessions {
       method: "PUT",
       path: sessionPath("PUT", "renew", id),
       options,
+      lane: "renewal",
       alsoAccept: [404],
     });
     // Consul's own 404 says so in words; that of a proxy on the way says nothing about the session.
@@ -130,6 +131,7 @@ export class Sessions {
       path,
       query: plan.query,
       options: plan.options,
+      lane: plan.lane,
     });
     const value = readAnswer(answer, sessionEntriesSchema, "a list of sessions");
     return { value, meta: readMeta(answer) };

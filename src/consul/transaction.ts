@@ -15,6 +15,10 @@ export type KVOperation =
   | ({ readonly verb: "lock" | "unlock"; readonly session: string } & KVWrite)
   /** Deletes an entry, if there is one. */
   | { readonly verb: "delete"; readonly key: string }
+  /** Reads an entry as the operations before it leave it, and demands that there is one. */
+  | { readonly verb: "get"; readonly key: string }
+  /** Reads all entries whose key begins with `key`, as the operations before it leave them. */
+  | { readonly verb: "get-tree"; readonly key: string }
   /** Demands that there is no entry. */
   | { readonly verb: "check-not-exists"; readonly key: string }
   /** Demands that the entry has this modify index. */
@@ -26,7 +30,10 @@ export type KVOperation =
 export type TransactionOutcome =
   | {
       readonly applied: true;
-      /** What the operations wrote or checked, in their order; a deletion has none. No values. */
+      /**
+       * What the operations read, wrote or checked, in their order; a deletion has none. Only those
+       * that were read come with their values.
+       */
       readonly entries: readonly KVEntry[];
     }
   | { readonly applied: false; readonly errors: readonly TransactionError[] };

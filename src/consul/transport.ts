@@ -7,6 +7,12 @@ import { isAborted } from "../async/is-aborted.js";
 import { unlessAborted } from "../async/unless-aborted.js";
 import { resolveConfig, type ConsulClientConfig, type ResolvedConfig } from "./config.js";
 import {
+  GivenConnections,
+  OwnConnections,
+  type Connections,
+  type LaneName,
+} from "./connections.js";
+import {
   badRequest,
   ConsulError,
   type ConsulErrorCode,
@@ -25,6 +31,8 @@ export interface ConsulRequest {
   readonly options: RequestOptions;
   /** Statuses besides 200 that are an answer, not a failure. */
   readonly alsoAccept?: readonly number[];
+  /** Default: `"call"`. */
+  readonly lane?: LaneName;
 }
 
 /** The namespace and the admin partition of a request (Consul Enterprise). */
@@ -54,6 +62,7 @@ const SHOWN_TEXT_LENGTH = 300;
  */
 export class Transport {
   readonly #config: ResolvedConfig;
+  readonly #connections: Connections;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
   /** Whether anybody has answered at the address so far. */
@@ -62,11 +71,16 @@ export class Transport {
   /** @throws ConsulConfigError */
   constructor(config: ConsulClientConfig) {
     this.#config = resolveConfig(config, process.env);
+    const { origin, socketPath, dispatcher } = this.#config;
+    this.#connections =
+      dispatcher === undefined
+        ? new OwnConnections(origin, socketPath)
+        : new GivenConnections(dispatcher);
   }
 
   /** @throws ConsulError, or the reason of the request's signal when that has aborted. */
   async send(consulRequest: ConsulRequest): Promise<ConsulAnswer> {
-    const { method, options } = consulRequest;
+    const { method, options, lane = "call" } = consulRequest;
     options.signal?.throwIfAborted();
     const path = this.#pathAndQuery(consulRequest);
     const failure = (
@@ -83,10 +97,12 @@ export class Transport {
     }
     const deadline = new Deadline(timeout, options.signal, this.#closing.signal);
     try {
-      // undici hears of an abort only once it has a connection, which a silent network never gives.
-      const { response, body } = await unlessAborted(
-        this.#exchange(consulRequest, path, deadline.signal),
-        deadline.signal,
+      const { response, body } = await this.#connections.use(lane, deadline.signal, (dispatcher) =>
+        // undici hears of an abort only once it is connected, which a silent network never gives.
+        unlessAborted(
+          this.#exchange(consulRequest, path, dispatcher, deadline.signal),
+          deadline.signal,
+        ),
       );
       this.#answered = true;
       const answer = this.#answer(consulRequest, path, response, body);
@@ -129,21 +145,20 @@ export class Transport {
     };
   }
 
-  /** Ends every request under way and, if it is our own, the dispatcher. */
+  /** Ends every request under way and closes the connections, if they are our own. */
   close(): Promise<void> {
     this.#closing.abort();
-    this.#closed ??= this.#config.ownsDispatcher
-      ? this.#config.dispatcher.destroy()
-      : Promise.resolve();
+    this.#closed ??= this.#connections.destroy();
     return this.#closed;
   }
 
   async #exchange(
     { method, body }: ConsulRequest,
     path: string,
+    dispatcher: Dispatcher,
     signal: AbortSignal,
   ): Promise<{ response: Dispatcher.ResponseData; body: string }> {
-    const { token, origin, basePath, dispatcher } = this.#config;
+    const { token, origin, basePath } = this.#config;
     const response = await request(`${origin}${basePath}${path}`, {
       dispatcher,
       method,

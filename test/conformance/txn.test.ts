@@ -112,6 +112,60 @@ conform((consul) => {
     expect((await consul.client.kv.get(`${key}/new`)).value).toBeNull();
   });
 
+  test("a tree that is read is what the writes before it have made of it, with its values", async () => {
+    const prefix = `${freshPrefix()}/`;
+    await consul.client.kv.put({ key: `${prefix}b`, value: "1" });
+    await consul.client.kv.put({ key: `${prefix}d`, value: "2" });
+    const outcome = await consul.client.kv.txn([
+      { verb: "get-tree", key: prefix },
+      { verb: "set", key: `${prefix}c`, value: "3" },
+      { verb: "delete", key: `${prefix}d` },
+      { verb: "set", key: `${prefix}b`, value: "4" },
+      { verb: "set", key: `${prefix}a` },
+      { verb: "get-tree", key: prefix },
+      { verb: "get", key: `${prefix}c` },
+      { verb: "set", key: `${prefix}e`, value: "5" },
+    ]);
+    if (!outcome.applied) throw new Error("the transaction failed", { cause: outcome.errors });
+    const text = (value: Uint8Array | null): string | null =>
+      value === null ? null : Buffer.from(value).toString();
+    expect(
+      outcome.entries.map(({ key, value }) => [key.slice(prefix.length), text(value)]),
+    ).toEqual([
+      ...[
+        ["b", "1"],
+        ["d", "2"],
+      ],
+      ...[
+        ["c", null],
+        ["b", null],
+        ["a", null],
+      ],
+      ...[
+        ["a", null],
+        ["b", "4"],
+        ["c", "3"],
+      ],
+      ["c", "3"],
+      ["e", null],
+    ]);
+    const at = outcome.entries.at(-1)?.modifyIndex;
+    expect(outcome.entries.slice(5).every(({ modifyIndex }) => modifyIndex === at)).toBe(true);
+  });
+
+  test("a tree of nothing is read without an entry or an error, after a write as well", async () => {
+    const prefix = `${freshPrefix()}/`;
+    await consul.client.kv.put({ key: `${prefix}a`, value: "1" });
+    const none = { verb: "get-tree", key: `${prefix}none/` } as const;
+    expect(await consul.client.kv.txn([none])).toEqual({ applied: true, entries: [] });
+    const outcome = await consul.client.kv.txn([
+      { verb: "delete", key: `${prefix}a` },
+      none,
+      { verb: "get-tree", key: prefix },
+    ]);
+    expect(outcome).toEqual({ applied: true, entries: [] });
+  });
+
   test("a set that changes nothing answers the index of the entry", async () => {
     const key = freshPrefix();
     await consul.client.kv.put({ key, value: "1" });

@@ -77,6 +77,7 @@ export class ScriptedServer {
   #always: ScriptedAnswer = keepSilent;
   #heard: (() => void)[] = [];
   #openConnections = 0;
+  #mostConnections = 0;
   #allClosed: (() => void)[] = [];
 
   private constructor(server: Server, address: string) {
@@ -87,6 +88,7 @@ export class ScriptedServer {
     });
     server.on("connection", (socket) => {
       this.#openConnections += 1;
+      this.#mostConnections = Math.max(this.#mostConnections, this.#openConnections);
       socket.on("close", () => {
         this.#openConnections -= 1;
         if (this.#openConnections === 0) for (const tell of this.#allClosed.splice(0)) tell();
@@ -123,6 +125,11 @@ export class ScriptedServer {
     const last = this.requests.at(-1);
     if (last === undefined) throw new Error("the server received no request");
     return last;
+  }
+
+  /** How many connections there were at once, at most. */
+  get mostConnections(): number {
+    return this.#mostConnections;
   }
 
   /** Resolves when the server has received so many requests in all. */

@@ -1,5 +1,5 @@
 import { Agent, MockAgent } from "undici";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import {
   ConsulConfigError,
@@ -9,21 +9,11 @@ import {
 } from "../../../src/consul/config.js";
 import { ConsulClient } from "../../../src/consul-client.js";
 
-const made: ResolvedConfig[] = [];
-
-afterEach(async () => {
-  for (const { dispatcher, ownsDispatcher } of made.splice(0)) {
-    if (ownsDispatcher) await dispatcher.destroy();
-  }
-});
-
 function resolved(
   config: ConsulClientConfig = {},
   env: Record<string, string | undefined> = {},
 ): ResolvedConfig {
-  const resolvedConfig = resolveConfig(config, env);
-  made.push(resolvedConfig);
-  return resolvedConfig;
+  return resolveConfig(config, env);
 }
 
 /** The error that a caller without types gets. */
@@ -59,7 +49,7 @@ describe("the address", () => {
       resolved({ address }, { CONSUL_HTTP_ADDR: "other:1" }),
     ]) {
       expect(config).toMatchObject({ origin, basePath, displayAddress: `${origin}${basePath}` });
-      expect(config.ownsDispatcher).toBe(true);
+      expect(config.socketPath).toBeUndefined();
     }
   });
 
@@ -67,6 +57,7 @@ describe("the address", () => {
     const config = resolved({ address: "unix:///run/consul/http.sock" });
     expect(config.displayAddress).toBe("unix:///run/consul/http.sock");
     expect(config.basePath).toBe("");
+    expect(config.socketPath).toBe("/run/consul/http.sock");
   });
 
   test.each([undefined, ""])("is the local agent's where the variable is %j", (variable) => {
@@ -183,14 +174,13 @@ describe("the rest of the configuration", () => {
   ])("may have a dispatcher, which stays the caller's: %s", async (_, dispatcher) => {
     const config = resolved({ dispatcher });
     expect(config.dispatcher).toBe(dispatcher);
-    expect(config.ownsDispatcher).toBe(false);
     await dispatcher.close();
   });
 
   test("takes undefined for not given", () => {
     const config = resolved({ address: undefined, token: undefined, dispatcher: undefined });
     expect(config.origin).toBe("http://127.0.0.1:8500");
-    expect(config.ownsDispatcher).toBe(true);
+    expect(config.dispatcher).toBeUndefined();
   });
 
   test.each([null, {}, { dispatch: 5 }, "agent", () => undefined])(

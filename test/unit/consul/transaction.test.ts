@@ -67,6 +67,8 @@ describe("a transaction", () => {
     ],
     [{ verb: "unlock", key: "a", session: ID }, `"Verb":"unlock","Key":"a","Session":"${ID}"`],
     [{ verb: "delete", key: "a" }, `"Verb":"delete","Key":"a"`],
+    [{ verb: "get", key: "a" }, `"Verb":"get","Key":"a"`],
+    [{ verb: "get-tree", key: "a/" }, `"Verb":"get-tree","Key":"a/"`],
     [{ verb: "check-not-exists", key: "a" }, `"Verb":"check-not-exists","Key":"a"`],
     [
       { verb: "check-index", key: "a", modifyIndex: 2n ** 64n - 1n },
@@ -159,6 +161,30 @@ describe("the outcome", () => {
           createIndex: 2n ** 53n + 1n,
           modifyIndex: 2n ** 64n - 1n,
         },
+      ],
+    });
+  });
+
+  test("has the values of what was read", async () => {
+    const entry = (key: string, value: string): string =>
+      `{"KV":{"LockIndex":0,"Key":"${key}","Flags":${FLAGS},"Value":${value},` +
+      `"CreateIndex":5,"ModifyIndex":6}}`;
+    const results = [
+      entry("jobs/a", "null"),
+      entry("jobs/a", `"${base64("hé")}"`),
+      entry("jobs/b", "null"),
+    ];
+    server.next(reply(`{"Results":[${results.join(",")}],"Errors":null}`));
+    const outcome = await client.kv.txn([
+      { verb: "set", key: "jobs/a", value: "hé" },
+      { verb: "get-tree", key: "jobs/" },
+    ]);
+    expect(outcome).toMatchObject({
+      applied: true,
+      entries: [
+        { key: "jobs/a", value: null, flags: FLAGS },
+        { key: "jobs/a", value: new Uint8Array(Buffer.from("hé")), flags: FLAGS },
+        { key: "jobs/b", value: null, flags: FLAGS },
       ],
     });
   });
@@ -262,6 +288,8 @@ describe("a transaction that the types forbid", () => {
     [{ verb: "set", key: "" }, "invalid key ''"],
     [{ verb: "set", key: "/a" }, "invalid key '/a'"],
     [{ verb: "delete", key: "a//b" }, "invalid key 'a//b'"],
+    [{ verb: "get", key: "" }, "invalid key ''"],
+    [{ verb: "get-tree", key: "" }, "invalid key ''"],
     [{ verb: "delete", key: "a\ud800" }, "half of a surrogate pair"],
     [{ verb: "delete" }, "expected a string, got undefined"],
     [{ verb: "set", key: "a", value: 5 }, "invalid value (number)"],

@@ -450,7 +450,7 @@ describe("a caller's signal", () => {
     const controller = new AbortController();
     const client = newClient();
     const called = Array.from({ length: 30 }, (_, number) =>
-      rejectionOf(client.kv.get(`a${number}`, { signal: controller.signal })),
+      rejectionOf(client.kv.get(`a${number}`, { index: 5n, signal: controller.signal })),
     );
     await server.received(30);
     expect(getEventListeners(controller.signal, "abort")).toHaveLength(1);
