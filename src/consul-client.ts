@@ -3,6 +3,7 @@ import type { ConsulEndpoints } from "./consul/endpoints.js";
 import { KV } from "./consul/kv.js";
 import { Sessions } from "./consul/session.js";
 import { Transport } from "./consul/transport.js";
+import { keptSessions } from "./kept-sessions.js";
 import type { SemaphoreOptions } from "./semaphore-options.js";
 import { Semaphore } from "./semaphore.js";
 
@@ -48,11 +49,12 @@ export class ConsulClient implements ConsulEndpoints {
   }
 
   /**
-   * Ends all requests under way and closes the connections; a dispatcher that you gave stays open.
+   * Ends the sessions that were kept for the next slot, then all requests under way, and closes the connections; a dispatcher that you gave stays open.
    * Before it, release what you hold and abort what waits: what is left is freed by Consul when its
    * session's TTL is over. May be called again.
    */
   async close(): Promise<void> {
+    await keptSessions(this).close();
     await this.#transport.close();
   }
 }

@@ -2,8 +2,9 @@ import { onAbort } from "./async/on-abort.js";
 import { persist } from "./async/persist.js";
 import { sleep } from "./async/sleep.js";
 import { timerMs } from "./async/timer-limit.js";
+import type { RequestOptions } from "./consul/request-options.js";
 import { isUnclear, SemaphoreRequestError } from "./semaphore-errors.js";
-import type { SemaphoreStore } from "./semaphore-store.js";
+import type { LeaveOptions } from "./semaphore-store.js";
 import type { SessionLease } from "./session-lease.js";
 
 /** What a session may have on the prefix by now. */
@@ -13,6 +14,14 @@ export interface Traces {
   lateContender: boolean;
   /** Also where a try for a slot was refused: the refusal may be that of its second copy. */
   holder: boolean;
+  /** Whether a write went unanswered: what is still on its way must find the session gone. */
+  inDoubt: boolean;
+}
+
+/** What a departure asks of the prefix. */
+export interface Departed {
+  leave(session: string, options: LeaveOptions): Promise<unknown>;
+  deleteContender(session: string, options: RequestOptions): Promise<void>;
 }
 
 export interface DepartureOptions {
@@ -25,6 +34,11 @@ export interface DepartureOptions {
   readonly gaveUp: (failure?: unknown) => void;
   /** Aborts when nobody waits any more. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Takes over a session of ours that has left nothing behind and nothing on its way, in place of
+   * ending it.
+   */
+  readonly keep?: ((lease: SessionLease) => void) | undefined;
 }
 
 /** How long to try to end a session that ends by itself as well. */
@@ -42,10 +56,10 @@ const SHORTEST_ATTEMPT_MS = 1_000;
  * is done, or, with a session of ours, until its TTL does the same: it is renewed no longer.
  */
 export async function depart(
-  store: SemaphoreStore,
+  prefix: Departed,
   lease: SessionLease,
   traces: Readonly<Traces>,
-  { patience, gaveUp, signal }: DepartureOptions,
+  { patience, gaveUp, signal, keep }: DepartureOptions,
 ): Promise<void> {
   lease.stop();
   const timeout = Math.max(SHORTEST_ATTEMPT_MS, Math.min(LONGEST_ATTEMPT_MS, lease.ttl / 4));
@@ -54,6 +68,7 @@ export async function depart(
     `not done within ${patience} ms`,
   );
   let awaited = true;
+  let hasFailed = traces.inDoubt || traces.lateContender;
   const timer = setTimeout(() => {
     awaited = false;
     gaveUp(failure);
@@ -63,15 +78,20 @@ export async function depart(
     clearTimeout(timer);
   });
   try {
-    await persist(() => leave(store, lease, traces, { timeout }), {
+    await persist(() => leave(prefix, lease, traces, { timeout }), {
       passing: isUnclear,
       until: lease.own ? lease.expiresAt : Infinity,
       failed: (error) => {
         failure = error;
+        hasFailed = true;
       },
       keepAlive: () => awaited,
     });
     failure = undefined;
+    if (keep !== undefined && lease.own && !hasFailed) {
+      keep(lease);
+      return;
+    }
     // Where the session cannot be ended, its TTL does it.
     await persist(() => lease.destroy({ timeout }), {
       passing: isUnclear,
@@ -84,7 +104,7 @@ export async function depart(
   } finally {
     clearTimeout(timer);
     off();
-    if (traces.lateContender && !lease.own) void removeLateContender(store, lease.id);
+    if (traces.lateContender && !lease.own) void removeLateContender(prefix, lease.id);
   }
 }
 
@@ -93,28 +113,28 @@ export async function depart(
  * departure. With a session of ours nothing comes of it; one of the user's would be left in the
  * queue. Where it is back in the queue for good by now, it loses its place and enters again.
  */
-async function removeLateContender(store: SemaphoreStore, session: string): Promise<void> {
+async function removeLateContender(prefix: Departed, session: string): Promise<void> {
   await sleep(LATE_CONTENDER_MS, undefined, { keepAlive: false });
-  await store.leave(session, { unlessHolder: true }).catch(() => undefined);
+  await prefix.leave(session, { unlessHolder: true }).catch(() => undefined);
 }
 
 async function leave(
-  store: SemaphoreStore,
+  prefix: Departed,
   { id: session, own }: SessionLease,
   { contender, holder }: Readonly<Traces>,
   options: { readonly timeout: number },
 ): Promise<void> {
   try {
-    if (holder) await store.leave(session, { ...options, joinMayCome: !own });
-    else if (contender && own) await store.deleteContender(session, options);
+    if (holder) await prefix.leave(session, { ...options, joinMayCome: !own });
+    else if (contender && own) await prefix.deleteContender(session, options);
     // A session of the user's may have come to us with a slot, which is not ours to give back.
-    else if (contender) await store.leave(session, { ...options, unlessHolder: true });
+    else if (contender) await prefix.leave(session, { ...options, unlessHolder: true });
   } catch (error) {
     if (isUnclear(error)) throw error;
     const unreadable = !(error instanceof SemaphoreRequestError);
     // Whoever wrote a lock that cannot be read has taken us out of it; and where Consul refuses to
     // let us out, a holder without its contender entry counts as dead. Ours goes with its session.
-    if (unreadable || !own) await insist(() => store.deleteContender(session, options));
+    if (unreadable || !own) await insist(() => prefix.deleteContender(session, options));
     throw error;
   }
 }

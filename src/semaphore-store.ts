@@ -16,7 +16,11 @@ import { encodeLock, type SemaphoreLock } from "./semaphore-lock.js";
 /** A snapshot, and the index to wait on for the one after it. */
 export interface PrefixReading {
   readonly snapshot: PrefixSnapshot;
+  /** Consul's index of the state that it shows. */
+  readonly index: bigint;
   readonly nextIndex: bigint;
+  /** When it was asked for, on the clock of `performance.now()`: it is no older than that. */
+  readonly sentAt: number;
 }
 
 /**
@@ -24,6 +28,31 @@ export interface PrefixReading {
  * Consul refused it, in its own words.
  */
 export type Joining = { readonly joinedAt: bigint } | { readonly refusal: string };
+
+/** What the lock entry said when it was last read or written. */
+export interface KnownLock extends SemaphoreLock {
+  readonly modifyIndex: bigint;
+}
+
+/** Chooses who gets the slot of one who leaves. */
+export interface Handover {
+  /**
+   * The waiter to be made a holder in the same write, among `holders` then; nobody where that is
+   * `undefined`. Asked anew for each try.
+   */
+  readonly heir: (lock: SemaphoreLock) => string | undefined;
+  /** Told that the heir is no contender any more, as its session has ended. */
+  readonly isGone: (heir: string) => void;
+}
+
+/** How a departure went. */
+export interface Leaving {
+  /** What the lock was left as, where it was written. */
+  readonly lock: KnownLock | undefined;
+  readonly heir: string | undefined;
+  /** What the prefix looks like after it, where that was asked for. */
+  readonly reading: PrefixReading | undefined;
+}
 
 export interface LeaveOptions extends RequestOptions {
   /** Leaves a slot that the session had before it entered as it is. */
@@ -33,6 +62,12 @@ export interface LeaveOptions extends RequestOptions {
    * contender entry is on its way before it.
    */
   readonly joinMayCome?: boolean;
+  /** Saves reading the lock first; where it is no longer so, nothing is lost but time. */
+  readonly known?: KnownLock | undefined;
+  /** Passes the slot on. */
+  readonly handover?: Handover | undefined;
+  /** Has Consul tell who is left, in the same transaction. */
+  readonly lookBack?: boolean | undefined;
 }
 
 /**
@@ -53,12 +88,15 @@ export class SemaphoreStore {
 
   /** Lists the prefix; with an index, once it has changed since. */
   async read(query: QueryOptions = {}): Promise<PrefixReading> {
+    const sentAt = performance.now();
     const { value: entries, meta } = await failingAs("SEMAPHORE_READ_FAILED", query.signal, () =>
       this.#kv.list(this.#keys.prefix, { ...this.#scope, ...query }),
     );
     return {
       snapshot: readSnapshot(this.#keys, entries),
+      index: meta.index,
       nextIndex: nextIndex(query.index ?? 0n, meta.index),
+      sentAt,
     };
   }
 
@@ -91,6 +129,25 @@ export class SemaphoreStore {
       session,
       [this.#lockSwap({ limit, holders }, snapshot.lockIndex)],
       options,
+    );
+  }
+
+  /** Makes the contender entry and swaps the lock, both at once or neither. */
+  async enterAndJoin(
+    session: string,
+    value: Uint8Array | string | undefined,
+    snapshot: PrefixSnapshot,
+    limit: number,
+    options: RequestOptions = {},
+  ): Promise<Joining> {
+    const key = this.#keys.contender(session);
+    const holders = new Set(snapshot.holders).add(session);
+    return await this.#writeLock(
+      [
+        { verb: "lock", key, value, flags: SEMAPHORE_FLAG_VALUE, session },
+        this.#lockSwap({ limit, holders }, snapshot.lockIndex),
+      ],
+      { ...this.#scope, ...options },
     );
   }
 
@@ -128,36 +185,58 @@ export class SemaphoreStore {
    */
   async leave(
     session: string,
-    { unlessHolder = false, joinMayCome = false, ...options }: LeaveOptions = {},
-  ): Promise<void> {
+    {
+      unlessHolder = false,
+      joinMayCome = false,
+      known,
+      handover,
+      lookBack = false,
+      ...options
+    }: LeaveOptions = {},
+  ): Promise<Leaving> {
     const scoped = { ...this.#scope, ...options };
     const departure: KVOperation = { verb: "delete", key: this.#keys.contender(session) };
     let refusal: { readonly index: bigint; readonly words: string } | undefined;
+    let expected = known;
     for (;;) {
-      const { value: entry, meta } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
-        // A server that missed an election might not show us yet, and we would stay in for good.
-        this.#kv.get(this.#keys.lock, { ...scoped, consistent: true }),
-      );
-      const lock = readLockEntry(entry);
+      const { lock, modifyIndex, index } =
+        expected === undefined
+          ? await this.#readLock(scoped)
+          : { lock: expected, modifyIndex: expected.modifyIndex, index: undefined };
       if (
         unlessHolder &&
         lock?.holders.has(session) &&
-        !(await this.#isRevived(session, entry, { ...scoped, consistent: true }))
+        !(await this.#isRevived(session, modifyIndex, { ...scoped, consistent: true }))
       ) {
-        return;
+        return { lock: undefined, heir: undefined, reading: undefined };
       }
       // Consul refused, and nothing has changed since: to go on would never end.
-      if (refusal?.index === meta.index) {
+      if (refusal !== undefined && refusal.index === index) {
         throw new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", refusal.words);
       }
-      const withdrawal = this.#withdrawal(session, lock, entry?.modifyIndex ?? 0n, {
+      const heir = lock?.holders.has(session) ? handover?.heir(lock) : undefined;
+      const withdrawal = this.#withdrawal(session, lock, modifyIndex, {
+        heir,
         // A lock that has changed since the departure began has outrun it already.
         outrunJoin: joinMayCome && refusal === undefined,
       });
-      const outcome = await this.#transact([...withdrawal, departure], scoped);
-      if (outcome.applied) return;
-      // Somebody else's swap came between: look again.
-      refusal = { index: meta.index, words: wordsOf(outcome) };
+      const check = heir === undefined ? [] : [this.#contenderCheck(heir)];
+      const look: readonly KVOperation[] = lookBack
+        ? [{ verb: "get-tree", key: this.#keys.prefix }]
+        : [];
+      const sentAt = performance.now();
+      const outcome = await this.#transact([...check, ...withdrawal, departure, ...look], scoped);
+      if (outcome.applied) {
+        const writes = check.length + withdrawal.length;
+        return this.#leaving(session, lock, heir, outcome.entries, { writes, lookBack, sentAt });
+      }
+      if (heir !== undefined && outcome.errors.some(({ operation }) => operation === 0)) {
+        handover?.isGone(heir);
+      } else if (index !== undefined) {
+        // Somebody else's swap came between: look again.
+        refusal = { index, words: wordsOf(outcome) };
+      }
+      expected = undefined;
     }
   }
 
@@ -180,14 +259,15 @@ export class SemaphoreStore {
     swap: readonly KVOperation[],
     options: RequestOptions,
   ): Promise<Joining> {
-    const outcome = await this.#transact(
-      [
-        // Its contender entry may have gone with its session, or in a departure of ours.
-        { verb: "check-session", key: this.#keys.contender(session), session },
-        ...swap,
-      ],
-      { ...this.#scope, ...options },
-    );
+    // Its contender entry may have gone with its session, or in a departure of ours.
+    return await this.#writeLock([this.#contenderCheck(session), ...swap], {
+      ...this.#scope,
+      ...options,
+    });
+  }
+
+  async #writeLock(operations: readonly KVOperation[], options: RequestOptions): Promise<Joining> {
+    const outcome = await this.#transact(operations, options);
     if (!outcome.applied) return { refusal: wordsOf(outcome) };
     const written = outcome.entries.findLast(({ key }) => key === this.#keys.lock);
     if (written !== undefined) return { joinedAt: written.modifyIndex };
@@ -197,19 +277,67 @@ export class SemaphoreStore {
     );
   }
 
+  async #readLock(options: RequestOptions): Promise<{
+    readonly lock: SemaphoreLock | null;
+    readonly modifyIndex: bigint;
+    readonly index: bigint;
+  }> {
+    const { value: entry, meta } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
+      // A server that missed an election might not show us yet, and we would stay in for good.
+      this.#kv.get(this.#keys.lock, { ...options, consistent: true }),
+    );
+    return {
+      lock: readLockEntry(entry),
+      modifyIndex: entry?.modifyIndex ?? 0n,
+      index: meta.index,
+    };
+  }
+
+  /** What a departure has come to, by what its transaction answers. */
+  #leaving(
+    session: string,
+    before: SemaphoreLock | null,
+    heir: string | undefined,
+    entries: readonly KVEntry[],
+    {
+      writes,
+      lookBack,
+      sentAt,
+    }: { readonly writes: number; readonly lookBack: boolean; readonly sentAt: number },
+  ): Leaving {
+    const written = entries.slice(0, writes).findLast(({ key }) => key === this.#keys.lock);
+    if (before === null || written === undefined) {
+      return { lock: undefined, heir, reading: undefined };
+    }
+    const holders = new Set(before.holders);
+    holders.delete(session);
+    if (heir !== undefined) holders.add(heir);
+    const { modifyIndex } = written;
+    const reading = lookBack
+      ? {
+          snapshot: readSnapshot(this.#keys, entries.slice(writes)),
+          index: modifyIndex,
+          nextIndex: modifyIndex,
+          sentAt,
+        }
+      : undefined;
+    return { lock: { limit: before.limit, holders, modifyIndex }, heir, reading };
+  }
+
+  /** Demands that the session contends. */
+  #contenderCheck(session: string): KVOperation {
+    return { verb: "check-session", key: this.#keys.contender(session), session };
+  }
+
   /**
    * Whether a holder had been dead, without a contender entry, when it entered: whoever had changed
    * the lock in that time would have taken it out.
    */
-  async #isRevived(
-    session: string,
-    lockEntry: KVEntry | null,
-    options: QueryOptions,
-  ): Promise<boolean> {
+  async #isRevived(session: string, lockIndex: bigint, options: QueryOptions): Promise<boolean> {
     const { value: entry } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
       this.#kv.get(this.#keys.contender(session), options),
     );
-    return (entry?.createIndex ?? 0n) > (lockEntry?.modifyIndex ?? 0n);
+    return (entry?.createIndex ?? 0n) > lockIndex;
   }
 
   /** Makes sure that the session is not among the holders of the lock that was read. */
@@ -217,7 +345,7 @@ export class SemaphoreStore {
     session: string,
     lock: SemaphoreLock | null,
     modifyIndex: bigint,
-    { outrunJoin }: { readonly outrunJoin: boolean },
+    { outrunJoin, heir }: { readonly outrunJoin: boolean; readonly heir: string | undefined },
   ): readonly KVOperation[] {
     const key = this.#keys.lock;
     if (modifyIndex === 0n) return [{ verb: "check-not-exists", key }];
@@ -228,7 +356,10 @@ export class SemaphoreStore {
     const { limit } = lock;
     const others = new Set(lock.holders);
     others.delete(session);
-    if (isHolder) return [this.#lockSwap({ limit, holders: others }, modifyIndex)];
+    if (isHolder) {
+      const holders = heir === undefined ? others : new Set(others).add(heir);
+      return [this.#lockSwap({ limit, holders }, modifyIndex)];
+    }
     // In and out again, at once: nobody sees it, and the lock has an index that no swap knows.
     return [
       this.#lockSwap({ limit, holders: new Set(others).add(session) }, modifyIndex),

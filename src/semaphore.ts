@@ -10,9 +10,11 @@ import { parseDuration } from "./consul/duration.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
 import { contend, SHORTEST_TRY_MS, type Contention } from "./contention.js";
 import { depart, type Traces } from "./departure.js";
+import { keptSessions } from "./kept-sessions.js";
 import type { Contender } from "./prefix-snapshot.js";
 import {
   isPassing,
+  isUnclear,
   SemaphoreHeldError,
   SemaphoreInUseError,
   SemaphoreNotHeldError,
@@ -28,8 +30,8 @@ import {
   type SemaphoreOptions,
 } from "./semaphore-options.js";
 import { HeldSlot, type SemaphoreSlot } from "./semaphore-slot.js";
-import { SemaphoreStore } from "./semaphore-store.js";
 import type { SessionLease } from "./session-lease.js";
+import { sharedPrefix, type SharedPrefix } from "./shared-prefix.js";
 import { openBorrowedSession, openOwnSession } from "./session-opening.js";
 import { monitorSlot } from "./slot-monitor.js";
 import { checkWatchdogs } from "./watchdog.js";
@@ -91,7 +93,7 @@ const REENTRY_PAUSES = { first: 50, longest: 5_000 };
 export class Semaphore {
   readonly #consul: ConsulEndpoints;
   readonly #options: ResolvedSemaphoreOptions;
-  readonly #store: SemaphoreStore;
+  readonly #prefix: SharedPrefix;
   readonly #calls = new SerialCalls();
   #held: Holding | undefined;
 
@@ -104,7 +106,7 @@ export class Semaphore {
     requireClient(consul);
     this.#consul = consul;
     this.#options = resolveOptions(options);
-    this.#store = new SemaphoreStore(consul, this.#options.prefix, this.#scope);
+    this.#prefix = sharedPrefix(consul, this.#options.prefix, this.#scope);
   }
 
   /**
@@ -213,10 +215,10 @@ export class Semaphore {
   async destroy(): Promise<void> {
     await this.#calls.run(async () => {
       if (this.#held !== undefined) throw new SemaphoreHeldError();
-      const { snapshot } = await this.#store.read();
+      const { snapshot } = await this.#prefix.store.read();
       if (snapshot.lockIndex === 0n) return;
       if (snapshot.holders.size > 0) throw new SemaphoreInUseError();
-      if (!(await this.#store.deleteLock(snapshot))) throw new SemaphoreInUseError();
+      if (!(await this.#prefix.store.deleteLock(snapshot))) throw new SemaphoreInUseError();
     });
   }
 
@@ -226,7 +228,7 @@ export class Semaphore {
    * @throws SemaphoreConflictError, SemaphoreDecodingError, SemaphoreRequestError
    */
   async inspect(): Promise<SemaphoreState> {
-    const { snapshot } = await this.#store.read();
+    const { snapshot } = await this.#prefix.store.read();
     const holds = ({ session }: Contender): boolean => snapshot.holders.has(session);
     return {
       limit: snapshot.limit ?? this.#options.limit,
@@ -238,6 +240,12 @@ export class Semaphore {
   get #scope(): { namespace?: string | undefined; partition?: string | undefined } {
     const { namespace, partition } = this.#options;
     return { namespace, partition };
+  }
+
+  /** What a session has to be made for to do for this semaphore as well. */
+  get #sessionUse(): string {
+    const { prefix, sessionName, sessionTTL, sessionChecks } = this.#options;
+    return JSON.stringify([prefix, this.#scope, sessionName, sessionTTL, sessionChecks]);
   }
 
   async #acquireSlot(signal: AbortSignal | undefined): Promise<HeldSlot> {
@@ -283,15 +291,24 @@ export class Semaphore {
     for (;;) {
       signal?.throwIfAborted();
       const lease = await this.#openSession(entryUntil, signal, tell.failure);
-      const traces: Traces = { contender: false, lateContender: false, holder: false };
+      const traces: Traces = {
+        contender: false,
+        lateContender: false,
+        holder: false,
+        inDoubt: false,
+      };
       let outcome: Contention = "lost our place";
       try {
         // No write is cut off by the signal: a write that may or may not have taken place is more
         // to clear away than one that has.
         signal?.throwIfAborted();
-        if (await this.#enter(lease, traces, entryUntil, signal)) {
+        const joinedAt = await this.#joinAtOnce(lease, traces, entryUntil);
+        signal?.throwIfAborted();
+        if (joinedAt !== undefined) {
+          if (!lease.checkLost()) return this.#hold(lease, traces, joinedAt);
+        } else if (await this.#enter(lease, traces, entryUntil, signal)) {
           entryUntil = tryUntil;
-          outcome = await contend(this.#store, lease, traces, {
+          outcome = await contend(this.#prefix, lease, traces, {
             limit: this.#options.limit,
             lookTime: parseDuration(this.#options.semaphoreWaitTime),
             waitUntil,
@@ -335,6 +352,8 @@ export class Semaphore {
       if (id !== undefined) {
         return await openBorrowedSession(this.#consul.session, { id, scope, until, signal });
       }
+      const kept = keptSessions(this.#consul).take(this.#sessionUse);
+      if (kept !== undefined) return kept;
       return await openOwnSession(this.#consul.session, {
         name: sessionName,
         ttl: sessionTTL,
@@ -348,6 +367,31 @@ export class Semaphore {
       });
     } catch (error) {
       throw reasonOf(error);
+    }
+  }
+
+  /**
+   * Takes a slot that nobody waits for, with the contender entry, in one write. Resolves to nothing
+   * where that cannot be, for whatever reason that passes: then the queue is the way.
+   */
+  async #joinAtOnce(
+    lease: SessionLease,
+    traces: Traces,
+    until: number,
+  ): Promise<bigint | undefined> {
+    // A session of the user's may be in there already.
+    if (!lease.own) return undefined;
+    const { value, limit } = this.#options;
+    const sends = (): void => {
+      traces.contender = true;
+      traces.holder = true;
+    };
+    try {
+      return await this.#prefix.joinAtOnce(lease.id, value, limit, sends, () => answerTime(until));
+    } catch (error) {
+      if (!isPassing(error) && !isSessionGone(error)) throw error;
+      traces.inDoubt ||= traces.holder;
+      return undefined;
     }
   }
 
@@ -366,6 +410,9 @@ export class Semaphore {
         signal,
       });
       if (entered) return true;
+      // The entry of a session of ours is its own; but one that was ended while it was kept has left
+      // it under lock-delay, of which Consul speaks first.
+      if (lease.own) return false;
     } catch (error) {
       if (lease.own && (lease.checkLost() || isSessionGone(error))) return false;
       throw error;
@@ -381,9 +428,10 @@ export class Semaphore {
   async #tryToEnter(session: string, traces: Traces, until: number): Promise<boolean> {
     const timeout = answerTime(until);
     try {
-      return await this.#store.enter(session, this.#options.value, { timeout });
+      return await this.#prefix.store.enter(session, this.#options.value, { timeout });
     } catch (error) {
       traces.lateContender ||= isPassing(error);
+      traces.inDoubt ||= isUnclear(error);
       throw error;
     }
   }
@@ -408,7 +456,7 @@ export class Semaphore {
   }
 
   async #monitor(slot: HeldSlot, ttl: number): Promise<void> {
-    const loss = await monitorSlot(this.#store, {
+    const loss = await monitorSlot(this.#prefix, {
       session: slot.session,
       signal: slot.signal,
       held: () => slot.held,
@@ -427,12 +475,17 @@ export class Semaphore {
     // What is left of a lost slot goes with its session, if that is ours.
     const moot = lost && lease.own;
     try {
-      await depart(this.#store, lease, traces, {
+      await depart(this.#prefix, lease, traces, {
         patience: lease.ttl === Infinity ? RELEASE_MS : Math.min(lease.ttl, LONGEST_RELEASE_MS),
         gaveUp: (failure) => {
           if (moot || failure === undefined) tell.result();
           else tell.failure(failure);
         },
+        keep: lost
+          ? undefined
+          : (ended) => {
+              keptSessions(this.#consul).keep(this.#sessionUse, ended);
+            },
       });
     } catch (error) {
       // Whoever wrote a lock that cannot be read has taken us out of it.
@@ -449,7 +502,7 @@ export class Semaphore {
     patience: number,
     gaveUp: () => void,
   ): Promise<void> {
-    await depart(this.#store, lease, traces, { patience, gaveUp, signal }).catch(() => undefined);
+    await depart(this.#prefix, lease, traces, { patience, gaveUp, signal }).catch(() => undefined);
   }
 }
 

@@ -75,6 +75,18 @@ export class SessionLease {
     this.#stopped.abort();
   }
 
+  /** The same session for another use, renewed again; this lease has ended. */
+  anew(): SessionLease {
+    this.stop();
+    return new SessionLease(this.#sessions, {
+      id: this.id,
+      term: this.#term,
+      own: this.own,
+      scope: this.#scope,
+      ...(this.#destroyStrays === undefined ? {} : { destroyStrays: this.#destroyStrays }),
+    });
+  }
+
   /** Ends the session, if it is ours to end. */
   async destroy(options: RequestOptions = {}): Promise<void> {
     this.stop();

@@ -1,9 +1,15 @@
-import { Backoff } from "./async/backoff.js";
-import { isAborted } from "./async/is-aborted.js";
+import { onAbort } from "./async/on-abort.js";
 import { sleep } from "./async/sleep.js";
 import type { PrefixSnapshot } from "./prefix-snapshot.js";
 import { isUnclear, SemaphoreLostError, SemaphoreRequestError } from "./semaphore-errors.js";
-import type { PrefixReading, SemaphoreStore } from "./semaphore-store.js";
+import type { Subscription, WatchEvents } from "./prefix-watch.js";
+
+/** A prefix whose looks are told to whoever wants to know. */
+export interface WatchedPrefix {
+  /** Whether looks are under way, so that one more who wants to know costs nothing. */
+  readonly isWatched: boolean;
+  watch(subscription: Subscription, events: WatchEvents): () => void;
+}
 
 export interface SlotMonitorOptions {
   readonly session: string;
@@ -20,8 +26,8 @@ export interface SlotMonitorOptions {
 }
 
 /**
- * The first look waits a little: a slot that is released before it costs no read, and no connection
- * cut off in the middle of a blocking query.
+ * The first look waits a little, where it would need a connection of its own: a slot that is
+ * released before it costs no read, and no connection cut off in the middle of a blocking query.
  */
 const FIRST_LOOK_DELAY_MS = 100;
 
@@ -40,56 +46,66 @@ const ANSWER_GRACE_MS = 5_000;
  */
 const PATIENCE_TTLS = 2;
 
-const FIRST_RETRY_MS = 50;
-/** Less than the second within which a loss is to be told once looks get through again. */
-const LONGEST_RETRY_MS = 500;
+/** How a holder with a session of that TTL wants its prefix to be watched. */
+export function holderSubscription(ttl: number): Subscription {
+  return { wait: Math.min(LONGEST_LOOK_MS, ttl / 2), grace: Math.min(ANSWER_GRACE_MS, ttl / 4) };
+}
 
 /**
- * Watches a slot by blocking queries (Go: `monitorLock`). For two TTLs of the session after the last
- * successful look, failures are of no account: the renewal of the session decides. Resolves to how
- * the slot was lost, or to nothing when the signal aborts.
+ * Watches a slot through the looks at its prefix (Go: `monitorLock`). For two TTLs of the session
+ * after the last successful look, failures are of no account: the renewal of the session decides.
+ * Resolves to how the slot was lost, or to nothing when the signal aborts.
  */
 export async function monitorSlot(
-  store: SemaphoreStore,
+  prefix: WatchedPrefix,
   { session, signal, held, ttl, retries, retryTime }: SlotMonitorOptions,
 ): Promise<SemaphoreLostError | undefined> {
-  const wait = Math.min(LONGEST_LOOK_MS, ttl / 2);
-  // The server adds up to a sixteenth.
-  const timeout = wait + wait / 16 + Math.min(ANSWER_GRACE_MS, ttl / 4);
+  if (!prefix.isWatched) await sleep(FIRST_LOOK_DELAY_MS, signal);
+  if (!held()) return undefined;
   const patience = ttl === Infinity ? 0 : PATIENCE_TTLS * ttl;
-  const backoff = new Backoff({ first: FIRST_RETRY_MS, longest: LONGEST_RETRY_MS });
-  let index = 0n;
   let seenAt = performance.now();
   let retriesLeft = retries;
-  await sleep(FIRST_LOOK_DELAY_MS, signal);
-  while (held()) {
-    let reading: PrefixReading;
-    try {
-      reading = await store.read({ index, wait, timeout, consistent: true, signal });
-    } catch (error) {
-      if (isAborted(signal)) break;
-      // Consul did answer, but what is in the lock now was written by somebody who threw us out.
-      if (!(error instanceof SemaphoreRequestError)) {
-        return new SemaphoreLostError("holder-removed", error);
-      }
-      const impatient = performance.now() >= seenAt + patience;
-      if (!isUnclear(error) || (impatient && retriesLeft === 0)) {
-        return new SemaphoreLostError("monitor-failed", error);
-      }
-      if (impatient) retriesLeft -= 1;
-      index = 0n;
-      await sleep(impatient ? retryTime : backoff.next(), signal);
-      continue;
-    }
-    if (!held()) break;
-    const lost = lossOf(session, reading.snapshot);
-    if (lost !== undefined) return new SemaphoreLostError(lost);
-    index = reading.nextIndex;
-    seenAt = performance.now();
-    retriesLeft = retries;
-    backoff.reset();
-  }
-  return undefined;
+  let retryAt = 0;
+  return await new Promise((resolve) => {
+    const end = (loss?: SemaphoreLostError): void => {
+      off();
+      stopWatching();
+      resolve(loss);
+    };
+    const stopWatching = prefix.watch(holderSubscription(ttl), {
+      shown: ({ snapshot }) => {
+        if (!held()) return;
+        seenAt = performance.now();
+        retriesLeft = retries;
+        retryAt = 0;
+        const lost = lossOf(session, snapshot);
+        if (lost !== undefined) end(new SemaphoreLostError(lost));
+      },
+      failed: (error) => {
+        if (!held()) return undefined;
+        // Consul did answer, but what is in the lock now was written by somebody who threw us out.
+        if (!(error instanceof SemaphoreRequestError)) {
+          end(new SemaphoreLostError("holder-removed", error));
+          return undefined;
+        }
+        const now = performance.now();
+        const impatient = now >= seenAt + patience;
+        if (isUnclear(error) && !impatient) return undefined;
+        if (isUnclear(error) && now < retryAt) return retryAt - now;
+        if (!isUnclear(error) || retriesLeft === 0) {
+          end(new SemaphoreLostError("monitor-failed", error));
+          return undefined;
+        }
+        retriesLeft -= 1;
+        // Others may have looks made sooner, which are none of these retries.
+        retryAt = now + retryTime / 2;
+        return retryTime;
+      },
+    });
+    const off = onAbort(signal, () => {
+      end();
+    });
+  });
 }
 
 /** Whether the snapshot still shows the session as a holder, and if not, what must have happened. */

@@ -1,0 +1,98 @@
+import type { PrefixSnapshot } from "./prefix-snapshot.js";
+import type { PrefixReading } from "./semaphore-store.js";
+
+/** What a write of ours has made of the lock. */
+export interface LockWrite {
+  /** The index of the write, which is the lock's modify index from then on. */
+  readonly index: bigint;
+  readonly limit: number;
+  readonly holders: ReadonlySet<string>;
+  /** Who has left the prefix with it. */
+  readonly left?: string | undefined;
+}
+
+interface RecordedWrite extends LockWrite {
+  readonly answeredAt: number;
+}
+
+/**
+ * The newest that is known of a prefix: what was read last, and what was written here since. A look
+ * that was on its way during a write may show what was before it; and in a busy process nearly
+ * every look is.
+ */
+export class PrefixView {
+  #current: PrefixReading | undefined;
+  /** The newest reading, as it came. */
+  #lastShown: PrefixReading | undefined;
+  #knownAt = -Infinity;
+  /** When each look that is under way was sent. */
+  readonly #looks = new Set<{ readonly sentAt: number }>();
+  #writes: readonly RecordedWrite[] = [];
+
+  get current(): PrefixReading | undefined {
+    return this.#current;
+  }
+
+  /** When it was last known to be so, on the clock of `performance.now()`. */
+  get knownAt(): number {
+    return this.#knownAt;
+  }
+
+  /** Makes a look, and takes in what it shows. Resolves to the newest that is known after it. */
+  async look(read: () => Promise<PrefixReading>): Promise<PrefixReading> {
+    const look = { sentAt: performance.now() };
+    this.#looks.add(look);
+    try {
+      return this.show(await read());
+    } finally {
+      this.#looks.delete(look);
+      this.#forgetWrites();
+    }
+  }
+
+  /** Takes in what was read; what is older than that which is known already counts for nothing. */
+  show(reading: PrefixReading): PrefixReading {
+    const last = this.#lastShown;
+    const isStale =
+      last !== undefined && reading.index < last.index && reading.sentAt <= last.sentAt;
+    if (this.#current !== undefined && isStale) return this.#current;
+    this.#lastShown = reading;
+    const unseen = this.#writes.filter(
+      ({ index, answeredAt }) => index > reading.index && answeredAt > reading.sentAt,
+    );
+    const current = unseen.reduce(withWrite, reading);
+    this.#current = current;
+    this.#knownAt = performance.now();
+    return current;
+  }
+
+  /** Takes in what was written here. */
+  wrote(write: LockWrite): void {
+    const answeredAt = performance.now();
+    this.#knownAt = answeredAt;
+    if (this.#looks.size > 0) this.#writes = [...this.#writes, { ...write, answeredAt }];
+    if (this.#current !== undefined && this.#current.snapshot.lockIndex <= write.index) {
+      this.#current = withWrite(this.#current, write);
+    }
+  }
+
+  /** Only a look that was sent before a write was answered can be without it. */
+  #forgetWrites(): void {
+    const oldest = Math.min(...[...this.#looks].map(({ sentAt }) => sentAt));
+    this.#writes = this.#writes.filter(({ answeredAt }) => answeredAt > oldest);
+  }
+}
+
+function withWrite(reading: PrefixReading, write: LockWrite): PrefixReading {
+  const { contenders } = reading.snapshot;
+  const snapshot: PrefixSnapshot = {
+    limit: write.limit,
+    holders: write.holders,
+    contenders:
+      write.left === undefined
+        ? contenders
+        : contenders.filter(({ session }) => session !== write.left),
+    lockIndex: write.index,
+  };
+  return { ...reading, snapshot };
+}

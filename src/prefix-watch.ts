@@ -1,0 +1,145 @@
+import { Backoff } from "./async/backoff.js";
+import { isAborted } from "./async/is-aborted.js";
+import { onAbort } from "./async/on-abort.js";
+import { sleep } from "./async/sleep.js";
+import type { QueryOptions } from "./consul/query.js";
+import type { PrefixReading } from "./semaphore-store.js";
+
+/** What a subscriber needs of the watch. */
+export interface Subscription {
+  /** How long one look lasts at most while nothing changes, in milliseconds. */
+  readonly wait: number;
+  /** What its answer may need beyond that. */
+  readonly grace: number;
+}
+
+/** What looks bring to whoever wants to know. */
+export interface WatchEvents {
+  readonly shown: (reading: PrefixReading) => void;
+  /** Answers how long to pause before the next look, in milliseconds, where that matters. */
+  readonly failed: (error: unknown) => number | undefined;
+}
+
+export interface PrefixWatchOptions {
+  /** Takes a look: at once, or when something has changed. */
+  readonly look: (query: QueryOptions) => Promise<PrefixReading>;
+  /** How long to let changes gather before the next look, in milliseconds. */
+  readonly pause: () => number;
+  /** Told of each look that went well, */
+  readonly shown: () => void;
+  /** and of each that failed; answers how long to pause, if not as long as usual. */
+  readonly failed: (error: unknown) => number | undefined;
+}
+
+/** The last subscriber is often about to be followed by the next: a waiter that becomes a holder. */
+const LINGER_MS = 50;
+
+const FIRST_RETRY_MS = 50;
+/** Less than the second within which a loss is to be told once looks get through again. */
+const LONGEST_RETRY_MS = 500;
+
+/**
+ * One blocking query after another, for all who want to know what becomes of a prefix. It starts
+ * with the first subscriber and ends with the last.
+ */
+export class PrefixWatch {
+  readonly #options: PrefixWatchOptions;
+  readonly #subscriptions = new Set<Subscription>();
+  #running: AbortController | undefined;
+  #linger: NodeJS.Timeout | undefined;
+  /** The look under way, and how long it takes at most. */
+  #look: { readonly controller: AbortController; readonly wait: number } | undefined;
+  /** Ends the pause between two looks. */
+  #pause: AbortController | undefined;
+
+  constructor(options: PrefixWatchOptions) {
+    this.#options = options;
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** The returned function ends the subscription. */
+  subscribe(subscription: Subscription): () => void {
+    this.#subscriptions.add(subscription);
+    clearTimeout(this.#linger);
+    if (this.#running === undefined) void this.#run((this.#running = new AbortController()).signal);
+    // A look that lasts longer than this one may wait for would find a dead connection too late.
+    else if (this.#look !== undefined && this.#look.wait > subscription.wait) {
+      this.#look.controller.abort();
+    }
+    return () => {
+      if (!this.#subscriptions.delete(subscription) || this.#subscriptions.size > 0) return;
+      this.#linger = setTimeout(() => {
+        this.#running?.abort();
+        this.#running = undefined;
+      }, LINGER_MS);
+    };
+  }
+
+  /** Looks now, if it was pausing: there is something to see. */
+  hurry(): void {
+    this.#pause?.abort();
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { look, pause, shown, failed } = this.#options;
+    const backoff = new Backoff({ first: FIRST_RETRY_MS, longest: LONGEST_RETRY_MS });
+    let index = 0n;
+    while (!signal.aborted) {
+      const { wait, grace } = this.#needs();
+      const controller = new AbortController();
+      this.#look = { controller, wait };
+      const off = onAbort(signal, () => {
+        controller.abort();
+      });
+      // The server adds up to a sixteenth.
+      const timeout = wait + wait / 16 + grace;
+      let pauseMs = 0;
+      try {
+        const reading = await look({
+          index,
+          wait,
+          timeout,
+          consistent: true,
+          signal: controller.signal,
+        });
+        index = reading.nextIndex;
+        backoff.reset();
+        shown();
+        pauseMs = pause();
+      } catch (error) {
+        if (!controller.signal.aborted) {
+          index = 0n;
+          const usual = backoff.next();
+          pauseMs = failed(error) ?? usual;
+        }
+      } finally {
+        off();
+        this.#look = undefined;
+      }
+      if (pauseMs > 0 && !isAborted(signal)) await this.#rest(pauseMs, signal);
+    }
+  }
+
+  /** What suits every subscriber. */
+  #needs(): Subscription {
+    const all = [...this.#subscriptions];
+    return {
+      wait: Math.min(...all.map(({ wait }) => wait)),
+      grace: Math.min(...all.map(({ grace }) => grace)),
+    };
+  }
+
+  async #rest(ms: number, signal: AbortSignal): Promise<void> {
+    const pause = new AbortController();
+    this.#pause = pause;
+    const off = onAbort(signal, () => {
+      pause.abort();
+    });
+    await sleep(ms, pause.signal);
+    off();
+    if (this.#pause === pause) this.#pause = undefined;
+  }
+}

@@ -1,0 +1,460 @@
+import { LooseTurns } from "./async/loose-turns.js";
+import { sleep } from "./async/sleep.js";
+import { unlessAborted } from "./async/unless-aborted.js";
+import type { ConsulEndpoints } from "./consul/endpoints.js";
+import type { RequestOptions } from "./consul/request-options.js";
+import { pauseBeforeLook } from "./look-pace.js";
+import { Place } from "./place.js";
+import { cleanPath } from "./prefix-keys.js";
+import { requireSameLimit } from "./prefix-snapshot.js";
+import { PrefixView } from "./prefix-view.js";
+import { isPassing } from "./semaphore-errors.js";
+import { PrefixWatch, type Subscription, type WatchEvents } from "./prefix-watch.js";
+import {
+  SemaphoreStore,
+  type Handover,
+  type Joining,
+  type KnownLock,
+  type LeaveOptions,
+  type PrefixReading,
+} from "./semaphore-store.js";
+import type { SemaphoreLock } from "./semaphore-lock.js";
+import type { SessionLease } from "./session-lease.js";
+import { freeSlots, TurnOrder, waitersOf } from "./turn-order.js";
+
+/** How to wait for a place in the queue to be worth another thought. */
+export interface NewsOptions {
+  /** Looks at once, whatever is known. */
+  readonly looks: boolean;
+  /** How long such a look may take, in milliseconds. */
+  readonly timeout: number;
+  readonly signal: AbortSignal;
+}
+
+/** A try of a waiter; a refusal with the index of the state that it was made on. */
+export type PlaceJoining =
+  { readonly joinedAt: bigint } | { readonly refusal: string; readonly index: bigint };
+
+/** Writes to one lock get in each other's way; but nobody waits for a write that hangs. */
+const LOCK_TURN_PATIENCE_MS = 100;
+
+/** For how long what is known of a prefix without a watch is worth a try. */
+const KNOWLEDGE_LASTS_MS = 5_000;
+
+/**
+ * How long a free slot stays untaken before the next in line may take it, in milliseconds, with a
+ * random part: whoever is in front may be dead, stopped, or far away.
+ */
+const SHORTEST_GRACE_MS = 200;
+const RANDOM_GRACE_MS = 200;
+
+const prefixesOf = new WeakMap<object, Map<string, WeakRef<SharedPrefix>>>();
+
+/** Finds the one for a prefix of a client; all semaphores of it have the same. */
+export function sharedPrefix(
+  consul: ConsulEndpoints,
+  prefix: string,
+  scope: RequestOptions,
+): SharedPrefix {
+  const prefixes = prefixesOf.get(consul.kv) ?? new Map<string, WeakRef<SharedPrefix>>();
+  prefixesOf.set(consul.kv, prefixes);
+  const name = JSON.stringify([cleanPath(prefix), scope.namespace, scope.partition]);
+  const known = prefixes.get(name)?.deref();
+  if (known !== undefined) return known;
+  const shared = new SharedPrefix(new SemaphoreStore(consul, prefix, scope));
+  for (const [other, reference] of prefixes) {
+    if (reference.deref() === undefined) prefixes.delete(other);
+  }
+  prefixes.set(name, new WeakRef(shared));
+  return shared;
+}
+
+/**
+ * What the semaphores of one client have in common on one prefix: one watch, the newest that is
+ * known, whose turn it is, and the way from one who leaves to the next in line.
+ */
+export class SharedPrefix {
+  readonly store: SemaphoreStore;
+  readonly #view = new PrefixView();
+  readonly #order = new TurnOrder();
+  readonly #watch: PrefixWatch;
+  readonly #lockTurns = new LooseTurns(LOCK_TURN_PATIENCE_MS);
+  readonly #places = new Map<string, Place>();
+  readonly #watchers = new Set<WatchEvents>();
+  /** The sessions here that have a slot. */
+  readonly #holders = new Set<string>();
+  #upNext: ReadonlySet<string> = new Set();
+  #nextLook: Promise<PrefixReading> | undefined;
+  #lastWrite = 0n;
+  #lastMoveAt = performance.now();
+  #msPerMove = 0;
+  #waitedBefore: ReadonlySet<string> = new Set();
+  #grace: { readonly lockIndex: bigint; readonly stop: AbortController } | undefined;
+
+  constructor(store: SemaphoreStore) {
+    this.store = store;
+    this.#watch = new PrefixWatch({
+      look: (query) => this.#view.look(() => store.read(query)),
+      pause: () => this.#pause(),
+      shown: () => {
+        this.#changed();
+      },
+      failed: (error) => this.#lookFailed(error),
+    });
+  }
+
+  get view(): PrefixReading | undefined {
+    return this.#view.current;
+  }
+
+  /** Whether looks are under way, so that one more who wants to know costs nothing. */
+  get isWatched(): boolean {
+    return this.#watch.isRunning;
+  }
+
+  /** Has every look told. The returned function ends that. */
+  watch(subscription: Subscription, events: WatchEvents): () => void {
+    this.#watchers.add(events);
+    const end = this.#watch.subscribe(subscription);
+    return () => {
+      this.#watchers.delete(events);
+      end();
+    };
+  }
+
+  /**
+   * Makes the contender entry and takes a slot in one write, if there is one that nobody here or
+   * elsewhere waits for. Resolves to the index of the write, or to nothing where it takes a wait.
+   *
+   * @param sends called before each write
+   * @throws SemaphoreLimitConflictError and whatever a look throws
+   */
+  async joinAtOnce(
+    session: string,
+    value: Uint8Array | string | undefined,
+    limit: number,
+    sends: () => void,
+    timeout: () => number,
+  ): Promise<bigint | undefined> {
+    let isFresh = false;
+    for (;;) {
+      if (!isFresh && !this.#isUsable(limit)) {
+        await this.look(timeout());
+        isFresh = true;
+      }
+      const view = this.#view.current;
+      if (isFresh && view !== undefined) requireSameLimit(view.snapshot, limit);
+      if (!this.#hasRoom(limit)) return undefined;
+      const joining = await this.#lockTurns.run(async () => {
+        const snapshot = this.#view.current?.snapshot;
+        if (snapshot === undefined || !this.#hasRoom(limit)) return undefined;
+        sends();
+        const options = { timeout: timeout() };
+        const result = await this.store.enterAndJoin(session, value, snapshot, limit, options);
+        this.#joined(session, snapshot.holders, limit, result);
+        return result;
+      });
+      if (joining === undefined) return undefined;
+      if ("joinedAt" in joining) return joining.joinedAt;
+      if (isFresh) return undefined;
+      await this.look(timeout());
+      isFresh = true;
+    }
+  }
+
+  /** Takes a place in the queue for a session that has its contender entry. */
+  takePlace(lease: SessionLease, limit: number, subscription: Subscription): Place {
+    const place = new Place(lease, limit, subscription);
+    this.#places.set(place.session, place);
+    // While there were only holders, nobody was in a hurry.
+    if (this.#places.size === 1) this.#watch.hurry();
+    return place;
+  }
+
+  leavePlace(place: Place): void {
+    if (this.#places.get(place.session) === place) this.#places.delete(place.session);
+    place.unsubscribe?.();
+    if (this.#places.size === 0) this.#stopGrace();
+  }
+
+  /**
+   * What there is to know for a waiter, as soon as it concerns it: it has a slot, or its turn, or
+   * its entry is gone.
+   */
+  async news(
+    place: Place,
+    { looks, timeout, signal }: NewsOptions,
+  ): Promise<PrefixReading | undefined> {
+    if (!looks) place.unsubscribe ??= this.#watch.subscribe(place.subscription);
+    await place.until(() => looks || this.#concerns(place), signal);
+    if (place.joinedAt !== undefined) return this.view;
+    if (looks || place.isUnsettled) {
+      place.settle();
+      await unlessAborted(this.look(timeout), signal);
+    }
+    const failure = place.takeFailure();
+    if (failure !== undefined && !looks) throw failure.error;
+    return this.view;
+  }
+
+  /** Whether it may try for a slot. */
+  isUpNext(session: string): boolean {
+    return this.#upNext.has(session);
+  }
+
+  /**
+   * Takes a slot for a place whose turn it is, or makes sure of one that it has already. Resolves to
+   * nothing where it is its turn no more.
+   */
+  async join(place: Place, timeout: () => number): Promise<PlaceJoining | undefined> {
+    const { session, limit } = place;
+    return await place.trying(() =>
+      this.#lockTurns.run(async () => {
+        const view = this.#view.current;
+        if (view === undefined) return undefined;
+        const { snapshot, index } = view;
+        const options = { timeout: timeout() };
+        const holds = snapshot.holders.has(session);
+        if (!holds && !this.#upNext.has(session)) return undefined;
+        const joining = holds
+          ? await this.store.joinAgain(session, snapshot, limit, options)
+          : await this.store.join(session, snapshot, limit, options);
+        this.#joined(session, snapshot.holders, limit, joining);
+        return "joinedAt" in joining ? joining : { ...joining, index };
+      }),
+    );
+  }
+
+  /** Takes a session off the prefix, and passes its slot on if the next in line is one of ours. */
+  async leave(session: string, options: LeaveOptions = {}): Promise<void> {
+    await this.#lockTurns.run(async () => {
+      const handover = new HandoverToPlace((lock, excluded) => this.#heir(lock, session, excluded));
+      const known = options.unlessHolder === true ? undefined : this.#knownLock();
+      this.#holders.delete(session);
+      try {
+        const { lock, heir, reading } = await this.store.leave(session, {
+          ...options,
+          handover,
+          known,
+          lookBack: !this.#watch.isRunning,
+        });
+        if (lock !== undefined) {
+          if (heir !== undefined) this.#holders.add(heir);
+          const { modifyIndex: index, limit, holders } = lock;
+          this.#lastWrite = index;
+          this.#view.wrote({ index, limit, holders, left: session });
+          if (reading !== undefined) this.#view.show(reading);
+          if (heir === undefined && this.#places.size > 0) this.#watch.hurry();
+        }
+        handover.settle(heir === undefined ? undefined : lock?.modifyIndex);
+        this.#changed();
+      } catch (error) {
+        handover.giveUp();
+        throw error;
+      }
+    });
+  }
+
+  /** Deletes the contender entry of a session that is no holder. */
+  async deleteContender(session: string, options: RequestOptions = {}): Promise<void> {
+    await this.store.deleteContender(session, options);
+  }
+
+  /** Takes a look at once. All who ask at the same moment share it. */
+  async look(timeout: number): Promise<PrefixReading> {
+    this.#nextLook ??= Promise.resolve().then(async () => {
+      this.#nextLook = undefined;
+      const reading = await this.#view.look(() => this.store.read({ consistent: true, timeout }));
+      this.#changed();
+      return reading;
+    });
+    return await this.#nextLook;
+  }
+
+  #joined(session: string, before: ReadonlySet<string>, limit: number, joining: Joining): void {
+    if (!("joinedAt" in joining)) return;
+    this.#holders.add(session);
+    this.#lastWrite = joining.joinedAt;
+    const holders = new Set(before).add(session);
+    this.#view.wrote({ index: joining.joinedAt, limit, holders });
+    this.#changed();
+  }
+
+  #isUsable(limit: number): boolean {
+    const view = this.#view.current;
+    if (view === undefined || performance.now() > this.#view.knownAt + KNOWLEDGE_LASTS_MS) {
+      return false;
+    }
+    return view.snapshot.limit === undefined || view.snapshot.limit === limit;
+  }
+
+  /** Whether there is a free slot for a newcomer, after all who came before it. */
+  #hasRoom(limit: number): boolean {
+    const snapshot = this.#view.current?.snapshot;
+    if (snapshot === undefined) return false;
+    const shown = new Set(snapshot.contenders.map(({ session }) => session));
+    const unseen = [...this.#places.keys()].filter((session) => !shown.has(session));
+    return this.#order.claims(snapshot) + unseen.length < freeSlots(snapshot, limit);
+  }
+
+  /** The lock, where nobody but this client has written it lately, as far as can be seen. */
+  #knownLock(): KnownLock | undefined {
+    const snapshot = this.#view.current?.snapshot;
+    if (snapshot?.limit === undefined || snapshot.lockIndex !== this.#lastWrite) return undefined;
+    const isOurs = (session: string): boolean =>
+      this.#holders.has(session) || this.#places.has(session);
+    if (![...snapshot.holders].every(isOurs)) return undefined;
+    return { limit: snapshot.limit, holders: snapshot.holders, modifyIndex: snapshot.lockIndex };
+  }
+
+  /**
+   * The waiter to pass a slot on to: one of ours that a look has shown, so that everybody who came
+   * before it is known, and that nobody is to be let go first.
+   */
+  #heir(lock: SemaphoreLock, leaver: string, excluded: ReadonlySet<string>): Place | undefined {
+    const snapshot = this.#view.current?.snapshot;
+    if (snapshot === undefined || lock.holders.size > lock.limit) return undefined;
+    const free = freeSlots({ ...snapshot, ...lock }, lock.limit);
+    const queue = { ...snapshot, holders: new Set(lock.holders).add(leaver) };
+    for (const session of this.#order.upNext(queue, free + 1)) {
+      const place = this.#places.get(session);
+      if (place?.isOpen && place.limit === lock.limit && !excluded.has(session)) return place;
+    }
+    return undefined;
+  }
+
+  /** Whether a place has to know what is known now. */
+  #concerns(place: Place): boolean {
+    const view = this.view;
+    const { session, limit, since } = place;
+    if (place.joinedAt !== undefined || place.isUnsettled || place.hasFailure) return true;
+    if (view === undefined) return false;
+    const { snapshot, sentAt } = view;
+    if (snapshot.holders.has(session) || this.#upNext.has(session)) return true;
+    if (sentAt < since) return false;
+    return (
+      (snapshot.limit !== undefined && snapshot.limit !== limit) ||
+      !snapshot.contenders.some((contender) => contender.session === session)
+    );
+  }
+
+  /** Tells whoever wants to know. They can have a longer pause than usual if all are for it. */
+  #lookFailed(error: unknown): number | undefined {
+    const pauses = [...this.#watchers].map(({ failed }) => failed(error));
+    this.#tellPlaces(error);
+    if (this.#places.size > 0 || pauses.length === 0) return undefined;
+    const wanted = pauses.filter((pause) => pause !== undefined);
+    return wanted.length === pauses.length ? Math.min(...wanted) : undefined;
+  }
+
+  /** What passes is ridden out: in the queue there is nothing to lose but the session. */
+  #tellPlaces(error: unknown): void {
+    if (isPassing(error)) return;
+    for (const place of this.#places.values()) {
+      place.fail(error);
+    }
+  }
+
+  /** Something is known that was not. */
+  #changed(): void {
+    const view = this.#view.current;
+    if (view === undefined) return;
+    this.#measureMoves(view);
+    this.#order.observe(view.snapshot);
+    this.#announce(view);
+    for (const { shown } of this.#watchers) shown(view);
+  }
+
+  /** Wakes whoever is concerned. */
+  #announce({ snapshot }: PrefixReading): void {
+    const [first] = this.#places.values();
+    const free = first === undefined ? 0 : freeSlots(snapshot, first.limit);
+    this.#upNext = this.#order.upNext(snapshot, free);
+    for (const place of this.#places.values()) if (this.#concerns(place)) place.wake();
+    const isAnyKept = [...this.#places.keys()].some((session) => !this.#upNext.has(session));
+    if (free === 0 || !isAnyKept) this.#stopGrace();
+    else if (this.#grace?.lockIndex !== snapshot.lockIndex)
+      void this.#giveGrace(snapshot.lockIndex);
+  }
+
+  /**
+   * Lets the next in line have a slot that stays free: first one more, then two, then four, so that
+   * a whole dead process in front takes a few graces and not one for each of its waiters.
+   */
+  async #giveGrace(lockIndex: bigint): Promise<void> {
+    this.#stopGrace();
+    const stop = new AbortController();
+    this.#grace = { lockIndex, stop };
+    for (let count = 1; ; count *= 2) {
+      await sleep(SHORTEST_GRACE_MS + Math.random() * RANDOM_GRACE_MS, stop.signal);
+      const view = this.#view.current;
+      if (stop.signal.aborted || view === undefined) return;
+      this.#order.pass(view.snapshot, count);
+      this.#announce(view);
+    }
+  }
+
+  #stopGrace(): void {
+    this.#grace?.stop.abort();
+    this.#grace = undefined;
+  }
+
+  #measureMoves(view: PrefixReading): void {
+    const waiting = new Set(waitersOf(view.snapshot).map(({ session }) => session));
+    const moves = [...this.#waitedBefore].filter((session) => !waiting.has(session)).length;
+    this.#waitedBefore = waiting;
+    if (moves === 0) return;
+    const now = performance.now();
+    const ms = (now - this.#lastMoveAt) / moves;
+    this.#lastMoveAt = now;
+    this.#msPerMove = this.#msPerMove === 0 ? ms : (this.#msPerMove + ms) / 2;
+  }
+
+  #pause(): number {
+    const snapshot = this.#view.current?.snapshot;
+    if (snapshot === undefined) return 0;
+    const first = waitersOf(snapshot).find(({ session }) => this.#places.has(session));
+    return pauseBeforeLook({
+      contenders: snapshot.contenders.length,
+      waits: this.#places.size > 0,
+      ahead: first === undefined ? 0 : this.#order.claimsBefore(snapshot, first.session),
+      othersHold: [...snapshot.holders].some((session) => !this.#holders.has(session)),
+      msPerMove: this.#msPerMove,
+    });
+  }
+}
+
+/** Keeps the one that a slot is about to be passed on to from doing anything else meanwhile. */
+class HandoverToPlace implements Handover {
+  readonly #choose: (lock: SemaphoreLock, excluded: ReadonlySet<string>) => Place | undefined;
+  readonly #gone = new Set<string>();
+  #chosen: Place | undefined;
+
+  constructor(choose: (lock: SemaphoreLock, excluded: ReadonlySet<string>) => Place | undefined) {
+    this.#choose = choose;
+  }
+
+  readonly heir = (lock: SemaphoreLock): string | undefined => {
+    this.#chosen?.withdrawOffer();
+    this.#chosen = this.#choose(lock, this.#gone);
+    this.#chosen?.offer();
+    return this.#chosen?.session;
+  };
+
+  readonly isGone = (heir: string): void => {
+    this.#gone.add(heir);
+  };
+
+  /** The departure has taken place. */
+  settle(joinedAt: bigint | undefined): void {
+    if (joinedAt === undefined) this.#chosen?.withdrawOffer();
+    else this.#chosen?.hand(joinedAt);
+    this.#chosen = undefined;
+  }
+
+  /** It may have, or not. */
+  giveUp(): void {
+    this.#chosen?.leaveUnsettled();
+    this.#chosen = undefined;
+  }
+}
