@@ -62,6 +62,14 @@ export class Host {
     });
   }
 
+  /** One of the users has done all that it had to do. */
+  finished(client: ConsulClient): void {
+    if (!this.plan.closes || !this.isDone) return;
+    this.#world.trace.add(this.#process.name, "closes its client");
+    this.#world.tally.add("client closed");
+    void client.close();
+  }
+
   kill(): void {
     this.#world.trace.add(this.#process.name, "is killed");
     this.#process.kill();

@@ -1,4 +1,4 @@
-import { readWrittenLock, type StoredEntry } from "./lock-entry.js";
+import { readWrittenLock, SEMAPHORE_FLAGS, type StoredEntry } from "./lock-entry.js";
 import type { Tenure } from "./tenure.js";
 import { isLive } from "./tenure.js";
 import type { Trouble } from "./trouble.js";
@@ -21,18 +21,23 @@ const LONGEST_LOOK_MS = 40_000;
 /** Trouble may show that much later, as a look without an answer. */
 const UNANSWERED_LOOK_MS = 60_000;
 
-const SEMAPHORE_FLAGS = 16210313421097356768n;
-
-/** Promise A, at one instant. `isForced` tells slots that somebody invalidated by force. */
+/**
+ * Promise A, at one instant. `isForced` tells slots that somebody invalidated by force; `others` are
+ * the sessions of Go's clients that have slots which Consul shows.
+ */
 export function tooManyLive(
   tenures: Iterable<Tenure>,
   limit: number,
   isForced: (tenure: Tenure) => boolean,
+  others: readonly string[],
 ): Violation | undefined {
   const live = [...tenures].filter((tenure) => isLive(tenure) && !isForced(tenure));
-  if (live.length <= limit) return undefined;
-  const holders = live.map(({ user, session }) => `${user} (${session})`).join(", ");
-  return { kind: "A-too-many", problem: `${live.length} live slots, limit ${limit}: ${holders}` };
+  const count = live.length + others.length;
+  if (count <= limit) return undefined;
+  const holders = [...live.map(({ user, session }) => `${user} (${session})`), ...others].join(
+    ", ",
+  );
+  return { kind: "A-too-many", problem: `${count} live slots, limit ${limit}: ${holders}` };
 }
 
 /** The means of promise A: no slot is live once Consul may have let go of its session. */
@@ -111,11 +116,13 @@ export interface StoreView {
   readonly sessions: ReadonlySet<string>;
   /** Sessions whose contender entry somebody else may have deleted. */
   readonly forced: (session: string) => boolean;
+  /** Sessions of Go's clients, which write without asking what became of theirs. */
+  readonly barges: (session: string) => boolean;
 }
 
 /** What must be true of the entries at every moment, for other clients of the prefix too. */
 export function wireProblem(view: StoreView): Violation | undefined {
-  const { prefix, limit, entries, sessions, forced } = view;
+  const { prefix, limit, entries, sessions, forced, barges } = view;
   const problem = (text: string): Violation => ({ kind: "wire", problem: text });
   let alive = 0;
   for (const entry of entries) {
@@ -135,7 +142,7 @@ export function wireProblem(view: StoreView): Violation | undefined {
       const key = `${prefix}/${session}`;
       const contends = entries.some((other) => other.key === key && other.session === session);
       if (contends) alive += 1;
-      else if (sessions.has(session) && !forced(session)) {
+      else if (sessions.has(session) && !forced(session) && !barges(session)) {
         return problem(`the holder ${session} is alive without its contender entry`);
       }
     }

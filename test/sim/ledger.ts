@@ -1,15 +1,37 @@
+import type { GoHolding } from "./go-semaphore.js";
+import type { SimulatedProcess } from "./simulated-process.js";
 import type { Attempt, Tenure } from "./tenure.js";
+
+type AttemptOptions = Partial<Pick<Attempt, "resumes" | "barges" | "waitsUntil">>;
 
 /** Who asks for a slot, who has one, and which fencing tokens were given. */
 export class Ledger {
   readonly attempts = new Set<Attempt>();
   readonly tenures = new Set<Tenure>();
+  /** What Go's clients have acquired, and not begun to release. */
+  readonly goHoldings = new Set<GoHolding>();
+  readonly #lastCalls = new Map<SimulatedProcess, number>();
   readonly #tokens = new Set<bigint>();
   #greatestToken = 0n;
   #turnedBackAt = -Infinity;
 
-  get greatestToken(): bigint {
-    return this.#greatestToken;
+  /** Somebody asks for a slot from now on. */
+  begin(
+    user: string,
+    process: SimulatedProcess,
+    calledAt: number,
+    { resumes = false, barges = false, waitsUntil = Infinity }: AttemptOptions = {},
+  ): Attempt {
+    const greatestToken = this.#greatestToken;
+    const given = { user, process, calledAt, greatestToken, resumes, barges, waitsUntil };
+    const attempt: Attempt = { ...given, givenUp: false };
+    this.attempts.add(attempt);
+    this.#lastCalls.set(process, calledAt);
+    return attempt;
+  }
+
+  lastCallOf(process: SimulatedProcess): number {
+    return this.#lastCalls.get(process) ?? -Infinity;
   }
 
   /** What is wrong with a token, as far as the tokens before it can tell. */

@@ -63,6 +63,8 @@ export class Link {
   readonly trouble: Trouble;
   /** What can keep a renewal from succeeding. */
   readonly outage: Trouble;
+  /** Messages that take long, as some do in any weather. */
+  readonly lag: Trouble;
   readonly #time: VirtualTime;
   readonly #consul: Carrier;
   readonly #random: Random;
@@ -78,6 +80,7 @@ export class Link {
     this.#observer = observer;
     this.trouble = new Trouble(() => time.now());
     this.outage = new Trouble(() => time.now());
+    this.lag = new Trouble(() => time.now());
   }
 
   carrierFor(process: SimulatedProcess): Carrier {
@@ -286,7 +289,11 @@ export class Link {
 
   /** One way. Long ones come now and then, and always while the network is slow. */
   #latency(): number {
-    if (this.#random.chance(0.03) || this.#has("slow")) return this.#random.between(50, 500);
+    if (this.#random.chance(0.03) || this.#has("slow")) {
+      const long = this.#random.between(50, 500);
+      this.#time.after(long, this.lag.begin());
+      return long;
+    }
     return Math.min(5, 0.1 + this.#random.exponential(0.6));
   }
 }

@@ -1,9 +1,13 @@
+/** Go: `SemaphoreFlagValue`. */
+export const SEMAPHORE_FLAGS = 16210313421097356768n;
+
 /** The parts of a Consul entry that matter here. */
 export interface StoredEntry {
   readonly key: string;
   readonly value: Uint8Array | null;
   readonly flags: bigint;
   readonly session: string | null;
+  readonly createIndex: bigint;
   readonly modifyIndex: bigint;
 }
 

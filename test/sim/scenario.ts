@@ -3,6 +3,9 @@ import type { Random } from "./prng.js";
 
 export const PREFIX = "sim/slots";
 
+/** The semaphores of one process share its client. */
+const USERS_ON_A_HOST = [1, 1, 1, 1, 1, 2, 2, 2, 3, 4];
+
 /** What else can happen to the processes and to Consul. */
 export const WORLD_FAULTS = [
   "stall",
@@ -34,12 +37,24 @@ export interface HostPlan {
   readonly name: string;
   readonly ttl: number;
   readonly users: readonly UserPlan[];
+  /** Whether the program closes its client when all is done. */
+  readonly closes: boolean;
+}
+
+/** A program that uses Go's client, which takes what is free whosever turn it is. */
+export interface BargerPlan {
+  readonly name: string;
+  readonly ttl: number;
+  readonly rest: number;
+  /** When it is killed. */
+  readonly diesAt: number | undefined;
 }
 
 /** All that a seed decides beforehand. */
 export interface Scenario {
   readonly limit: number;
   readonly hosts: readonly HostPlan[];
+  readonly bargers: readonly BargerPlan[];
   /** When faults begin and end, and with them the work. */
   readonly faultsFrom: number;
   readonly activeUntil: number;
@@ -61,9 +76,10 @@ export function drawScenario(random: Random): Scenario {
   return {
     limit: Math.min(random.whole(1, 3), Math.max(1, contenders - 1)),
     hosts,
+    bargers: drawBargers(random),
     faultsFrom: random.between(0, 3_000),
     activeUntil: 30_000 + Math.min(120_000, random.exponential(15_000)),
-    faults: random.chance(0.04) ? [] : drawFaults(random),
+    faults: drawFaults(random),
     faultEvery: random.between(1_500, 8_000),
     asksAfterStall: random.chance(0.4),
     promptExpiry: random.pick([0, 0.5, 1]),
@@ -72,21 +88,37 @@ export function drawScenario(random: Random): Scenario {
 
 function drawHost(random: Random, index: number): HostPlan {
   const name = String.fromCharCode(97 + index);
-  const count = random.chance(0.3) ? 2 : 1;
+  const count = random.pick(USERS_ON_A_HOST);
+  const users = Array.from({ length: count }, (_, place) => ({
+    name: `${name}${place}`,
+    waitTime: random.pick([0, 300, 2_000, 15_000]),
+    monitorRetries: random.pick([0, 0, 3]),
+    ownSession: random.chance(0.2) ? { ttl: random.pick([30_000, null]) } : undefined,
+    rest: random.pick([1_000, 4_000, 12_000]),
+  }));
   return {
     name,
     ttl: random.pick([10_000, 10_000, 12_000, 15_000]),
-    users: Array.from({ length: count }, (_, place) => ({
-      name: `${name}${place}`,
-      waitTime: random.pick([0, 300, 2_000, 15_000]),
-      monitorRetries: random.pick([0, 0, 3]),
-      ownSession: random.chance(0.2) ? { ttl: random.pick([30_000, null]) } : undefined,
-      rest: random.pick([1_000, 4_000, 12_000]),
-    })),
+    users,
+    // What closing leaves behind goes with its session; a session of the program's may never go.
+    closes: random.chance(0.3) && users.every(({ ownSession }) => ownSession === undefined),
   };
 }
 
+function drawBargers(random: Random): readonly BargerPlan[] {
+  if (!random.chance(0.33)) return [];
+  return ["x", "y"].slice(0, random.whole(1, 2)).map((name) => ({
+    name,
+    ttl: random.pick([10_000, 15_000]),
+    rest: random.pick([100, 1_000, 5_000]),
+    diesAt: random.chance(0.25) ? random.between(5_000, 30_000) : undefined,
+  }));
+}
+
 function drawFaults(random: Random): readonly FaultKind[] {
+  // Calm weather: who comes when, and who is gone, is all that happens.
+  if (random.chance(0.04)) return [];
+  if (random.chance(0.16)) return random.pick([["kill"], ["restart"], ["kill", "restart"]]);
   const kinds: readonly FaultKind[] = [...LINK_FAULTS, ...WORLD_FAULTS];
   const share = random.pick([0.1, 0.25, 0.5]);
   const chosen = kinds.filter(() => random.chance(share));

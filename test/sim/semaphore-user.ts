@@ -10,6 +10,7 @@ import {
   type SemaphoreSlot,
 } from "../../src/index.js";
 import type { Host } from "./host.js";
+import { pause } from "./pause.js";
 import type { Random } from "./prng.js";
 import { PREFIX, type UserPlan } from "./scenario.js";
 import type { SimulatedProcess } from "./simulated-process.js";
@@ -22,11 +23,16 @@ class CalledOff extends Error {}
 /** How long after its signal an acquire may reject: 100 ms, says its documentation. */
 const ABORT_WITHIN_MS = 110;
 
+/** For how long a session may outlive a release, for the sake of the next acquire. */
+const KEPT_MS = 10_000;
+
 /** How soon a process that comes back with its session has its slot, with nothing in the way. */
 const RESUMED_WITHIN_MS = 2_000;
 
 interface AskOptions {
   readonly abortAfter?: number;
+  /** How long the call waits by itself, at most. */
+  readonly waitTime?: number;
   /** Whether the semaphore has a slot already. */
   readonly mayBeHeld?: boolean;
   /** Whether this is the first thing that a process asks for. */
@@ -76,6 +82,7 @@ export class SemaphoreUser {
     }
     await this.#tidyUp();
     this.#isDone = true;
+    this.#host.finished(this.#client);
   }
 
   /** What the code does first that has blocked the event loop. */
@@ -126,7 +133,9 @@ export class SemaphoreUser {
           abortAfter: this.#random.pick(this.#abortTimes()),
         });
       case "try":
-        return await this.#ask(semaphore, (it, signal) => it.tryAcquire(signal));
+        return await this.#ask(semaphore, (it, signal) => it.tryAcquire(signal), {
+          waitTime: this.#plan.waitTime,
+        });
       case "run":
         await this.#run(semaphore);
         return undefined;
@@ -142,17 +151,18 @@ export class SemaphoreUser {
   async #ask(
     semaphore: Semaphore,
     ask: Ask,
-    { abortAfter, mayBeHeld = false, resumes = false }: AskOptions = {},
+    { abortAfter, waitTime, mayBeHeld = false, resumes = false }: AskOptions = {},
   ): Promise<Tenure | undefined> {
     const giveUp = new AbortController();
     const reason = new CalledOff("called off");
     let abortedAt: number | undefined;
     const abort = (): void => {
+      attempt.givenUp = true;
       abortedAt = this.#world.time.now();
       giveUp.abort(reason);
     };
+    const attempt = this.#call(resumes && this.#world.isHolder(this.#session ?? ""), waitTime);
     const timer = abortAfter === undefined ? undefined : setTimeout(abort, abortAfter);
-    const attempt = this.#call(resumes && this.#world.isHolder(this.#session ?? ""));
     try {
       const slot = await ask(semaphore, giveUp.signal);
       if (slot !== null) return this.#acquired(attempt, slot, semaphore);
@@ -191,17 +201,11 @@ export class SemaphoreUser {
     this.#world.fail("state", `${this.#plan.name}'s acquire rejects: ${describe(error)}`);
   }
 
-  #call(resumes = false): Attempt {
+  #call(resumes = false, waitTime = Infinity): Attempt {
     const { time, ledger } = this.#world;
-    const attempt = {
-      user: this.#plan.name,
-      process: this.#process,
-      calledAt: time.now(),
-      greatestToken: ledger.greatestToken,
-      resumes,
-    };
-    ledger.attempts.add(attempt);
-    return attempt;
+    const now = time.now();
+    const waitsUntil = now + waitTime;
+    return ledger.begin(this.#plan.name, this.#process, now, { resumes, waitsUntil });
   }
 
   #acquired(attempt: Attempt, slot: SemaphoreSlot, semaphore?: Semaphore): Tenure {
@@ -324,8 +328,18 @@ export class SemaphoreUser {
     };
     if (world.isHolder(session)) fault("the slot");
     if (world.entry(`${PREFIX}/${session}`) !== undefined) fault("the contender entry");
-    if (this.#session !== undefined || this.#host.link.trouble.since(releasedAt)) return;
-    if (world.isSessionAlive(session)) fault("the session");
+    if (this.#session === undefined) this.#checkKept(session, releasedAt);
+  }
+
+  /** The session may be kept for the next acquire of this process, but only if that comes soon. */
+  #checkKept(session: string, releasedAt: number): void {
+    const { time, ledger } = this.#world;
+    time.after(KEPT_MS, () => {
+      if (!this.#world.isSessionAlive(session) || this.#process.state !== "runs") return;
+      if (this.#host.link.trouble.since(releasedAt)) return;
+      if (ledger.lastCallOf(this.#process) >= releasedAt) return;
+      this.#world.fail("C-leak", `${session} is kept ${KEPT_MS} ms after its last slot`);
+    });
   }
 
   async #run(semaphore: Semaphore): Promise<void> {
@@ -430,23 +444,6 @@ const RELEASES = [
   "next",
   "too early",
 ];
-
-/** Waits, or less if the signal aborts. */
-function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted === true) {
-      resolve();
-      return;
-    }
-    const done = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener("abort", done);
-  });
-}
 
 function codeOf(error: unknown): string {
   return error instanceof SemaphoreError ? error.code : "unknown";

@@ -33,6 +33,10 @@ const COMES_UP = [
   "outcome resumed",
   "outcome run lost",
   "late write",
+  "barger acquired",
+  "barger released",
+  "fault barger killed",
+  "client closed",
 ];
 
 test(`${SEEDS} seeds keep every promise, and meet every fault`, { timeout: 180_000 }, async () => {

@@ -1,3 +1,4 @@
+import { Barger } from "./barger.js";
 import { Host } from "./host.js";
 import { Random } from "./prng.js";
 import { drawScenario, isProgramSession, type Scenario } from "./scenario.js";
@@ -24,8 +25,11 @@ const LONGEST_TTL_MS = 15_000;
 /** Many times what a seed needs: a loop without a pause would never end. */
 const MOST_EVENTS = 200_000;
 
-/** How soon after the last call has ended nothing of it may be under way. */
-const TIDY_AFTER_MS = 1_000;
+/** How soon after the last call has ended nothing of it may be under way, no kept session either. */
+const TIDY_AFTER_MS = 11_000;
+
+/** What is left of a client that was closed goes with its sessions. */
+const EXPIRED_AFTER_MS = 2 * LONGEST_TTL_MS + 1_000;
 
 /** Runs one seed. `write` is told of each line of its trace. */
 export async function simulate(seed: number, write?: (line: string) => void): Promise<Outcome> {
@@ -71,7 +75,11 @@ async function runScenario(
   const { time, trace } = world;
   trace.add("scenario", JSON.stringify(scenario));
   for (const plan of scenario.hosts) world.hosts.push(new Host(world, plan, random.fork()));
+  for (const plan of scenario.bargers) {
+    world.bargers.push(new Barger(world, plan, random.fork()));
+  }
   for (const host of world.hosts) host.start();
+  for (const barger of world.bargers) barger.start();
   const weather = new Weather(world, random.fork());
   weather.start();
   await time.runUntil(scenario.activeUntil, afterEach);
@@ -90,14 +98,16 @@ async function runScenario(
 
   trace.add("scenario", "all is quiet");
   // What a fault has kept from being cleared away ends with its session, and no later.
-  const tidy = Math.max(time.now() + TIDY_AFTER_MS, clearedAt + 2 * LONGEST_TTL_MS + TIDY_AFTER_MS);
+  const closes = scenario.hosts.some((host) => host.closes);
+  const tidyAfter = closes ? EXPIRED_AFTER_MS : TIDY_AFTER_MS;
+  const tidy = Math.max(time.now() + tidyAfter, clearedAt + EXPIRED_AFTER_MS);
   await time.runUntil(tidy, afterEach);
   checkUnderWay(world);
   checkLeftBehind(world);
 }
 
 function isDone(world: World): boolean {
-  return world.hosts.every((host) => host.isDone);
+  return [...world.hosts, ...world.bargers].every(({ isDone }) => isDone);
 }
 
 function checkForgotten(world: World): void {
@@ -106,7 +116,7 @@ function checkForgotten(world: World): void {
     const waited = world.time.now() - calledAt;
     world.fail("E-forgotten", `${user} (${process.name}) has waited ${waited.toFixed(0)} ms`);
   }
-  for (const host of world.hosts) {
+  for (const host of [...world.hosts, ...world.bargers]) {
     if (!host.isDone) world.fail("E-forgotten", `the users on ${host.plan.name} do not end`);
   }
 }

@@ -10,6 +10,12 @@ export interface Attempt {
   readonly greatestToken: bigint;
   /** Whether the session to use held a slot already. */
   readonly resumes: boolean;
+  /** Whether it is Go's client that asks. */
+  readonly barges: boolean;
+  /** When it stops waiting by itself. */
+  readonly waitsUntil: number;
+  /** The caller has called it off. */
+  givenUp: boolean;
 }
 
 /** What there is between a successful acquire and the release. */

@@ -14,6 +14,12 @@ export type ViolationKind =
   | "D-needless-loss"
   /** A waiter never had its turn. */
   | "E-forgotten"
+  /** A slot was free, and a waiter did not take it in time. */
+  | "E-idle"
+  /** A slot went to somebody who had come later. */
+  | "E-order"
+  /** A waiter was passed again and again. */
+  | "E-starved"
   /** A fencing token that is none. */
   | "F-token"
   /** A restarted process did not find its slot again. */

@@ -103,17 +103,17 @@ export class Weather {
   }
 
   #election(): void {
-    const { consul, hosts, tally, trace } = this.#world;
+    const { consul, links, tally, trace } = this.#world;
     tally.add("fault election");
     trace.add("weather", "the leader is lost");
-    const overs = hosts.map(({ link }) => link.suffer("grave"));
+    const overs = links.map((link) => link.suffer("grave"));
     consul.loseLeader();
     this.#endAfter(this.#random.between(100, 12_000), () => {
       trace.add("weather", "there is a leader");
       consul.electLeader();
       consul.staleBy(this.#random.between(0, 500));
       for (const over of overs) over();
-      const again = hosts.map(({ link }) => link.suffer("mild"));
+      const again = links.map((link) => link.suffer("mild"));
       this.#endAfter(this.#random.between(500, 5_000), () => {
         consul.staleBy(0);
         for (const over of again) over();
@@ -134,12 +134,12 @@ export class Weather {
 
   /** New servers go on with the same state, but count it with smaller indexes. */
   #restore(): void {
-    const { consul, hosts, ledger, time, tally, trace } = this.#world;
+    const { consul, links, tally, trace } = this.#world;
     tally.add("fault restore");
     // A look on its way would wait for an index of the past: nobody can tell that it is one.
-    for (const { link } of hosts) link.cutOnTheWay();
+    for (const link of links) link.cutOnTheWay();
     trace.add("weather", "the servers are replaced, and restored");
-    ledger.turnBackTokens(time.now());
+    this.#world.turnedBack();
     consul.turnBackIndexes(TURNED_BACK_BY);
   }
 

@@ -1,6 +1,8 @@
 import { SemaphoreLostError, SemaphoreReleasedError } from "../../src/index.js";
 import type { HttpResponse } from "../fake-consul/carrier.js";
 import { FakeConsul } from "../fake-consul/fake-consul.js";
+import type { Barger } from "./barger.js";
+import { readAsGo } from "./go-lock.js";
 import type { Host } from "./host.js";
 import {
   needlessLoss,
@@ -11,21 +13,24 @@ import {
   type ConfirmedTerm,
 } from "./invariants.js";
 import { Ledger } from "./ledger.js";
-import type { Exchange, LinkObserver } from "./link.js";
+import type { Exchange, Link, LinkObserver } from "./link.js";
 import { readWrittenLock, type StoredEntry } from "./lock-entry.js";
 import { LockHistory, type LockWrite } from "./lock-history.js";
 import type { Random } from "./prng.js";
-import { PREFIX, type Scenario } from "./scenario.js";
+import { LockWatch } from "./lock-watch.js";
+import type { Waiter } from "./queue.js";
+import { isProgramSession, PREFIX, type Scenario } from "./scenario.js";
 import { Tally } from "./tally.js";
-import { isLive, type Tenure } from "./tenure.js";
+import { isLive, type Attempt, type Tenure } from "./tenure.js";
 import type { Trace } from "./trace.js";
+import { Turns, type Bystander } from "./turns.js";
 import type { Violation, ViolationKind } from "./violation.js";
 import type { VirtualTime } from "./virtual-time.js";
 
 const CONTENDER_KEY = new RegExp(`${PREFIX}/([0-9a-f-]{36})`, "g");
 
 /** One run: Consul, the machines, and what is known of them that they do not know themselves. */
-export class World implements LinkObserver {
+export class World implements LinkObserver, Bystander {
   readonly time: VirtualTime;
   readonly scenario: Scenario;
   readonly trace: Trace;
@@ -33,9 +38,14 @@ export class World implements LinkObserver {
   readonly ledger = new Ledger();
   readonly consul: FakeConsul;
   readonly hosts: Host[] = [];
+  readonly bargers: Barger[] = [];
   /** The work is over: finish what is under way. */
   windsDown = false;
   readonly #history = new LockHistory();
+  readonly #lockWatch = new LockWatch(PREFIX);
+  readonly #turns: Turns;
+  /** The names of sessions, as they are given by who makes them. */
+  readonly #sessionNames = new Map<string, string>();
   readonly #terms = new Map<string, ConfirmedTerm>();
   readonly #forced = new Map<string, number>();
   /** Sessions whose contender entry a request was about that its sender had given up. */
@@ -46,6 +56,7 @@ export class World implements LinkObserver {
     this.time = time;
     this.scenario = scenario;
     this.trace = trace;
+    this.#turns = new Turns(PREFIX, scenario.limit, scenario.bargers.length === 0, this);
     this.consul = new FakeConsul({
       clock: time,
       // Far up, so that there is room below for servers that are restored.
@@ -87,6 +98,7 @@ export class World implements LinkObserver {
   }
 
   applying({ process, request, gaveUp }: Exchange): void {
+    this.#lockWatch.writer = process.name;
     this.trace.add(process.name, `${gaveUp ? "(late) " : ""}> ${request.method} ${request.path}`);
     if (!gaveUp) return;
     this.tally.add("late write");
@@ -138,6 +150,12 @@ export class World implements LinkObserver {
     this.#forced.set(session, this.time.now());
   }
 
+  /** Consul's indexes start again from lower ones. */
+  turnedBack(): void {
+    this.ledger.turnBackTokens(this.time.now());
+    this.#turns.turnedBack(this.time.now());
+  }
+
   hadLateWrite(session: string): boolean {
     return this.#lateWrites.has(session);
   }
@@ -156,13 +174,19 @@ export class World implements LinkObserver {
 
   /** Looks at everything that has to be true at every moment. Returns whether it is. */
   check(): boolean {
+    this.#lockWatch.writer = undefined;
     const now = this.time.now();
-    const { tenures } = this.ledger;
-    if (tenures.size > this.scenario.limit) {
+    const { tenures, goHoldings } = this.ledger;
+    const { limit } = this.scenario;
+    if (tenures.size + goHoldings.size > limit) {
+      const others = [...goHoldings]
+        .map(({ session }) => session)
+        .filter((session) => this.isHolder(session) && !this.#forced.has(session));
       this.report(
-        tooManyLive(tenures, this.scenario.limit, (tenure) => this.forcedAt(tenure) !== undefined),
+        tooManyLive(tenures, limit, (tenure) => this.forcedAt(tenure) !== undefined, others),
       );
     }
+    this.report(this.#turns.idle(now));
     for (const tenure of tenures) {
       if (tenure.process.state === "killed") {
         tenures.delete(tenure);
@@ -183,8 +207,34 @@ export class World implements LinkObserver {
     return this.isSound();
   }
 
-  linkOf({ process }: { readonly process: { readonly name: string } }): Host["link"] {
-    const host = this.hosts.find(({ plan }) => process.name.startsWith(`${plan.name}#`));
+  get links(): readonly Link[] {
+    return [...this.hosts, ...this.bargers].map(({ link }) => link);
+  }
+
+  /** The call that waits in the queue with this entry. */
+  attemptOf({ user, session }: Waiter): Attempt | undefined {
+    const name = this.#sessionNames.get(session) ?? "";
+    let last: Attempt | undefined;
+    for (const attempt of this.ledger.attempts) {
+      if (attempt.user !== user) continue;
+      // A session of the program's goes from a process that was killed to the next.
+      if (attempt.process.name === name || isProgramSession(name)) last = attempt;
+    }
+    return last;
+  }
+
+  isTampered(session: string): boolean {
+    return this.#forced.has(session) || this.hadLateWrite(session);
+  }
+
+  /** The index of the write that made the session a holder the last time. */
+  joinedAt(session: string): bigint | undefined {
+    return this.#lockWatch.joinedAt(session);
+  }
+
+  linkOf({ process }: { readonly process: { readonly name: string } }): Link {
+    const all = [...this.hosts, ...this.bargers];
+    const host = all.find(({ plan }) => process.name.startsWith(`${plan.name}#`));
     if (host === undefined) throw new Error(`no host of ${process.name}`);
     return host.link;
   }
@@ -220,15 +270,36 @@ export class World implements LinkObserver {
     } else {
       this.trace.add("consul", `${index}`);
     }
-    this.report(
-      wireProblem({
-        prefix: PREFIX,
-        limit: this.scenario.limit,
-        entries,
-        sessions: new Set(sessions.map(({ id }) => id)),
-        forced: (session) => this.#forced.has(session) || this.hadLateWrite(session),
-      }),
-    );
+    for (const { id, name } of sessions) this.#sessionNames.set(id, name);
+    const view = {
+      prefix: PREFIX,
+      limit: this.scenario.limit,
+      entries,
+      sessions: new Set(sessions.map(({ id }) => id)),
+      forced: (session: string) => this.isTampered(session),
+      barges: (session: string) =>
+        this.bargers.some(({ process }) => process.name === this.#sessionNames.get(session)),
+    };
+    this.report(wireProblem(view));
+    const seenByGo = readAsGo(PREFIX, view.limit, entries);
+    if (typeof seenByGo === "string") {
+      this.fail("wire", `a program in Go ends with: ${seenByGo}`);
+      return;
+    }
+    this.report(this.#lockWatch.changed(view, index, (session) => this.#machineOf(session)));
+    this.report(this.#turns.changed(entries, seenByGo.holders, this.time.now()));
+    for (const tenure of this.ledger.tenures) {
+      if (this.forcedAt(tenure) !== undefined || this.hadLateWrite(tenure.session)) continue;
+      if (isLive(tenure) && !seenByGo.holders.has(tenure.session)) {
+        this.fail("wire", `a program in Go does not see that ${tenure.user} has a slot`);
+      }
+    }
+  }
+
+  /** The host of the program that a session belongs to. */
+  #machineOf(session: string): string {
+    const name = this.#sessionNames.get(session) ?? "";
+    return isProgramSession(name) ? name.slice(-2, -1) : (name.split("#")[0] ?? "");
   }
 }
 

@@ -1,0 +1,84 @@
+import type { StoredEntry } from "./lock-entry.js";
+
+/** Somebody who waits for a slot, as the entries show it. */
+export interface Waiter {
+  readonly session: string;
+  /** What the contender entry has as its value. */
+  readonly user: string;
+  readonly createIndex: bigint;
+  readonly enteredAt: number;
+  /** Since when nobody is before it. */
+  frontSince: number;
+  /** Until when the order in which it stands is in disorder, as it let somebody go first. */
+  excusedUntil: number;
+  /** How many who came later had a slot before it. */
+  timesPassed: number;
+  /** For how long slots have been free, in all, because it was dead and others came after it. */
+  cost: number;
+}
+
+/** Who waits, in the order of arrival, and for how long there has been a slot for them. */
+export class Queue {
+  readonly #prefix: string;
+  readonly #limit: number;
+  #waiters: readonly Waiter[] = [];
+  #holders: ReadonlySet<string> = new Set();
+  #freeSince: number | undefined;
+
+  constructor(prefix: string, limit: number) {
+    this.#prefix = prefix;
+    this.#limit = limit;
+  }
+
+  get waiters(): readonly Waiter[] {
+    return this.#waiters;
+  }
+
+  /** Holders with all that belongs to them. */
+  get holders(): ReadonlySet<string> {
+    return this.#holders;
+  }
+
+  get freeSlots(): number {
+    return Math.max(0, this.#limit - this.#holders.size);
+  }
+
+  /** Since when there is a free slot; nothing while there is none. */
+  get freeSince(): number | undefined {
+    return this.#freeSince;
+  }
+
+  /** Takes in what the entries are now. */
+  update(entries: readonly StoredEntry[], holders: ReadonlySet<string>, now: number): void {
+    const known = new Map(this.#waiters.map((waiter) => [waiter.session, waiter]));
+    const waiters: Waiter[] = [];
+    for (const { key, value, session, createIndex } of entries) {
+      if (session === null || key !== `${this.#prefix}/${session}` || holders.has(session))
+        continue;
+      const before = known.get(session);
+      if (before?.createIndex === createIndex) waiters.push(before);
+      else waiters.push(newWaiter(session, Buffer.from(value ?? []).toString(), createIndex, now));
+    }
+    waiters.sort((a, b) => (a.createIndex < b.createIndex ? -1 : 1));
+    for (const waiter of waiters.slice(1)) waiter.frontSince = Infinity;
+    const [first] = waiters;
+    if (first !== undefined) first.frontSince = Math.min(first.frontSince, now);
+    this.#waiters = waiters;
+    this.#holders = holders;
+    if (this.freeSlots === 0) this.#freeSince = undefined;
+    else this.#freeSince ??= now;
+  }
+}
+
+function newWaiter(session: string, user: string, createIndex: bigint, enteredAt: number): Waiter {
+  return {
+    session,
+    user,
+    createIndex,
+    enteredAt,
+    frontSince: Infinity,
+    excusedUntil: -Infinity,
+    timesPassed: 0,
+    cost: 0,
+  };
+}

@@ -1,0 +1,218 @@
+import type { Link } from "./link.js";
+import type { StoredEntry } from "./lock-entry.js";
+import { Queue, type Waiter } from "./queue.js";
+import type { Attempt } from "./tenure.js";
+import type { Violation } from "./violation.js";
+
+/** How long a slot may be free while the first in the queue is well. */
+const TAKEN_WITHIN_MS = 1_500;
+
+/** What one who is dead may cost the others in all: they have to notice only once. */
+const MOST_COST_MS = 2_500;
+
+/** So much longer a slot may be free at once for anybody but the first. */
+const OBSTACLES_MS = 2_000;
+
+/** Who has come only just now may be passed by one who could not know it yet. */
+const NEWCOMER_MS = 250;
+
+/** After that time whoever has its turn and has not moved may be passed. */
+const GRACE_MS = 600;
+
+/** And then, for a while, nobody waits for it any more: the first miss costs it that much. */
+const NOT_WAITED_FOR_MS = 5_600;
+
+/** Where others are faster they are so by chance, and not every time. */
+const MOST_PASSES = 40;
+
+/** A request that was lost on the way is missed that much later. */
+const UNANSWERED_MS = 60_000;
+
+/** What there is to know of those who wait beyond what the entries show. */
+export interface Bystander {
+  /** The call that waits with this entry, if there is one. */
+  attemptOf(waiter: Waiter): Attempt | undefined;
+  linkOf(attempt: Attempt): Link;
+  readonly links: readonly Link[];
+  /** Whether somebody has interfered with what belongs to the session. */
+  isTampered(session: string): boolean;
+}
+
+/** A waiter that can be expected to move. */
+interface Ready {
+  readonly waiter: Waiter;
+  readonly attempt: Attempt;
+  readonly link: Link;
+  readonly since: number;
+}
+
+/** Promise E: that free slots are taken, in whose turn, and that everybody has one. */
+export class Turns {
+  readonly #queue: Queue;
+  readonly #limit: number;
+  readonly #inOrder: boolean;
+  readonly #world: Bystander;
+  #turnedBackAt = -Infinity;
+  #chargedUntil = -Infinity;
+
+  /** `inOrder`: whether everybody keeps to the order, which Go's clients do not. */
+  constructor(prefix: string, limit: number, inOrder: boolean, world: Bystander) {
+    this.#queue = new Queue(prefix, limit);
+    this.#limit = limit;
+    this.#inOrder = inOrder;
+    this.#world = world;
+  }
+
+  /** Consul's indexes start again from lower ones: an answer on its way has one of the past. */
+  turnedBack(now: number): void {
+    this.#turnedBackAt = now;
+  }
+
+  /** Takes in a change of the entries. */
+  changed(
+    entries: readonly StoredEntry[],
+    holders: ReadonlySet<string>,
+    now: number,
+  ): Violation | undefined {
+    const queue = this.#queue;
+    const before = queue.waiters;
+    const freeSince = queue.freeSince;
+    const slotsWere = queue.freeSlots;
+    const taken = before.filter(({ session }) => holders.has(session));
+    if (freeSince !== undefined) {
+      const violation = this.#charge(freeSince, holders.size >= this.#limit ? before : taken, now);
+      if (violation !== undefined) return violation;
+    }
+    // Who enters and takes a slot in one go has never been seen to wait.
+    const newcomers = entries
+      .filter(({ session }) => session !== null && holders.has(session))
+      .filter(({ session }) => !queue.holders.has(session ?? ""))
+      // What somebody has taken away and given back is nobody's turn.
+      .filter(({ session }) => !this.#world.isTampered(session ?? ""));
+    queue.update(entries, holders, now);
+    for (const { session, createIndex } of newcomers) {
+      const violation = this.#passed(session ?? "", createIndex, freeSince, slotsWere, before, now);
+      if (violation !== undefined) return violation;
+    }
+    return undefined;
+  }
+
+  /** Looks at what time alone can make a fault of. */
+  idle(now: number): Violation | undefined {
+    const { freeSince, waiters } = this.#queue;
+    if (freeSince === undefined || now - freeSince <= TAKEN_WITHIN_MS) return undefined;
+    for (const [place, waiter] of waiters.entries()) {
+      const ready = this.#ready(waiter, now);
+      if (ready === undefined || ready.attempt.barges) continue;
+      const isFirst = place === 0;
+      const from = Math.max(freeSince, ready.since, isFirst ? waiter.frontSince : 0);
+      const idle = calm(from, now, [ready.link]);
+      if (idle <= TAKEN_WITHIN_MS + (isFirst ? 0 : OBSTACLES_MS)) continue;
+      return {
+        kind: "E-idle",
+        problem:
+          `a slot is free for ${idle.toFixed(0)} ms, and number ${place + 1} in the queue, ` +
+          `${waiter.user} (${waiter.session}), does not take it`,
+      };
+    }
+    return undefined;
+  }
+
+  /** Looks at whom somebody has passed who is a holder now. */
+  #passed(
+    session: string,
+    createIndex: bigint,
+    freeSince: number | undefined,
+    slotsWere: number,
+    before: readonly Waiter[],
+    now: number,
+  ): Violation | undefined {
+    const taker = before.find((waiter) => waiter.session === session);
+    const takerLink = taker === undefined ? undefined : this.#linkOf(taker);
+    const patient: Ready[] = [];
+    for (const waiter of this.#queue.waiters) {
+      if (waiter.createIndex >= createIndex) break;
+      const ready = this.#ready(waiter, now);
+      if (ready === undefined) continue;
+      const links = takerLink === undefined ? this.#world.links : [ready.link, takerLink];
+      if (calm(ready.since, now, links) < NEWCOMER_MS) continue;
+      waiter.timesPassed += 1;
+      if (waiter.timesPassed > MOST_PASSES) {
+        return { kind: "E-starved", problem: `${waiter.user} was passed ${MOST_PASSES} times` };
+      }
+      // It had its turn, or word of the free slot was slow to reach it; the others see it passed.
+      const wasSlow =
+        freeSince !== undefined &&
+        (now - freeSince >= GRACE_MS || ready.link.lag.share(freeSince, now) > 0);
+      if (wasSlow) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
+      if (waiter.excusedUntil <= now) patient.push(ready);
+    }
+    if (!this.#inOrder || this.#isTroubled(takerLink, now)) return undefined;
+    const [first] = patient;
+    if (first === undefined || patient.length <= this.#queue.freeSlots) return undefined;
+    const waited = (now - first.since).toFixed(0);
+    return {
+      kind: "E-order",
+      problem:
+        `${session} had a slot (${slotsWere} were free) before ${first.waiter.user} ` +
+        `(${first.waiter.session}), who came before it, and has waited ${waited} ms`,
+    };
+  }
+
+  /** Charges the dead with the time for which a slot was free that `lost` might have had. */
+  #charge(freeSince: number, lost: readonly Waiter[], now: number): Violation | undefined {
+    const { links } = this.#world;
+    const from = Math.max(freeSince, this.#chargedUntil);
+    this.#chargedUntil = now;
+    const dead: Waiter[] = [];
+    for (const waiter of this.#queue.waiters) {
+      const ready = this.#ready(waiter, now);
+      if (this.#isDead(waiter)) dead.push(waiter);
+      // One who is merely slow has a part in it that is hard to tell.
+      else if (ready === undefined) break;
+      if (ready === undefined || ready.attempt.barges || !lost.includes(waiter)) continue;
+      for (const obstacle of dead.splice(0)) {
+        obstacle.cost += calm(Math.max(from, ready.since), now, links);
+        if (obstacle.cost <= MOST_COST_MS) continue;
+        return {
+          kind: "E-idle",
+          problem:
+            `${obstacle.user} (${obstacle.session}), who is dead, has kept slots free for ` +
+            `${obstacle.cost.toFixed(0)} ms in all, as seen by ${waiter.user} (${waiter.session})`,
+        };
+      }
+    }
+    return undefined;
+  }
+
+  #isDead(waiter: Waiter): boolean {
+    return this.#world.attemptOf(waiter)?.process.state === "killed";
+  }
+
+  #ready(waiter: Waiter, now: number): Ready | undefined {
+    const attempt = this.#world.attemptOf(waiter);
+    if (attempt?.process.state !== "runs") return undefined;
+    if (attempt.givenUp || now >= attempt.waitsUntil) return undefined;
+    if (this.#world.isTampered(waiter.session)) return undefined;
+    const link = this.#world.linkOf(attempt);
+    const since = Math.max(waiter.enteredAt, attempt.calledAt);
+    if (link.trouble.since(since - UNANSWERED_MS)) return undefined;
+    if (this.#turnedBackAt >= since - UNANSWERED_MS) return undefined;
+    return { waiter, attempt, link, since };
+  }
+
+  #linkOf(waiter: Waiter): Link | undefined {
+    const attempt = this.#world.attemptOf(waiter);
+    return attempt === undefined ? undefined : this.#world.linkOf(attempt);
+  }
+
+  #isTroubled(link: Link | undefined, now: number): boolean {
+    return link?.trouble.since(now - UNANSWERED_MS) === true;
+  }
+}
+
+/** How much of a time no message on these links was slow. */
+function calm(from: number, to: number, links: readonly Link[]): number {
+  const slow = links.reduce((sum, { lag }) => sum + lag.share(from, to), 0);
+  return Math.max(0, to - from - slow);
+}
