@@ -7,6 +7,8 @@ export interface LockWrite {
   readonly index: bigint;
   readonly limit: number;
   readonly holders: ReadonlySet<string>;
+  /** Who has become a holder with it. */
+  readonly joined?: string | undefined;
   /** Who has left the prefix with it. */
   readonly left?: string | undefined;
 }
@@ -28,6 +30,7 @@ export class PrefixView {
   /** When each look that is under way was sent. */
   readonly #looks = new Set<{ readonly sentAt: number }>();
   #writes: readonly RecordedWrite[] = [];
+  #isInDoubt = false;
 
   get current(): PrefixReading | undefined {
     return this.#current;
@@ -36,6 +39,15 @@ export class PrefixView {
   /** When it was last known to be so, on the clock of `performance.now()`. */
   get knownAt(): number {
     return this.#knownAt;
+  }
+
+  /**
+   * Whether a holder that our writes have left in the lock may be dead: the last look has not shown
+   * its contender entry. It may as well have come after that look. Only one that is sent when all
+   * writes are answered can tell; in a busy process that takes a look between two writes.
+   */
+  get isInDoubt(): boolean {
+    return this.#isInDoubt;
   }
 
   /** Makes a look, and takes in what it shows. Resolves to the newest that is known after it. */
@@ -61,6 +73,9 @@ export class PrefixView {
       ({ index, answeredAt }) => index > reading.index && answeredAt > reading.sentAt,
     );
     const current = unseen.reduce(withWrite, reading);
+    const alive = new Set(reading.snapshot.contenders.map(({ session }) => session));
+    for (const { joined } of unseen) if (joined !== undefined) alive.add(joined);
+    this.#isInDoubt = [...current.snapshot.holders].some((session) => !alive.has(session));
     this.#current = current;
     this.#knownAt = performance.now();
     return current;

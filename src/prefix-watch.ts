@@ -51,6 +51,9 @@ export class PrefixWatch {
   #look: { readonly controller: AbortController; readonly wait: number } | undefined;
   /** Ends the pause between two looks. */
   #pause: AbortController | undefined;
+  /** What the next look waits for a change since, and when that was answered. */
+  #index = 0n;
+  #answeredAt = -Infinity;
 
   constructor(options: PrefixWatchOptions) {
     this.#options = options;
@@ -83,10 +86,20 @@ export class PrefixWatch {
     this.#pause?.abort();
   }
 
+  /**
+   * Takes note of a look that was made otherwise. An index that has gone backwards means that the
+   * servers' data was restored: who waits for a change since the one before would wait in vain.
+   */
+  compare({ index, sentAt }: PrefixReading): void {
+    if (index >= this.#index || sentAt <= this.#answeredAt) return;
+    this.#index = 0n;
+    this.#look?.controller.abort();
+  }
+
   async #run(signal: AbortSignal): Promise<void> {
     const { look, pause, shown, failed } = this.#options;
     const backoff = new Backoff({ first: FIRST_RETRY_MS, longest: LONGEST_RETRY_MS });
-    let index = 0n;
+    this.#index = 0n;
     while (!signal.aborted) {
       const { wait, grace } = this.#needs();
       const controller = new AbortController();
@@ -99,19 +112,20 @@ export class PrefixWatch {
       let pauseMs = 0;
       try {
         const reading = await look({
-          index,
+          index: this.#index,
           wait,
           timeout,
           consistent: true,
           signal: controller.signal,
         });
-        index = reading.nextIndex;
+        this.#index = reading.nextIndex;
+        this.#answeredAt = performance.now();
         backoff.reset();
         shown();
         pauseMs = pause();
       } catch (error) {
         if (!controller.signal.aborted) {
-          index = 0n;
+          this.#index = 0n;
           const usual = backoff.next();
           pauseMs = failed(error) ?? usual;
         }

@@ -302,7 +302,7 @@ export class Semaphore {
         // No write is cut off by the signal: a write that may or may not have taken place is more
         // to clear away than one that has.
         signal?.throwIfAborted();
-        const joinedAt = await this.#joinAtOnce(lease, traces, entryUntil);
+        const joinedAt = await this.#joinAtOnce(lease, traces, entryUntil, signal);
         signal?.throwIfAborted();
         if (joinedAt !== undefined) {
           if (!lease.checkLost()) return this.#hold(lease, traces, joinedAt);
@@ -378,6 +378,7 @@ export class Semaphore {
     lease: SessionLease,
     traces: Traces,
     until: number,
+    signal: AbortSignal | undefined,
   ): Promise<bigint | undefined> {
     // A session of the user's may be in there already.
     if (!lease.own) return undefined;
@@ -386,9 +387,12 @@ export class Semaphore {
       traces.contender = true;
       traces.holder = true;
     };
+    const timeout = (): number => answerTime(until);
+    const options = { value, limit, sends, timeout, signal };
     try {
-      return await this.#prefix.joinAtOnce(lease.id, value, limit, sends, () => answerTime(until));
+      return await this.#prefix.joinAtOnce(lease.id, options);
     } catch (error) {
+      signal?.throwIfAborted();
       if (!isPassing(error) && !isSessionGone(error)) throw error;
       traces.inDoubt ||= traces.holder;
       return undefined;

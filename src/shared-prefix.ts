@@ -22,6 +22,17 @@ import type { SemaphoreLock } from "./semaphore-lock.js";
 import type { SessionLease } from "./session-lease.js";
 import { freeSlots, TurnOrder, waitersOf } from "./turn-order.js";
 
+export interface JoinAtOnceOptions {
+  readonly value: Uint8Array | string | undefined;
+  readonly limit: number;
+  /** Called before each write. */
+  readonly sends: () => void;
+  /** How long the next request may take, in milliseconds. */
+  readonly timeout: () => number;
+  /** Gives up a look; a write is never cut off. */
+  readonly signal: AbortSignal | undefined;
+}
+
 /** How to wait for a place in the queue to be worth another thought. */
 export interface NewsOptions {
   /** Looks at once, whatever is known. */
@@ -38,15 +49,27 @@ export type PlaceJoining =
 /** Writes to one lock get in each other's way; but nobody waits for a write that hangs. */
 const LOCK_TURN_PATIENCE_MS = 100;
 
+/** How long a look between two writes may take. */
+const LOOK_BETWEEN_WRITES_MS = 1_000;
+
 /** For how long what is known of a prefix without a watch is worth a try. */
 const KNOWLEDGE_LASTS_MS = 5_000;
 
 /**
- * How long a free slot stays untaken before the next in line may take it, in milliseconds, with a
- * random part: whoever is in front may be dead, stopped, or far away.
+ * How long a free slot stays untaken before the next in line may take it, in milliseconds: whoever
+ * is in front may be dead, stopped, or far away. The random part is small beside the rest, so that
+ * who is third does not come before who is second.
  */
-const SHORTEST_GRACE_MS = 200;
-const RANDOM_GRACE_MS = 200;
+const GRACE_MS = 250;
+const RANDOM_GRACE_MS = 100;
+
+/**
+ * And how long each one after that has, which is less and less: where one does not move, it is
+ * likely to be one of many that have died together.
+ */
+const NEXT_GRACE_MS = 150;
+const LATE_GRACE_MS = 40;
+const LATE_AFTER = 8;
 
 const prefixesOf = new WeakMap<object, Map<string, WeakRef<SharedPrefix>>>();
 
@@ -83,6 +106,7 @@ export class SharedPrefix {
   readonly #watchers = new Set<WatchEvents>();
   /** The sessions here that have a slot. */
   readonly #holders = new Set<string>();
+  #contending: ReadonlySet<string> = new Set();
   #upNext: ReadonlySet<string> = new Set();
   #nextLook: Promise<PrefixReading> | undefined;
   #lastWrite = 0n;
@@ -98,6 +122,7 @@ export class SharedPrefix {
       pause: () => this.#pause(),
       shown: () => {
         this.#changed();
+        if (this.#view.isInDoubt) void this.#makeSure();
       },
       failed: (error) => this.#lookFailed(error),
     });
@@ -126,22 +151,14 @@ export class SharedPrefix {
    * Makes the contender entry and takes a slot in one write, if there is one that nobody here or
    * elsewhere waits for. Resolves to the index of the write, or to nothing where it takes a wait.
    *
-   * @param sends called before each write
    * @throws SemaphoreLimitConflictError and whatever a look throws
    */
   async joinAtOnce(
     session: string,
-    value: Uint8Array | string | undefined,
-    limit: number,
-    sends: () => void,
-    timeout: () => number,
+    { value, limit, sends, timeout, signal }: JoinAtOnceOptions,
   ): Promise<bigint | undefined> {
-    let isFresh = false;
-    for (;;) {
-      if (!isFresh && !this.#isUsable(limit)) {
-        await this.look(timeout());
-        isFresh = true;
-      }
+    for (let isFresh = !this.#isUsable(limit); ; isFresh = true) {
+      if (isFresh) await unlessAborted(this.look(timeout()), signal);
       const view = this.#view.current;
       if (isFresh && view !== undefined) requireSameLimit(view.snapshot, limit);
       if (!this.#hasRoom(limit)) return undefined;
@@ -157,8 +174,6 @@ export class SharedPrefix {
       if (joining === undefined) return undefined;
       if ("joinedAt" in joining) return joining.joinedAt;
       if (isFresh) return undefined;
-      await this.look(timeout());
-      isFresh = true;
     }
   }
 
@@ -230,7 +245,6 @@ export class SharedPrefix {
     await this.#lockTurns.run(async () => {
       const handover = new HandoverToPlace((lock, excluded) => this.#heir(lock, session, excluded));
       const known = options.unlessHolder === true ? undefined : this.#knownLock();
-      this.#holders.delete(session);
       try {
         const { lock, heir, reading } = await this.store.leave(session, {
           ...options,
@@ -242,15 +256,18 @@ export class SharedPrefix {
           if (heir !== undefined) this.#holders.add(heir);
           const { modifyIndex: index, limit, holders } = lock;
           this.#lastWrite = index;
-          this.#view.wrote({ index, limit, holders, left: session });
+          this.#view.wrote({ index, limit, holders, joined: heir, left: session });
           if (reading !== undefined) this.#view.show(reading);
           if (heir === undefined && this.#places.size > 0) this.#watch.hurry();
         }
+        this.#holders.delete(session);
         handover.settle(heir === undefined ? undefined : lock?.modifyIndex);
         this.#changed();
       } catch (error) {
         handover.giveUp();
         throw error;
+      } finally {
+        this.#holders.delete(session);
       }
     });
   }
@@ -265,10 +282,16 @@ export class SharedPrefix {
     this.#nextLook ??= Promise.resolve().then(async () => {
       this.#nextLook = undefined;
       const reading = await this.#view.look(() => this.store.read({ consistent: true, timeout }));
+      this.#watch.compare(reading);
       this.#changed();
       return reading;
     });
     return await this.#nextLook;
+  }
+
+  /** Looks between two writes. */
+  async #makeSure(): Promise<void> {
+    await this.#lockTurns.run(() => this.look(LOOK_BETWEEN_WRITES_MS)).catch(() => undefined);
   }
 
   #joined(session: string, before: ReadonlySet<string>, limit: number, joining: Joining): void {
@@ -276,7 +299,7 @@ export class SharedPrefix {
     this.#holders.add(session);
     this.#lastWrite = joining.joinedAt;
     const holders = new Set(before).add(session);
-    this.#view.wrote({ index: joining.joinedAt, limit, holders });
+    this.#view.wrote({ index: joining.joinedAt, limit, holders, joined: session });
     this.#changed();
   }
 
@@ -292,8 +315,7 @@ export class SharedPrefix {
   #hasRoom(limit: number): boolean {
     const snapshot = this.#view.current?.snapshot;
     if (snapshot === undefined) return false;
-    const shown = new Set(snapshot.contenders.map(({ session }) => session));
-    const unseen = [...this.#places.keys()].filter((session) => !shown.has(session));
+    const unseen = [...this.#places.keys()].filter((session) => !this.#contending.has(session));
     return this.#order.claims(snapshot) + unseen.length < freeSlots(snapshot, limit);
   }
 
@@ -333,8 +355,7 @@ export class SharedPrefix {
     if (snapshot.holders.has(session) || this.#upNext.has(session)) return true;
     if (sentAt < since) return false;
     return (
-      (snapshot.limit !== undefined && snapshot.limit !== limit) ||
-      !snapshot.contenders.some((contender) => contender.session === session)
+      (snapshot.limit !== undefined && snapshot.limit !== limit) || !this.#contending.has(session)
     );
   }
 
@@ -367,6 +388,7 @@ export class SharedPrefix {
 
   /** Wakes whoever is concerned. */
   #announce({ snapshot }: PrefixReading): void {
+    this.#contending = new Set(snapshot.contenders.map(({ session }) => session));
     const [first] = this.#places.values();
     const free = first === undefined ? 0 : freeSlots(snapshot, first.limit);
     this.#upNext = this.#order.upNext(snapshot, free);
@@ -378,18 +400,19 @@ export class SharedPrefix {
   }
 
   /**
-   * Lets the next in line have a slot that stays free: first one more, then two, then four, so that
-   * a whole dead process in front takes a few graces and not one for each of its waiters.
+   * Lets the next in line have a slot that stays free, and the one after it, and so on. Those that
+   * are not waited for here have their time as well: who comes after them may not know yet that they
+   * do not move, and is not to be passed while it waits for them.
    */
   async #giveGrace(lockIndex: bigint): Promise<void> {
     this.#stopGrace();
     const stop = new AbortController();
     this.#grace = { lockIndex, stop };
-    for (let count = 1; ; count *= 2) {
-      await sleep(SHORTEST_GRACE_MS + Math.random() * RANDOM_GRACE_MS, stop.signal);
+    for (let passed = 0; ; passed += 1) {
+      await sleep(graceAfter(passed), stop.signal);
       const view = this.#view.current;
       if (stop.signal.aborted || view === undefined) return;
-      this.#order.pass(view.snapshot, count);
+      this.#order.pass(view.snapshot, passed + 1);
       this.#announce(view);
     }
   }
@@ -422,6 +445,12 @@ export class SharedPrefix {
       msPerMove: this.#msPerMove,
     });
   }
+}
+
+/** How long a slot stays free that so many have let go by already. */
+function graceAfter(passed: number): number {
+  if (passed === 0) return GRACE_MS + Math.random() * RANDOM_GRACE_MS;
+  return passed < LATE_AFTER ? NEXT_GRACE_MS : LATE_GRACE_MS;
 }
 
 /** Keeps the one that a slot is about to be passed on to from doing anything else meanwhile. */

@@ -60,10 +60,11 @@ export async function monitorSlot(
   prefix: WatchedPrefix,
   { session, signal, held, ttl, retries, retryTime }: SlotMonitorOptions,
 ): Promise<SemaphoreLostError | undefined> {
+  const since = performance.now();
   if (!prefix.isWatched) await sleep(FIRST_LOOK_DELAY_MS, signal);
   if (!held()) return undefined;
   const patience = ttl === Infinity ? 0 : PATIENCE_TTLS * ttl;
-  let seenAt = performance.now();
+  let seenAt = since;
   let retriesLeft = retries;
   let retryAt = 0;
   return await new Promise((resolve) => {
@@ -73,8 +74,9 @@ export async function monitorSlot(
       resolve(loss);
     };
     const stopWatching = prefix.watch(holderSubscription(ttl), {
-      shown: ({ snapshot }) => {
-        if (!held()) return;
+      shown: ({ snapshot, sentAt }) => {
+        // What was asked for before we were a holder may come from a server that was replaced since.
+        if (!held() || sentAt < since) return;
         seenAt = performance.now();
         retriesLeft = retries;
         retryAt = 0;

@@ -3,66 +3,96 @@ import type { Contender, PrefixSnapshot } from "./prefix-snapshot.js";
 /** What there is to know for who may try for a free slot. */
 export type QueueSnapshot = Pick<PrefixSnapshot, "limit" | "holders" | "contenders">;
 
+/** How often a waiter has let a free slot go by, and until when nobody waits for it. */
+interface MissedTurns {
+  readonly times: number;
+  readonly until: number;
+}
+
+/** One who was only slow has its place back soon. */
+const FIRST_MISS_MS = 5_000;
+
 /**
  * Whose turn it is, as far as one client can tell from what it sees of the prefix: the waiters in
  * the order of their arrival, as many as there are free slots.
  *
  * Not everybody keeps to that order. A dead process does not move when its turn comes, and a Go
  * client takes whatever is free. So whoever has let a free slot go by has had its turn: it may
- * still try, but nobody waits for it any more.
+ * still try, but for a while nobody waits for it; and for twice as long each time it does so again.
  */
 export class TurnOrder {
-  readonly #missed = new Set<string>();
+  readonly #clock: () => number;
+  readonly #missed = new Map<string, MissedTurns>();
   #before: QueueSnapshot | undefined;
+
+  /** `clock`: in milliseconds. */
+  constructor(clock: () => number = () => performance.now()) {
+    this.#clock = clock;
+  }
 
   /** Takes note of what has changed: who came out of turn, and past whom. */
   observe(snapshot: QueueSnapshot): void {
     const waiters = waitersOf(snapshot);
     const waiting = new Set(waiters.map(({ session }) => session));
-    for (const session of this.#missed) if (!waiting.has(session)) this.#missed.delete(session);
+    for (const session of this.#missed.keys())
+      if (!waiting.has(session)) this.#missed.delete(session);
     const before = this.#before;
     this.#before = snapshot;
     if (before === undefined) return;
     for (const taker of snapshot.contenders) {
       if (!snapshot.holders.has(taker.session) || before.holders.has(taker.session)) continue;
-      const passed = waiters.find(({ session }) => !this.#missed.has(session));
-      if (passed !== undefined && passed.createIndex < taker.createIndex) {
-        this.#missed.add(passed.session);
-      }
+      const passed = waiters.find((waiter) => this.#claims(waiter));
+      if (passed !== undefined && passed.createIndex < taker.createIndex) this.#miss(passed);
     }
   }
 
-  /** The next `count` waiters have had their turn: a slot was free for long enough. */
+  /** The first `count` waiters have had their turn: a slot was free for long enough. */
   pass(snapshot: QueueSnapshot, count: number): void {
-    const claimants = waitersOf(snapshot).filter(({ session }) => !this.#missed.has(session));
-    for (const { session } of claimants.slice(0, count)) this.#missed.add(session);
+    for (const waiter of waitersOf(snapshot).slice(0, count)) {
+      if (this.#claims(waiter)) this.#miss(waiter);
+    }
   }
 
   /** Whoever may take a slot now, if `free` are free, in the order of their arrival. */
   upNext(snapshot: QueueSnapshot, free: number): ReadonlySet<string> {
     const upNext = new Set<string>();
     let ahead = 0;
-    for (const { session } of waitersOf(snapshot)) {
+    for (const waiter of waitersOf(snapshot)) {
       if (ahead >= free) break;
-      upNext.add(session);
-      if (!this.#missed.has(session)) ahead += 1;
+      upNext.add(waiter.session);
+      if (this.#claims(waiter)) ahead += 1;
     }
     return upNext;
   }
 
   /** How many waiters a newcomer would have to let go first. */
   claims(snapshot: QueueSnapshot): number {
-    return waitersOf(snapshot).filter(({ session }) => !this.#missed.has(session)).length;
+    return this.#claimants(snapshot).length;
   }
 
   /** How many that is for one who waits already. */
   claimsBefore(snapshot: QueueSnapshot, session: string): number {
-    let ahead = 0;
-    for (const waiter of waitersOf(snapshot)) {
-      if (waiter.session === session) break;
-      if (!this.#missed.has(waiter.session)) ahead += 1;
-    }
-    return ahead;
+    const claimants = this.#claimants(snapshot);
+    const waiters = waitersOf(snapshot);
+    const own = waiters.find((waiter) => waiter.session === session);
+    return own === undefined
+      ? claimants.length
+      : claimants.filter(({ createIndex }) => createIndex < own.createIndex).length;
+  }
+
+  #claimants(snapshot: QueueSnapshot): readonly Contender[] {
+    return waitersOf(snapshot).filter((waiter) => this.#claims(waiter));
+  }
+
+  /** Whether the others wait for it when its turn has come. */
+  #claims({ session }: Contender): boolean {
+    const missed = this.#missed.get(session);
+    return missed === undefined || this.#clock() >= missed.until;
+  }
+
+  #miss({ session }: Contender): void {
+    const times = (this.#missed.get(session)?.times ?? 0) + 1;
+    this.#missed.set(session, { times, until: this.#clock() + FIRST_MISS_MS * 2 ** (times - 1) });
   }
 }
 

@@ -338,6 +338,8 @@ export class SemaphoreUser {
       if (!this.#world.isSessionAlive(session) || this.#process.state !== "runs") return;
       if (this.#host.link.trouble.since(releasedAt)) return;
       if (ledger.lastCallOf(this.#process) >= releasedAt) return;
+      // A call that was made before the release may have taken it over, and wait with it.
+      if (this.#world.entry(`${PREFIX}/${session}`) !== undefined) return;
       this.#world.fail("C-leak", `${session} is kept ${KEPT_MS} ms after its last slot`);
     });
   }

@@ -134,6 +134,8 @@ export class Turns {
       if (waiter.createIndex >= createIndex) break;
       const ready = this.#ready(waiter, now);
       if (ready === undefined) continue;
+      // Who has come back to an entry that was there before was dead for the others meanwhile.
+      if (waiter.enteredAt < ready.attempt.calledAt) continue;
       const links = takerLink === undefined ? this.#world.links : [ready.link, takerLink];
       if (calm(ready.since, now, links) < NEWCOMER_MS) continue;
       waiter.timesPassed += 1;
