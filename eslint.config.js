@@ -44,7 +44,7 @@ export default defineConfig(
     },
   },
   {
-    files: ["examples/**", "test/harness/**", "test/**/*-process.ts"],
+    files: ["examples/**", "bench/**", "test/harness/**", "test/**/*-process.ts"],
     rules: { "no-console": "off" },
   },
 );

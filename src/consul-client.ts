@@ -17,6 +17,7 @@ export class ConsulClient implements ConsulEndpoints {
   /** Sessions. */
   readonly session: Sessions;
   readonly #transport: Transport;
+  #closed: Promise<void> | undefined;
 
   /**
    * Sends nothing yet (Go: `NewClient`).
@@ -54,7 +55,9 @@ export class ConsulClient implements ConsulEndpoints {
    * session's TTL is over. May be called again.
    */
   async close(): Promise<void> {
-    await keptSessions(this).close();
-    await this.#transport.close();
+    this.#closed ??= keptSessions(this)
+      .close()
+      .then(() => this.#transport.close());
+    await this.#closed;
   }
 }

@@ -19,6 +19,8 @@ export interface ContentionOptions {
   readonly lookTime: number;
   /** Until when to wait for a slot, on the clock of `performance.now()`. */
   readonly waitUntil: number;
+  /** Whether Consul has said a moment ago that there is no slot. */
+  readonly hasLooked?: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -75,7 +77,7 @@ async function waitForSlot(
   prefix: SharedPrefix,
   place: Place,
   traces: Traces,
-  { limit, waitUntil, signal }: ContentionOptions,
+  { limit, waitUntil, hasLooked: hasLookedBefore = false, signal }: ContentionOptions,
 ): Promise<Contention> {
   const { session, lease } = place;
   const raceUntil = Math.max(waitUntil, performance.now() + SHORTEST_TRY_MS);
@@ -85,7 +87,7 @@ async function waitForSlot(
   // Who has little time looks at once, and so does who may have a slot already. All others are
   // shown by the watch that they are in the queue.
   let step: NextStep = { looks: !lease.own || waitUntil !== Infinity, until: Infinity };
-  let hasLooked = false;
+  let hasLooked = hasLookedBefore;
   let failure: unknown;
   let refusal: { readonly index: bigint; readonly words: string } | undefined;
   for (;;) {

@@ -8,6 +8,8 @@ export interface QueueOutlook {
   readonly ahead: number;
   /** Whether others have slots, whose end only a look can tell. */
   readonly othersHold: boolean;
+  /** Whether a slot is free that nobody has taken yet. */
+  readonly isAnyFree: boolean;
   /** How long the queue takes to move up by one, in milliseconds, as far as that is known. */
   readonly msPerMove: number;
 }
@@ -17,6 +19,9 @@ const PAUSE_PER_CONTENDER_MS = 0.25;
 
 /** A longer pause would be felt by whoever has misjudged the queue. */
 const LONGEST_PAUSE_MS = 100;
+
+/** A free slot is given a certain time; all had better agree on when that began. */
+const FREE_SLOT_PAUSE_MS = 20;
 
 /** For holders only: a loss is to be told within a second. */
 const HOLDERS_PAUSE_MS = 200;
@@ -28,9 +33,10 @@ const HOLDERS_PAUSE_MS = 200;
  * comes at about half of the time that this should take.
  */
 export function pauseBeforeLook(outlook: QueueOutlook): number {
-  const { contenders, waits, ahead, othersHold, msPerMove } = outlook;
-  const gathering = Math.min(contenders * PAUSE_PER_CONTENDER_MS, LONGEST_PAUSE_MS);
+  const { contenders, waits, ahead, othersHold, isAnyFree, msPerMove } = outlook;
+  const longest = isAnyFree ? FREE_SLOT_PAUSE_MS : LONGEST_PAUSE_MS;
+  const gathering = Math.min(contenders * PAUSE_PER_CONTENDER_MS, longest);
   if (!waits) return HOLDERS_PAUSE_MS;
-  if (ahead > 0) return Math.min((ahead * msPerMove) / 2, LONGEST_PAUSE_MS);
+  if (ahead > 0) return Math.min((ahead * msPerMove) / 2, longest);
   return othersHold ? 0 : gathering;
 }

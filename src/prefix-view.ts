@@ -26,6 +26,7 @@ export class PrefixView {
   #current: PrefixReading | undefined;
   /** The newest reading, as it came. */
   #lastShown: PrefixReading | undefined;
+  #shownAt = -Infinity;
   #knownAt = -Infinity;
   /** When each look that is under way was sent. */
   readonly #looks = new Set<{ readonly sentAt: number }>();
@@ -64,14 +65,17 @@ export class PrefixView {
 
   /** Takes in what was read; what is older than that which is known already counts for nothing. */
   show(reading: PrefixReading): PrefixReading {
+    // An index that has gone backwards means that the servers' data was restored: but only where it
+    // was asked for after the greater one had been told.
     const last = this.#lastShown;
     const isStale =
-      last !== undefined && reading.index < last.index && reading.sentAt <= last.sentAt;
+      last !== undefined && reading.index < last.index && reading.sentAt < this.#shownAt;
     if (this.#current !== undefined && isStale) return this.#current;
     this.#lastShown = reading;
-    const unseen = this.#writes.filter(
-      ({ index, answeredAt }) => index > reading.index && answeredAt > reading.sentAt,
-    );
+    this.#shownAt = performance.now();
+    const unseen = this.#writes
+      .filter(({ index, answeredAt }) => index > reading.index && answeredAt > reading.sentAt)
+      .sort((a, b) => (a.index < b.index ? -1 : 1));
     const current = unseen.reduce(withWrite, reading);
     const alive = new Set(reading.snapshot.contenders.map(({ session }) => session));
     for (const { joined } of unseen) if (joined !== undefined) alive.add(joined);

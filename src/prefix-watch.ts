@@ -45,6 +45,7 @@ const LONGEST_RETRY_MS = 500;
 export class PrefixWatch {
   readonly #options: PrefixWatchOptions;
   readonly #subscriptions = new Set<Subscription>();
+  #lastNeeds: Subscription = { wait: 0, grace: 0 };
   #running: AbortController | undefined;
   #linger: NodeJS.Timeout | undefined;
   /** The look under way, and how long it takes at most. */
@@ -137,13 +138,16 @@ export class PrefixWatch {
     }
   }
 
-  /** What suits every subscriber. */
+  /** What suits every subscriber; the last ones, where the next is still to come. */
   #needs(): Subscription {
     const all = [...this.#subscriptions];
-    return {
-      wait: Math.min(...all.map(({ wait }) => wait)),
-      grace: Math.min(...all.map(({ grace }) => grace)),
-    };
+    if (all.length > 0) {
+      this.#lastNeeds = {
+        wait: Math.min(...all.map(({ wait }) => wait)),
+        grace: Math.min(...all.map(({ grace }) => grace)),
+      };
+    }
+    return this.#lastNeeds;
   }
 
   async #rest(ms: number, signal: AbortSignal): Promise<void> {

@@ -287,10 +287,12 @@ export class Semaphore {
     const pauses = new Backoff(REENTRY_PAUSES);
     const begunAt = performance.now();
     const tryUntil = Math.max(waitUntil, begunAt + SHORTEST_TRY_MS);
-    let entryUntil = Math.min(tryUntil, begunAt + ENTRY_PATIENCE_MS);
+    const entryUntil = (): number => Math.min(tryUntil, performance.now() + ENTRY_PATIENCE_MS);
+    let hasEntered = false;
     for (;;) {
       signal?.throwIfAborted();
-      const lease = await this.#openSession(entryUntil, signal, tell.failure);
+      const openUntil = hasEntered ? tryUntil : entryUntil();
+      const lease = await this.#openSession(openUntil, signal, tell.failure);
       const traces: Traces = {
         contender: false,
         lateContender: false,
@@ -302,16 +304,18 @@ export class Semaphore {
         // No write is cut off by the signal: a write that may or may not have taken place is more
         // to clear away than one that has.
         signal?.throwIfAborted();
-        const joinedAt = await this.#joinAtOnce(lease, traces, entryUntil, signal);
+        const joinedAt = await this.#joinAtOnce(lease, traces, entryUntil(), signal);
         signal?.throwIfAborted();
-        if (joinedAt !== undefined) {
+        const enterUntil = hasEntered ? tryUntil : entryUntil();
+        if (typeof joinedAt === "bigint") {
           if (!lease.checkLost()) return this.#hold(lease, traces, joinedAt);
-        } else if (await this.#enter(lease, traces, entryUntil, signal)) {
-          entryUntil = tryUntil;
+        } else if (await this.#enter(lease, traces, enterUntil, signal)) {
+          hasEntered = true;
           outcome = await contend(this.#prefix, lease, traces, {
             limit: this.#options.limit,
             lookTime: parseDuration(this.#options.semaphoreWaitTime),
             waitUntil,
+            hasLooked: joinedAt === "occupied",
             signal,
           });
           signal?.throwIfAborted();
@@ -371,17 +375,17 @@ export class Semaphore {
   }
 
   /**
-   * Takes a slot that nobody waits for, with the contender entry, in one write. Resolves to nothing
-   * where that cannot be, for whatever reason that passes: then the queue is the way.
+   * Takes a slot that nobody waits for, with the contender entry, in one write. Where that cannot
+   * be, for whatever reason that passes, the queue is the way.
    */
   async #joinAtOnce(
     lease: SessionLease,
     traces: Traces,
     until: number,
     signal: AbortSignal | undefined,
-  ): Promise<bigint | undefined> {
+  ): Promise<bigint | "occupied" | "unclear"> {
     // A session of the user's may be in there already.
-    if (!lease.own) return undefined;
+    if (!lease.own) return "unclear";
     const { value, limit } = this.#options;
     const sends = (): void => {
       traces.contender = true;
@@ -390,12 +394,12 @@ export class Semaphore {
     const timeout = (): number => answerTime(until);
     const options = { value, limit, sends, timeout, signal };
     try {
-      return await this.#prefix.joinAtOnce(lease.id, options);
+      return (await this.#prefix.joinAtOnce(lease.id, options)) ?? "occupied";
     } catch (error) {
       signal?.throwIfAborted();
       if (!isPassing(error) && !isSessionGone(error)) throw error;
       traces.inDoubt ||= traces.holder;
-      return undefined;
+      return "unclear";
     }
   }
 

@@ -61,7 +61,7 @@ const KNOWLEDGE_LASTS_MS = 5_000;
  * who is third does not come before who is second.
  */
 const GRACE_MS = 250;
-const RANDOM_GRACE_MS = 100;
+const RANDOM_GRACE_MS = 50;
 
 /**
  * And how long each one after that has, which is less and less: where one does not move, it is
@@ -244,7 +244,7 @@ export class SharedPrefix {
   async leave(session: string, options: LeaveOptions = {}): Promise<void> {
     await this.#lockTurns.run(async () => {
       const handover = new HandoverToPlace((lock, excluded) => this.#heir(lock, session, excluded));
-      const known = options.unlessHolder === true ? undefined : this.#knownLock();
+      const known = options.unlessHolder === true ? undefined : this.#knownLock(session);
       try {
         const { lock, heir, reading } = await this.store.leave(session, {
           ...options,
@@ -275,6 +275,11 @@ export class SharedPrefix {
   /** Deletes the contender entry of a session that is no holder. */
   async deleteContender(session: string, options: RequestOptions = {}): Promise<void> {
     await this.store.deleteContender(session, options);
+    const snapshot = this.#view.current?.snapshot;
+    if (snapshot?.limit === undefined) return;
+    const { lockIndex: index, limit, holders } = snapshot;
+    this.#view.wrote({ index, limit, holders, left: session });
+    this.#changed();
   }
 
   /** Takes a look at once. All who ask at the same moment share it. */
@@ -319,10 +324,14 @@ export class SharedPrefix {
     return this.#order.claims(snapshot) + unseen.length < freeSlots(snapshot, limit);
   }
 
-  /** The lock, where nobody but this client has written it lately, as far as can be seen. */
-  #knownLock(): KnownLock | undefined {
+  /**
+   * The lock, where nobody but this client has written it lately, as far as can be seen. What is
+   * seen is without the dead: for one of them it has to be read, as it is still in there.
+   */
+  #knownLock(leaver: string): KnownLock | undefined {
     const snapshot = this.#view.current?.snapshot;
     if (snapshot?.limit === undefined || snapshot.lockIndex !== this.#lastWrite) return undefined;
+    if (!snapshot.holders.has(leaver)) return undefined;
     const isOurs = (session: string): boolean =>
       this.#holders.has(session) || this.#places.has(session);
     if (![...snapshot.holders].every(isOurs)) return undefined;
@@ -337,10 +346,14 @@ export class SharedPrefix {
     const snapshot = this.#view.current?.snapshot;
     if (snapshot === undefined || lock.holders.size > lock.limit) return undefined;
     const free = freeSlots({ ...snapshot, ...lock }, lock.limit);
-    const queue = { ...snapshot, holders: new Set(lock.holders).add(leaver) };
+    const queue = {
+      ...snapshot,
+      holders: new Set(lock.holders).add(leaver),
+      contenders: snapshot.contenders.filter(({ session }) => !excluded.has(session)),
+    };
     for (const session of this.#order.upNext(queue, free + 1)) {
       const place = this.#places.get(session);
-      if (place?.isOpen && place.limit === lock.limit && !excluded.has(session)) return place;
+      if (place?.isOpen && place.limit === lock.limit) return place;
     }
     return undefined;
   }
@@ -442,6 +455,7 @@ export class SharedPrefix {
       waits: this.#places.size > 0,
       ahead: first === undefined ? 0 : this.#order.claimsBefore(snapshot, first.session),
       othersHold: [...snapshot.holders].some((session) => !this.#holders.has(session)),
+      isAnyFree: first !== undefined && freeSlots(snapshot, Infinity) > 0,
       msPerMove: this.#msPerMove,
     });
   }

@@ -17,6 +17,7 @@ import {
   consul,
   eventually,
   expectNothingLeft,
+  expectNothingLeftOnceClosed,
   freshPrefix,
   keysBelow,
   lockBelow,
@@ -31,18 +32,31 @@ import { Proxy, REQUESTS, type Ending, type Fate, type RequestKind } from "./pro
 
 type WhoseSession = "its own" | "the user's";
 
-/** The four requests of an uncontended acquire. */
+/** How a slot is come by: in one write with the contender entry, or out of the queue. */
+type Way = "at once" | "by the queue";
+
+/** The requests of an uncontended acquire; and of one whose join at once does not get through. */
 const STEPS = {
-  "its own": ["session create", "contender entry", "prefix listing", "join"],
-  "the user's": ["session renewal", "contender entry", "prefix listing", "join"],
-} as const satisfies Record<WhoseSession, readonly RequestKind[]>;
+  "at once": { "its own": ["session create", "prefix listing", "join"], "the user's": [] },
+  "by the queue": {
+    "its own": ["contender entry", "join in turn"],
+    "the user's": ["session renewal", "contender entry", "prefix listing", "join"],
+  },
+} as const satisfies Record<Way, Record<WhoseSession, readonly RequestKind[]>>;
 
-type Step = (typeof STEPS)[WhoseSession][number];
+type Step = (typeof STEPS)[Way][WhoseSession][number];
 
-const CASES: readonly { readonly whose: WhoseSession; readonly step: Step }[] = [
-  ...STEPS["its own"].map((step) => ({ whose: "its own", step }) as const),
-  ...STEPS["the user's"].map((step) => ({ whose: "the user's", step }) as const),
-];
+interface Case {
+  readonly whose: WhoseSession;
+  readonly way: Way;
+  readonly step: Step;
+}
+
+const CASES: readonly Case[] = (["at once", "by the queue"] as const).flatMap((way) =>
+  (["its own", "the user's"] as const).flatMap((whose) =>
+    STEPS[way][whose].map((step) => ({ whose, way, step })),
+  ),
+);
 
 const FAILURES: Readonly<Record<Step, string>> = {
   "session create": "failed to create session: ",
@@ -50,6 +64,7 @@ const FAILURES: Readonly<Record<Step, string>> = {
   "contender entry": "failed to make contender entry: ",
   "prefix listing": "failed to read prefix: ",
   join: "failed to update lock: ",
+  "join in turn": "failed to update lock: ",
 };
 
 /** How long "at once" may take, far below the 15 s of a blocking query, far above a busy machine. */
@@ -77,6 +92,13 @@ async function occupiedSemaphore(client: ConsulClient, prefix: string): Promise<
   const holder = client.semaphorePrefix(prefix, 1);
   await holder.acquire();
   return holder;
+}
+
+/** A scene in which a slot is come by in one way, and has to be. */
+async function sceneOf(way: Way, ending: Ending): Promise<Scene> {
+  const setting = await scene(ending);
+  if (way === "by the queue") setting.proxy.bar("join at once");
+  return setting;
 }
 
 /** A semaphore behind the proxy; a session of its own is named after the prefix. */
@@ -198,9 +220,9 @@ test("tryAcquire rejects when aborted, as acquire does", async () => {
 
 describe.concurrent("aborted while its request hangs", () => {
   test.for(CASES)(
-    "($step, $whose session), it rejects at once and clears away once that is answered",
-    async ({ whose, step }, context) => {
-      const setting = await scene(context);
+    "($step, $whose session, $way), it rejects at once and clears away once that is answered",
+    async ({ whose, way, step }, context) => {
+      const setting = await sceneOf(way, context);
       const { proxy, prefix } = setting;
       const controller = new AbortController();
       let answer: (fate: Fate) => void = () => undefined;
@@ -232,9 +254,9 @@ describe.concurrent("aborted when an answer is lost", () => {
   const moments = ["at that moment", "at its next request"] as const;
 
   test.for(CASES.flatMap((testCase) => moments.map((moment) => ({ ...testCase, moment }))))(
-    "($step, $whose session, $moment), it rejects with the reason and leaves nothing",
-    async ({ whose, step, moment }, context) => {
-      const setting = await scene(context);
+    "($step, $whose session, $way, $moment), it rejects with the reason and leaves nothing",
+    async ({ whose, way, step, moment }, context) => {
+      const setting = await sceneOf(way, context);
       const { proxy, prefix } = setting;
       const controller = new AbortController();
       const reason = new Error("shutting down");
@@ -270,10 +292,10 @@ describe.concurrent("a failure that another try can mend is mended", () => {
       fates.flatMap((fate) => [1, 3].map((times) => ({ ...testCase, fate, times }))),
     ),
   )(
-    "($step, $whose session, $fate, times: $times)",
-    async ({ whose, step, fate, times }, context) => {
-      const setting = await scene(context);
-      const { proxy, prefix } = setting;
+    "($step, $whose session, $way, $fate, times: $times)",
+    async ({ whose, way, step, fate, times }, context) => {
+      const setting = await sceneOf(way, context);
+      const { proxy, prefix, behind } = setting;
       proxy.afflict(fate, step, times);
       const sem = await semaphoreOf(whose, setting, context);
 
@@ -288,10 +310,47 @@ describe.concurrent("a failure that another try can mend is mended", () => {
       expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`, `${prefix}/${slot.session}`]);
       expect(await sessionsNamed(prefix)).toEqual(whose === "its own" ? [slot.session] : []);
       await sem.release();
-      await expectNothingLeft(prefix);
+      await expectNothingLeftOnceClosed(behind, prefix);
       expect(await lockBelow(prefix)).toMatchObject({ value: '{"Limit":1,"Holders":{}}' });
     },
   );
+});
+
+describe.concurrent("a failure is mended where the semaphore was occupied, too", () => {
+  const fates = ["fail", "throttle", "reset", "lose the answer", "repeat"] as const;
+
+  test.for(
+    (["contender entry", "join in turn"] as const).flatMap((step) =>
+      fates.flatMap((fate) => [1, 3].map((times) => ({ step, fate, times }))),
+    ),
+  )("($step, $fate, times: $times)", async ({ step, fate, times }, context) => {
+    const setting = await scene(context);
+    const { proxy, prefix, direct, behind } = setting;
+    const holder = await occupiedSemaphore(direct, prefix);
+    proxy.afflict(fate, step, times);
+    const sem = await semaphoreOf("its own", setting, context);
+    const attempt = sem.acquire();
+    await eventually(
+      () => holder.inspect(),
+      ({ waiters }) => waiters.length === 1,
+    );
+
+    await holder.release();
+
+    const slot = await attempt;
+    expect(proxy.seen("join at once")).toEqual([]);
+    const tries = proxy.seen(step).length;
+    // An entry that is made twice is made.
+    if (step === "contender entry" && fate === "repeat") expect(tries).toBe(1);
+    else expect(tries).toBeGreaterThan(times);
+    expect(await lockBelow(prefix)).toEqual({
+      value: `{"Limit":1,"Holders":{"${slot.session}":true}}`,
+      modifyIndex: slot.fencingToken,
+    });
+    expect(await sessionsNamed(prefix)).toEqual([slot.session]);
+    await sem.release();
+    await expectNothingLeftOnceClosed(behind, prefix);
+  });
 });
 
 describe.concurrent("a refusal is told at once, and nothing stays", () => {
@@ -299,9 +358,9 @@ describe.concurrent("a refusal is told at once, and nothing stays", () => {
   const refusable = CASES.filter(({ step }) => step !== "session renewal");
 
   test.for(refusable.flatMap((testCase) => [1, Infinity].map((times) => ({ ...testCase, times }))))(
-    "($step, $whose session, times: $times)",
-    async ({ whose, step, times }, context) => {
-      const setting = await scene(context);
+    "($step, $whose session, $way, times: $times)",
+    async ({ whose, way, step, times }, context) => {
+      const setting = await sceneOf(way, context);
       const { proxy, prefix } = setting;
       proxy.afflict("refuse", step, times);
       const sem = await semaphoreOf(whose, setting, context);
@@ -443,25 +502,28 @@ describe.concurrent("tryAcquire keeps its time in an outage", () => {
     (["fail", "hang"] as const).map((fate) => ({ ...testCase, fate })),
   );
 
-  test.for(outages)("($step, $whose session, $fate)", async ({ whose, step, fate }, context) => {
-    const setting = await scene(context);
-    const { proxy, prefix } = setting;
-    proxy.afflict(fate, step);
-    const sem = await semaphoreOf(whose, setting, context, { semaphoreWaitTime: WAIT_MS });
-    const start = performance.now();
+  test.for(outages)(
+    "($step, $whose session, $way, $fate)",
+    async ({ whose, way, step, fate }, context) => {
+      const setting = await sceneOf(way, context);
+      const { proxy, prefix } = setting;
+      proxy.afflict(fate, step);
+      const sem = await semaphoreOf(whose, setting, context, { semaphoreWaitTime: WAIT_MS });
+      const start = performance.now();
 
-    const outcome = await sem.tryAcquire().catch(String);
+      const outcome = await sem.tryAcquire().catch(String);
 
-    const passed = performance.now() - start;
-    expect(passed).toBeGreaterThan(WAIT_MS - TIMER_EARLINESS_MS);
-    expect(passed).toBeLessThan(AT_ONCE_MS);
-    // After a look that went well there is nothing to complain of.
-    if (step === "join") expect(outcome).toBeNull();
-    else expect(outcome).toContain(FAILURES[step]);
-    proxy.heal();
-    await settled(sem);
-    await expectNothingLeft(prefix);
-  });
+      const passed = performance.now() - start;
+      expect(passed).toBeGreaterThan(WAIT_MS - TIMER_EARLINESS_MS);
+      expect(passed).toBeLessThan(AT_ONCE_MS);
+      // After a look that went well there is nothing to complain of.
+      if (step === "join" || step === "join in turn") expect(outcome).toBeNull();
+      else expect(outcome).toContain(FAILURES[step]);
+      proxy.heal();
+      await settled(sem);
+      await expectNothingLeft(prefix);
+    },
+  );
 
   test("(all that follows a first look at an occupied semaphore)", async (context) => {
     const setting = await scene(context);
@@ -469,7 +531,8 @@ describe.concurrent("tryAcquire keeps its time in an outage", () => {
     const holder = await occupiedSemaphore(direct, prefix);
     const before = await keysBelow(prefix);
     const sem = await semaphoreOf("its own", setting, context, { semaphoreWaitTime: WAIT_MS });
-    proxy.decide = () => (proxy.seen("prefix listing").length > 1 ? "fail" : "pass");
+    // One look whether there is room for a newcomer, and the first one in the queue.
+    proxy.decide = () => (proxy.seen("prefix listing").length > 2 ? "fail" : "pass");
 
     expect(await sem.tryAcquire()).toBeNull();
 
@@ -483,28 +546,20 @@ describe.concurrent("tryAcquire keeps its time in an outage", () => {
 
 describe.concurrent("an outage on the way in", () => {
   const outages = [
-    { whose: "its own", step: "session create", fate: "fail", code: "CONSUL_STATUS" },
-    {
-      whose: "its own",
-      step: "session create",
-      fate: "lose the answer",
-      code: "CONSUL_UNREACHABLE",
-    },
-    { whose: "its own", step: "contender entry", fate: "fail", code: "CONSUL_STATUS" },
-    { whose: "the user's", step: "session renewal", fate: "fail", code: "CONSUL_STATUS" },
-    {
-      whose: "the user's",
-      step: "contender entry",
-      fate: "lose the answer",
-      code: "CONSUL_UNREACHABLE",
-    },
+    { whose: "its own", step: "session create", fate: "fail" },
+    { whose: "its own", step: "session create", fate: "lose the answer" },
+    { whose: "its own", step: "contender entry", fate: "fail" },
+    { whose: "its own", step: "contender entry", fate: "lose the answer" },
+    { whose: "the user's", step: "session renewal", fate: "fail" },
+    { whose: "the user's", step: "contender entry", fate: "lose the answer" },
   ] as const;
+  const CODES = { fail: "CONSUL_STATUS", "lose the answer": "CONSUL_UNREACHABLE" } as const;
 
   test.for(outages)(
     "that does not end ($step, $whose session, $fate) is told when the patience is over",
     { timeout: 60_000 },
-    async ({ whose, step, fate, code }, context) => {
-      const setting = await scene(context);
+    async ({ whose, step, fate }, context) => {
+      const setting = await sceneOf("by the queue", context);
       const { proxy, prefix } = setting;
       proxy.afflict(fate, step);
       const sem = await semaphoreOf(whose, setting, context, {
@@ -518,7 +573,7 @@ describe.concurrent("an outage on the way in", () => {
       expect(passed).toBeGreaterThan(PATIENCE_MS - TIMER_EARLINESS_MS);
       expect(passed).toBeLessThan(PATIENCE_MS + AT_ONCE_MS);
       expect(String(failure)).toContain(FAILURES[step]);
-      expect(failure).toMatchObject({ retryable: true, cause: { code } });
+      expect(failure).toMatchObject({ retryable: true, cause: { code: CODES[fate] } });
       await settled(sem);
       await expectNothingLeft(prefix);
       proxy.heal();

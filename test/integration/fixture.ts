@@ -87,6 +87,18 @@ export async function expectNothingLeft(prefix: string): Promise<void> {
   expect(await sessionsNamed(prefix)).toEqual([]);
 }
 
+/**
+ * The same of a client after a release that went well: it keeps the session for its next slot, and
+ * no longer than until it is closed.
+ */
+export async function expectNothingLeftOnceClosed(
+  client: ConsulClient,
+  prefix: string,
+): Promise<void> {
+  await client.close();
+  await expectNothingLeft(prefix);
+}
+
 const createdSchema = z.object({ ID: z.string() });
 
 /**

@@ -10,7 +10,7 @@ import { beforeAll, expect, inject, onTestFinished, test } from "vitest";
 import type { SemaphoreState } from "../../src/index.js";
 import { consulCli } from "../harness/consul-cli.js";
 import { connect, consul, eventually, freshPrefix } from "./fixture.js";
-import { mostAtOnce, parseIntervals } from "./intervals.js";
+import { mostAtOnce, parseIntervals, type Interval } from "./intervals.js";
 
 const PROCESSES = fileURLToPath(new URL("processes/", import.meta.url));
 const LIMIT = 2;
@@ -158,6 +158,59 @@ test("alone on a prefix, Go writes the very bytes that we write", async () => {
   expect(byGo).toContain('{\\"Limit\\":2,\\"Holders\\":{\\"SESSION\\":true}}');
   expect(byUs).toBe(byGo);
 });
+
+test(
+  "many waiters of one client and 2 Go loops contend, and neither side is left standing",
+  { timeout: 240_000 },
+  async () => {
+    const GO_TURNS = 8;
+    const OURS = 20;
+    const client = connect();
+    const prefix = freshPrefix();
+    const observer = connect().semaphorePrefix(prefix, LIMIT);
+    const goLoop = async (): Promise<string> => {
+      let output = "";
+      for (let turn = 0; turn < GO_TURNS; turn += 1) {
+        const ended = await consulLock(prefix, { holdMs: 20 });
+        expect(ended, ended.output).toMatchObject({ code: 0 });
+        output += ended.output;
+      }
+      return output;
+    };
+    const intervals: Interval[] = [];
+    let goIsDone = false;
+    const ourLoop = async (): Promise<void> => {
+      const sem = client.semaphorePrefix(prefix, LIMIT);
+      while (!goIsDone) {
+        await sem.run(async (slot) => {
+          const entered = process.hrtime.bigint();
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          expect(slot.held).toBe(true);
+          intervals.push({ who: "node", entered, left: process.hrtime.bigint() });
+        });
+      }
+    };
+    const ours = Promise.all(Array.from({ length: OURS }, ourLoop));
+    // So that Go comes to a queue that is never empty.
+    await eventually(
+      () => observer.inspect(),
+      ({ waiters }) => waiters.length >= OURS - LIMIT,
+    );
+
+    const outputs = await Promise.all([goLoop(), goLoop()]).finally(() => (goIsDone = true));
+    await ours;
+
+    const byGo = parseIntervals(outputs.join("").replaceAll(/^inside\n/gm, ""));
+    expect(byGo).toHaveLength(2 * GO_TURNS);
+    expect(mostAtOnce([...byGo, ...intervals])).toBe(LIMIT);
+    // Ours went on while Go had its turns.
+    const goEntries = byGo.map(({ entered }) => entered).sort((a, b) => Number(a - b));
+    const [firstGo = 0n, lastGo = 0n] = [goEntries[0], goEntries.at(-1)];
+    const between = intervals.filter(({ entered }) => entered > firstGo && entered < lastGo);
+    expect(between.length).toBeGreaterThan(byGo.length);
+    expect(await observer.inspect()).toMatchObject({ holders: [], waiters: [] });
+  },
+);
 
 test(
   "3 Node processes and 3 Go loops contend, and never more than 2 are inside",

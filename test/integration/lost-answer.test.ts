@@ -6,6 +6,7 @@ import type { Semaphore, SemaphoreOptions, SemaphoreSlot } from "../../src/index
 import {
   eventually,
   expectNothingLeft,
+  expectNothingLeftOnceClosed,
   keysBelow,
   lockBelow,
   makeSession,
@@ -13,7 +14,7 @@ import {
   sessionsNamed,
   type Scene,
 } from "./fixture.js";
-import type { Fate, RequestKind } from "./proxy.js";
+import { REQUESTS, type Fate, type Proxy, type RequestKind } from "./proxy.js";
 
 // Those that take long do little but wait.
 
@@ -71,6 +72,17 @@ function indexOfWrite({ proxy, prefix }: Scene): Promise<bigint> {
   });
 }
 
+/** Before all that is to come, the first request of a kind fails. */
+function failFirst(proxy: Proxy, kind: RequestKind): void {
+  const { decide } = proxy;
+  let failed = false;
+  proxy.decide = (request) => {
+    if (failed || !REQUESTS[kind](request)) return decide(request);
+    failed = true;
+    return "fail";
+  };
+}
+
 describe.concurrent("a join whose answer is lost", () => {
   test.for(WHOSE_SESSION)(
     "is found out by reading, and has a token (%s session)",
@@ -86,11 +98,38 @@ describe.concurrent("a join whose answer is lost", () => {
       expect(slot.fencingToken).toBeGreaterThan(await firstWrite);
       // Lost, and then out and in again.
       expect(proxy.seen("join")).toHaveLength(2);
+      expect(proxy.seen("join at once")).toHaveLength(whose === "its own" ? 1 : 0);
       await expectOneHolder(setting, whose, slot);
       await sem.release();
+      // Also a session of its own: what may be on its way has to find it gone.
       await expectNothingLeft(prefix);
     },
   );
+
+  test("is found out by reading where it came out of the queue, too", async (context) => {
+    const setting = await scene(context);
+    const { proxy, prefix, direct } = setting;
+    const holder = direct.semaphorePrefix(prefix, 1);
+    await holder.acquire();
+    proxy.afflict("lose the answer", "join", 1);
+    const firstWrite = indexOfWrite(setting);
+    const sem = await semaphoreOf("its own", setting, context);
+    const attempt = sem.acquire();
+    await eventually(
+      () => holder.inspect(),
+      ({ waiters }) => waiters.length === 1,
+    );
+
+    await holder.release();
+
+    const slot = await attempt;
+    expect(slot.fencingToken).toBeGreaterThan(await firstWrite);
+    expect(proxy.seen("join in turn")).toHaveLength(2);
+    expect(proxy.seen("join at once")).toEqual([]);
+    await expectOneHolder(setting, "its own", slot);
+    await sem.release();
+    await expectNothingLeft(prefix);
+  });
 
   test("does not become a second slot for the same session", async (context) => {
     const setting = await scene(context);
@@ -157,15 +196,21 @@ describe.concurrent("a release whose answer is lost", () => {
     async (testCase, context) => {
       const { whose, kind, times, fate } = testCase;
       const setting = await scene(context);
-      const { proxy, prefix } = setting;
-      const sem = await semaphoreOf(whose, setting, context);
+      const { proxy, prefix, direct } = setting;
+      // Only where others are active on the lock is it read before a departure.
+      const others = kind === "lock read" ? [direct.semaphorePrefix(prefix, 2)] : [];
+      for (const other of others) await other.acquire();
+      const sem = await semaphoreOf(whose, setting, context, { limit: 1 + others.length });
       const slot = await sem.acquire();
       proxy.afflict(fate, kind, times);
+      // Only after a failure is the session ended, and not kept.
+      if (kind === "session destroy") failFirst(proxy, "leave");
 
       await sem.release();
 
       expect(proxy.seen(kind).length).toBeGreaterThan(times);
       expect(slot.held).toBe(false);
+      for (const other of others) await other.release();
       await expectNothingLeft(prefix);
       const next = await sem.acquire();
       expect(next.fencingToken).toBeGreaterThan(slot.fencingToken);
@@ -223,7 +268,7 @@ describe.concurrent("a waiter that goes with its answers lost", () => {
       const holder = direct.semaphoreOpts({ prefix, limit: 1, session });
       const slot = await holder.acquire();
       const before = await keysBelow(prefix);
-      const sem = await semaphoreOf(whose, setting, context, { semaphoreWaitTime: 0 });
+      const sem = await semaphoreOf(whose, setting, context, { semaphoreWaitTime: "2s" });
       proxy.afflict("lose the answer", kind, times);
 
       expect(await sem.tryAcquire()).toBeNull();
@@ -246,7 +291,7 @@ describe.concurrent(
       "(join, $whose session, times: $times) takes the slot once",
       async ({ whose, times }, context) => {
         const setting = await scene(context);
-        const { proxy, prefix } = setting;
+        const { proxy, prefix, behind } = setting;
         proxy.afflict("repeat", "join", times);
         const sem = await semaphoreOf(whose, setting, context);
 
@@ -255,7 +300,7 @@ describe.concurrent(
         expect(proxy.seen("join")).toHaveLength(times + 1);
         await expectOneHolder(setting, whose, slot);
         await sem.release();
-        await expectNothingLeft(prefix);
+        await expectNothingLeftOnceClosed(behind, prefix);
       },
     );
 
@@ -263,16 +308,17 @@ describe.concurrent(
       "(leave, $whose session, times: $times) gives it back",
       async ({ whose, times }, context) => {
         const setting = await scene(context);
-        const { proxy, prefix } = setting;
+        const { proxy, prefix, behind } = setting;
         const sem = await semaphoreOf(whose, setting, context);
         await sem.acquire();
         proxy.afflict("repeat", "leave", times);
 
         await sem.release();
 
-        // The second time there is nothing left to take out, so that both its copies succeed.
-        expect(proxy.seen("leave")).toHaveLength(2);
-        await expectNothingLeft(prefix);
+        // At last there is nothing left to take out, so that both copies succeed. With a session of
+        // the user's it has to outrun a join first, that might be on its way; twice, that is refused.
+        expect(proxy.seen("leave")).toHaveLength(whose === "its own" ? 2 : 1 + times);
+        await expectNothingLeftOnceClosed(behind, prefix);
       },
     );
 
@@ -376,6 +422,7 @@ describe.concurrent("a release in an outage", () => {
       await next.release();
       proxy.heal();
       await sem.destroy();
+      await direct.close();
       expect(await keysBelow(prefix)).toEqual([]);
       expect(await sessionsNamed(prefix)).toEqual([]);
     },
@@ -421,7 +468,10 @@ describe.concurrent("a release that is refused", () => {
     async ({ kind, words }, context) => {
       const setting = await scene(context);
       const { proxy, prefix, direct } = setting;
-      const sem = await semaphoreOf("its own", setting, context);
+      // One more holder, so that the lock is read first.
+      const other = direct.semaphorePrefix(prefix, 2);
+      const { session: otherSession } = await other.acquire();
+      const sem = await semaphoreOf("its own", setting, context, { limit: 2 });
       const slot = await sem.acquire();
       proxy.afflict("refuse", kind);
 
@@ -431,10 +481,12 @@ describe.concurrent("a release that is refused", () => {
       expect(slot.held).toBe(false);
       expect(await sessionsNamed(prefix)).toEqual([]);
       // Its name is still in the lock, but it counts as dead.
-      expect(await direct.semaphorePrefix(prefix, 1).inspect()).toMatchObject({
-        holders: [],
+      expect((await lockBelow(prefix)).value).toContain(slot.session);
+      expect(await other.inspect()).toMatchObject({
+        holders: [{ session: otherSession }],
         waiters: [],
       });
+      await other.release();
     },
   );
 

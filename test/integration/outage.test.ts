@@ -10,6 +10,7 @@ import {
   consul,
   eventually,
   expectNothingLeft,
+  expectNothingLeftOnceClosed,
   keysBelow,
   makeSession,
   scene,
@@ -234,7 +235,7 @@ describe.concurrent("a waiter", () => {
     "rides out %s, keeps its place and gets the slot",
     async (trouble, context) => {
       const setting = await scene(context);
-      const { proxy, prefix } = setting;
+      const { proxy, prefix, behind } = setting;
       const occupant = await occupied(setting, context);
       const sem = holder(setting);
       const attempt = sem.acquire();
@@ -253,13 +254,13 @@ describe.concurrent("a waiter", () => {
       expect(slot.session).toBe(session);
       expect(await sessionsNamed(prefix)).toEqual([session]);
       await sem.release();
-      await expectNothingLeft(prefix);
+      await expectNothingLeftOnceClosed(behind, prefix);
     },
   );
 
   test.for(TROUBLES)("gets a slot that became free during %s", async (trouble, context) => {
     const setting = await scene(context);
-    const { proxy, prefix } = setting;
+    const { proxy, prefix, behind } = setting;
     const occupant = await occupied(setting, context);
     const sem = holder(setting);
     const attempt = sem.acquire();
@@ -272,7 +273,7 @@ describe.concurrent("a waiter", () => {
 
     expect((await attempt).session).toBe(session);
     await sem.release();
-    await expectNothingLeft(prefix);
+    await expectNothingLeftOnceClosed(behind, prefix);
   });
 
   test(
@@ -280,7 +281,7 @@ describe.concurrent("a waiter", () => {
     { timeout: 90_000 },
     async (context) => {
       const setting = await scene(context);
-      const { proxy, prefix } = setting;
+      const { proxy, prefix, behind } = setting;
       const occupant = await occupied(setting, context);
       const sem = holder(setting);
       const attempt = sem.acquire();
@@ -300,13 +301,13 @@ describe.concurrent("a waiter", () => {
       expect((await attempt).session).toBe(next);
       expect(await sessionsNamed(prefix)).toEqual([next]);
       await sem.release();
-      await expectNothingLeft(prefix);
+      await expectNothingLeftOnceClosed(behind, prefix);
     },
   );
 
   test("is patient in the queue beyond its patience on the way in", async (context) => {
     const setting = await scene(context);
-    const { proxy, prefix } = setting;
+    const { proxy, prefix, behind } = setting;
     const sem = holder(setting);
     proxy.afflict("fail", "prefix listing");
     const start = performance.now();
@@ -321,7 +322,7 @@ describe.concurrent("a waiter", () => {
     expect((await attempt).held).toBe(true);
     expect(proxy.seen("session create")).toHaveLength(1);
     await sem.release();
-    await expectNothingLeft(prefix);
+    await expectNothingLeftOnceClosed(behind, prefix);
   });
 
   test("that is aborted in an outage rejects at once, and clears away after it", async (context) => {
@@ -370,18 +371,31 @@ describe.concurrent("on the way in", () => {
     const setting = await scene(context);
     const { proxy, prefix } = setting;
     const troubles = [FATES["5xx"], FATES["429"], FATES.resets] as const;
-    const kinds = ["session create", "contender entry", "prefix listing", "join"] as const;
-    const failed = new Map<RequestKind, number>();
+    const kinds = [
+      "session create",
+      "join at once",
+      "contender entry",
+      "prefix listing",
+      "join in turn",
+    ] as const;
+    const seen = new Map<RequestKind, number>();
     proxy.decide = (request: SeenRequest) => {
       const kind = kinds.find((name) => REQUESTS[name](request));
-      if (kind === undefined) return "pass";
-      const before = failed.get(kind) ?? 0;
-      failed.set(kind, before + 1);
+      // A join at once that has failed gives way to the queue, and is not even tried after a look
+      // that has failed.
+      if (kind === undefined || (kind === "prefix listing" && !seen.has("join at once"))) {
+        return "pass";
+      }
+      const before = seen.get(kind) ?? 0;
+      seen.set(kind, before + 1);
       return troubles[before] ?? "pass";
     };
     const sem = holder(setting);
     const slot = await sem.acquire();
-    expect([...failed.values()].every((count) => count > troubles.length)).toBe(true);
+    expect(seen.get("join at once")).toBe(1);
+    seen.delete("join at once");
+    expect([...seen.keys()].sort()).toEqual(kinds.filter((kind) => kind !== "join at once").sort());
+    expect([...seen.values()].every((count) => count > troubles.length)).toBe(true);
     expect(await sessionsNamed(prefix)).toEqual([slot.session]);
     await sem.release();
     await expectNothingLeft(prefix);

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import http from "node:http";
+import type { Socket } from "node:net";
 import { buffer } from "node:stream/consumers";
 
 import { inject, onTestFinished, type TestContext } from "vitest";
@@ -34,6 +35,22 @@ export interface SeenRequest {
   readonly at: number;
 }
 
+function isTransactionWith(verb: string, { path, body }: SeenRequest): boolean {
+  return path.startsWith("/v1/txn") && body.includes(`"${verb}"`);
+}
+
+function isLeave(request: SeenRequest): boolean {
+  return isTransactionWith("delete", request);
+}
+
+function isJoinAtOnce(request: SeenRequest): boolean {
+  return isTransactionWith("lock", request);
+}
+
+function isJoinInTurn(request: SeenRequest): boolean {
+  return isTransactionWith("check-session", request) && !isLeave(request);
+}
+
 /** The requests of a semaphore, by what they are for. */
 export const REQUESTS = {
   "session create": ({ path }) => path.startsWith("/v1/session/create"),
@@ -43,8 +60,16 @@ export const REQUESTS = {
   "contender delete": ({ method }) => method === "DELETE",
   "prefix listing": ({ path }) => path.includes("recurse"),
   "lock read": ({ method, path }) => method === "GET" && path.includes("/.lock"),
-  join: ({ path, body }) => path.startsWith("/v1/txn") && body.includes('"check-session"'),
-  leave: ({ path, body }) => path.startsWith("/v1/txn") && body.includes('"delete"'),
+  "blocking query": ({ path }) => path.includes("index="),
+  /** Whatever makes its sender a holder, */
+  join: (request) => isJoinAtOnce(request) || isJoinInTurn(request),
+  /** with the contender entry in the same write, */
+  "join at once": isJoinAtOnce,
+  /** or out of the queue. */
+  "join in turn": isJoinInTurn,
+  leave: isLeave,
+  /** One that makes a waiter a holder in the same write. */
+  handover: (request) => isLeave(request) && request.body.includes('"check-session"'),
 } satisfies Record<string, (request: SeenRequest) => boolean>;
 
 export type RequestKind = keyof typeof REQUESTS;
@@ -60,13 +85,25 @@ export class Proxy {
   decide: (request: SeenRequest) => Fate | Promise<Fate> = () => "pass";
   /** Told of each answer at the moment when it is lost. */
   lost: (request: SeenRequest) => void = () => undefined;
+  /** How many connections there were at once, at most. */
+  mostConnections = 0;
+  /** And how many blocking queries that waited for their answers. */
+  mostBlockingQueries = 0;
   readonly #server: http.Server;
+  readonly #connections = new Set<Socket>();
+  readonly #underWay = new Set<SeenRequest>();
+  readonly #barred = new Set<RequestKind>();
   #port = 0;
 
   private constructor() {
     this.#server = http.createServer((request, response) => {
       // Who has gone away before its request was complete is not told anything.
       this.#handle(request, response).catch(() => response.destroy());
+    });
+    this.#server.on("connection", (connection: Socket) => {
+      this.#connections.add(connection);
+      this.mostConnections = Math.max(this.mostConnections, this.#connections.size);
+      connection.once("close", () => this.#connections.delete(connection));
     });
   }
 
@@ -90,6 +127,11 @@ export class Proxy {
     return this.requests.filter(REQUESTS[kind]);
   }
 
+  /** How many requests of a kind wait for their answers now. */
+  underWay(kind: RequestKind): number {
+    return [...this.#underWay].filter(REQUESTS[kind]).length;
+  }
+
   /** What becomes of the next `count` requests of a kind. All others pass from now on. */
   afflict(fate: Fate, kind?: RequestKind, count = Infinity): void {
     let left = count;
@@ -98,6 +140,11 @@ export class Proxy {
       left -= 1;
       return fate;
     };
+  }
+
+  /** From now on requests of a kind fail, also where all others pass again. */
+  bar(kind: RequestKind): void {
+    this.#barred.add(kind);
   }
 
   /** From now on all pass. */
@@ -127,6 +174,13 @@ export class Proxy {
     this.#port = address.port;
   }
 
+  #note(request: SeenRequest, response: http.ServerResponse): void {
+    this.#underWay.add(request);
+    response.once("close", () => this.#underWay.delete(request));
+    const queries = this.underWay("blocking query");
+    this.mostBlockingQueries = Math.max(this.mostBlockingQueries, queries);
+  }
+
   async #handle(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const bytes = await buffer(request);
     const seen = {
@@ -136,7 +190,9 @@ export class Proxy {
       at: performance.now(),
     };
     this.requests.push(seen);
-    const fate = await this.decide(seen);
+    this.#note(seen, response);
+    const isBarred = [...this.#barred].some((kind) => REQUESTS[kind](seen));
+    const fate = isBarred ? "fail" : await this.decide(seen);
     const answered = (): Promise<http.IncomingMessage> => forward(request, bytes, response);
     switch (fate) {
       case "hang":

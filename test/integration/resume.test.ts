@@ -274,35 +274,42 @@ test("of two that race for a slot whose contender entry was gone, one gets it", 
   }
 });
 
-test("whoever has seen it dead for a moment does not take its slot after it resumed", async () => {
-  const proxy = await Proxy.start();
-  const prefix = freshPrefix();
-  const { session } = await abandonedSlot(prefix);
-  await consul("DELETE", `/v1/kv/${prefix}/${session}`);
-  const rival = connect({ address: proxy.address }).semaphorePrefix(prefix, 1);
-  const resuming = connect().semaphoreOpts({ prefix, limit: 1, session });
-  let slot: SemaphoreSlot | undefined;
-  // The rival has read a lock with a dead holder, and is about to swap.
-  proxy.decide = async (request): Promise<Fate> => {
-    if (!REQUESTS.join(request)) return "pass";
-    proxy.heal();
-    slot = await resuming.acquire();
-    return "pass";
-  };
+test.each([
+  ["is about to join at once", "join at once"],
+  ["waits in the queue", "join in turn"],
+] as const)(
+  "a rival that has seen it dead for a moment, and %s, does not take its slot after it resumed",
+  async (_, kind) => {
+    const proxy = await Proxy.start();
+    if (kind === "join in turn") proxy.bar("join at once");
+    const prefix = freshPrefix();
+    const { session } = await abandonedSlot(prefix);
+    await consul("DELETE", `/v1/kv/${prefix}/${session}`);
+    const rival = connect({ address: proxy.address }).semaphorePrefix(prefix, 1);
+    const resuming = connect().semaphoreOpts({ prefix, limit: 1, session });
+    let slot: SemaphoreSlot | undefined;
+    // The rival has read a lock with a dead holder, and is about to swap.
+    proxy.decide = async (request): Promise<Fate> => {
+      if (!REQUESTS[kind](request)) return "pass";
+      proxy.heal();
+      slot = await resuming.acquire();
+      return "pass";
+    };
 
-  const rivalry = rival.acquire();
-  await eventually(
-    () => rival.inspect(),
-    ({ waiters }) => slot !== undefined && waiters.length === 1,
-  );
+    const rivalry = rival.acquire();
+    await eventually(
+      () => rival.inspect(),
+      ({ waiters }) => slot !== undefined && waiters.length === 1,
+    );
 
-  expect(await holdersOf(prefix)).toEqual([session]);
-  expect(slot?.held).toBe(true);
-  expect(proxy.seen("join")).toHaveLength(1);
-  await resuming.release();
-  await rivalry;
-  await rival.release();
-});
+    expect(await holdersOf(prefix)).toEqual([session]);
+    expect(slot?.held).toBe(true);
+    expect(proxy.seen(kind)).toHaveLength(1);
+    await resuming.release();
+    await rivalry;
+    await rival.release();
+  },
+);
 
 const MOMENTS: readonly RequestKind[] = [
   "session renewal",

@@ -213,6 +213,7 @@ test.concurrent(
     await quiet(setting);
     expect(await sessionsNamed(prefix)).toEqual([slot.session]);
     await sem.release();
+    await behind.close();
     expect(await sessionsNamed(prefix)).toEqual([]);
     await expectNothingLeft(setting);
   },

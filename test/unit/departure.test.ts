@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi, type Mock } from "vitest";
 
 import { depart, type Traces } from "../../src/departure.js";
 import {
@@ -10,15 +10,20 @@ import {
 } from "../../src/semaphore-errors.js";
 import { SessionLease } from "../../src/session-lease.js";
 import { FakeSessions, SESSION, sessionEntry } from "./fake-sessions.js";
-import { FakeStore } from "./fake-store.js";
+import { FakeStore, leftAsItIs } from "./fake-store.js";
 import { after, failure, hang, inTurn, refusal } from "./failures.js";
 import { Watched } from "./outcome.js";
 
 const TTL = 16_000;
 
-const NOTHING: Traces = { contender: false, lateContender: false, holder: false };
-const CONTENDER: Traces = { contender: true, lateContender: false, holder: false };
-const HOLDER: Traces = { contender: true, lateContender: false, holder: true };
+const NOTHING: Traces = {
+  contender: false,
+  lateContender: false,
+  holder: false,
+  inDoubt: false,
+};
+const CONTENDER: Traces = { ...NOTHING, contender: true };
+const HOLDER: Traces = { ...CONTENDER, holder: true };
 
 /** All requests, in their order: those of the store and those of the session. */
 let requests: string[];
@@ -63,6 +68,7 @@ function answering({
   store.onLeave = async () => {
     requests.push("leave");
     await leave();
+    return leftAsItIs;
   };
   store.onDeleteContender = async () => {
     requests.push("deleteContender");
@@ -310,6 +316,65 @@ describe("whoever waits for a departure", () => {
   });
 });
 
+describe("a session that is kept", () => {
+  function keeping(
+    lease: SessionLease,
+    traces: Traces,
+  ): { readonly departure: Watched<void>; readonly keep: Mock<(lease: SessionLease) => void> } {
+    const keep = vi.fn<(lease: SessionLease) => void>();
+    const given = { patience: 1_000, gaveUp: () => undefined, keep };
+    return { departure: new Watched(depart(store, lease, traces, given)), keep };
+  }
+
+  test("is handed over once it has left, and not ended", async () => {
+    const lease = newLease();
+    answering({ leave: () => after(100, undefined) });
+    const { departure, keep } = keeping(lease, HOLDER);
+    await vi.advanceTimersByTimeAsync(99);
+    expect(keep).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(keep.mock.calls).toEqual([[lease]]);
+    expect(departure.outcome).toEqual({ value: undefined, at: start + 100 });
+    await vi.advanceTimersByTimeAsync(2 * TTL);
+    expect(requests).toEqual(["leave"]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test.each<[string, Traces]>([
+    ["where a write has gone unanswered", { ...HOLDER, inDoubt: true }],
+    ["where a contender entry may come yet", { ...HOLDER, lateContender: true }],
+  ])("is none %s: what is on its way must find the session gone", async (_, traces) => {
+    const { keep } = keeping(newLease(), traces);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(requests).toEqual(["leave", "destroy"]);
+    expect(keep).not.toHaveBeenCalled();
+  });
+
+  test("is none where its departure has failed at first, which may take place yet", async () => {
+    answering({ leave: inTurn<[], Promise<unknown>>(failWith(updateFailed), succeed) });
+    const { keep } = keeping(newLease(), HOLDER);
+    await vi.advanceTimersByTimeAsync(TTL);
+    expect(requests).toEqual(["leave", "leave", "destroy"]);
+    expect(keep).not.toHaveBeenCalled();
+  });
+
+  test("is none where its departure has failed for good", async () => {
+    answering({ leave: failWith(forbidden) });
+    const { departure, keep } = keeping(newLease(), HOLDER);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(departure.outcome).toEqual({ error: forbidden, at: start });
+    expect(requests).toEqual(["leave", "destroy"]);
+    expect(keep).not.toHaveBeenCalled();
+  });
+
+  test("is none of the user's, who has it anyway", async () => {
+    const { keep } = keeping(newLease({ own: false }), HOLDER);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(requests).toEqual(["leave"]);
+    expect(keep).not.toHaveBeenCalled();
+  });
+});
+
 test("a departure that is answered with a proxy's page is tried again", async () => {
   const page = new SemaphoreRequestError("SEMAPHORE_READ_FAILED", failure("CONSUL_BAD_ANSWER"));
   answering({ leave: inTurn<[], Promise<unknown>>(failWith(page), succeed) });
@@ -435,7 +500,7 @@ describe("a session that cannot be ended", () => {
 });
 
 describe("a contender entry whose request may yet arrive", () => {
-  const LATE: Traces = { contender: true, lateContender: true, holder: false };
+  const LATE: Traces = { ...CONTENDER, lateContender: true };
 
   test("is looked for once more a second later, with a session of the user's", async () => {
     const departure = departing(newLease({ own: false }), LATE);

@@ -4,6 +4,7 @@ import type { ConsulEndpoints } from "../../src/consul/endpoints.js";
 import type { KVEntry } from "../../src/consul/kv.js";
 import type { KVOperation, TransactionOutcome } from "../../src/consul/transaction.js";
 import { SEMAPHORE_FLAG_VALUE, type PrefixSnapshot } from "../../src/prefix-snapshot.js";
+import type { SemaphoreLock } from "../../src/semaphore-lock.js";
 import { SemaphoreStore } from "../../src/semaphore-store.js";
 import { FakeKV } from "./fake-kv.js";
 import { FakeSessions, read, SESSION } from "./fake-sessions.js";
@@ -126,6 +127,44 @@ describe("joining", () => {
       cause: failure,
       retryable,
     });
+  });
+});
+
+describe("entering and joining at once", () => {
+  test("makes the contender entry and swaps the lock, both or neither", async () => {
+    kv.onTxn = applied(entry({ key: CONTENDER, modifyIndex: 9n }), entry({ modifyIndex: 9n }));
+    const options = { timeout: 1_000 };
+    const joining = store.enterAndJoin(SESSION, "a value", snapshot(["b", "a"]), 3, options);
+    expect(await joining).toEqual({ joinedAt: 9n });
+    expect(kv.calls).toEqual([
+      {
+        method: "txn",
+        operations: [
+          {
+            verb: "lock",
+            key: CONTENDER,
+            value: "a value",
+            flags: SEMAPHORE_FLAG_VALUE,
+            session: SESSION,
+          },
+          { verb: "cas", modifyIndex: 5n, ...writesLock(lockText(3, SESSION, "a", "b")) },
+        ],
+        options: { ...SCOPE, timeout: 1_000 },
+      },
+    ]);
+  });
+
+  test("tells Consul's words where it is refused", async () => {
+    kv.onTxn = refused("key is stale");
+    expect(await store.enterAndJoin(SESSION, undefined, snapshot([]), 3)).toEqual({
+      refusal: "key is stale",
+    });
+  });
+
+  test("fails as an update of the lock", async () => {
+    kv.onTxn = () => Promise.reject(refusal(500));
+    const entering = store.enterAndJoin(SESSION, undefined, snapshot([]), 3);
+    expect(await rejectionOf(entering)).toMatchObject({ code: "SEMAPHORE_UPDATE_FAILED" });
   });
 });
 
@@ -342,6 +381,157 @@ describe("leaving", () => {
   });
 });
 
+describe("leaving a lock that is known", () => {
+  const DEPARTURE: KVOperation = { verb: "delete", key: CONTENDER };
+  const known = { limit: 3, holders: new Set([SESSION, "a"]), modifyIndex: 5n };
+
+  test("saves reading it", async () => {
+    kv.onTxn = applied(entry({ modifyIndex: 9n }));
+    expect(await store.leave(SESSION, { known })).toEqual({
+      lock: { limit: 3, holders: new Set(["a"]), modifyIndex: 9n },
+      heir: undefined,
+      reading: undefined,
+    });
+    expect(kv.methods).toEqual(["txn"]);
+    expect(kv.transactions).toEqual([
+      [{ verb: "cas", modifyIndex: 5n, ...writesLock(lockText(3, "a")) }, DEPARTURE],
+    ]);
+  });
+
+  test("reads it where it was another, and tries again, also if it reads the same", async () => {
+    kv.onGet = () => read(lock(3, [SESSION, "b"], 5n));
+    kv.onTxn = inTurn(refused("stale"), applied(entry({ modifyIndex: 9n })));
+    const { lock: left } = await store.leave(SESSION, { known });
+    expect(left?.holders).toEqual(new Set(["b"]));
+    expect(kv.methods).toEqual(["txn", "get", "txn"]);
+  });
+
+  test("fails in Consul's words where it is refused as it was read as well", async () => {
+    kv.onGet = () => read(lock(3, [SESSION], 5n));
+    kv.onTxn = refused("the words of Consul");
+    expect(await rejectionOf(store.leave(SESSION, { known }))).toMatchObject({
+      message: "failed to update lock: the words of Consul",
+    });
+    expect(kv.methods).toEqual(["txn", "get", "txn", "get"]);
+  });
+});
+
+describe("leaving to an heir", () => {
+  const DEPARTURE: KVOperation = { verb: "delete", key: CONTENDER };
+  const checks = (heir: string) => ({ verb: "check-session", key: `jobs/${heir}`, session: heir });
+
+  /** Chooses these one after the other, as long as they are contenders. */
+  class Heirs {
+    readonly asked: SemaphoreLock[] = [];
+    readonly gone: string[] = [];
+    readonly #heirs: (string | undefined)[];
+
+    constructor(...heirs: (string | undefined)[]) {
+      this.#heirs = heirs;
+    }
+
+    readonly heir = (lock: SemaphoreLock): string | undefined => {
+      this.asked.push(lock);
+      return this.#heirs.shift();
+    };
+
+    readonly isGone = (heir: string): void => {
+      this.gone.push(heir);
+    };
+  }
+
+  test("makes it a holder in the same write, on condition that it contends", async () => {
+    const handover = new Heirs("next");
+    kv.onGet = () => read(lock(3, [SESSION, "a"]));
+    kv.onTxn = applied(entry({ key: "jobs/next" }), entry({ modifyIndex: 9n }));
+    expect(await store.leave(SESSION, { handover })).toEqual({
+      lock: { limit: 3, holders: new Set(["a", "next"]), modifyIndex: 9n },
+      heir: "next",
+      reading: undefined,
+    });
+    expect(handover.asked).toEqual([{ limit: 3, holders: new Set([SESSION, "a"]) }]);
+    expect(kv.transactions).toEqual([
+      [
+        checks("next"),
+        { verb: "cas", modifyIndex: 5n, ...writesLock(lockText(3, "a", "next")) },
+        DEPARTURE,
+      ],
+    ]);
+  });
+
+  test("leaves the slot free where nobody is chosen", async () => {
+    const handover = new Heirs(undefined);
+    kv.onGet = () => read(lock(3, [SESSION]));
+    kv.onTxn = applied(entry({ modifyIndex: 9n }));
+    expect(await store.leave(SESSION, { handover })).toMatchObject({ heir: undefined });
+    expect(kv.transactions[0]?.[0]).toMatchObject({ verb: "cas", value: lockText(3) });
+  });
+
+  test("asks nobody where there is no slot to pass on", async () => {
+    const handover = new Heirs("next");
+    kv.onGet = () => read(lock(3, ["a"]));
+    kv.onTxn = applied();
+    expect(await store.leave(SESSION, { handover })).toMatchObject({ heir: undefined });
+    expect(handover.asked).toEqual([]);
+  });
+
+  test("tells of one whose session has ended, and asks for the next, the lock being the same", async () => {
+    const handover = new Heirs("gone", "next");
+    kv.onGet = () => read(lock(3, [SESSION], 5n));
+    kv.onTxn = inTurn(
+      refused("not the session of that key"),
+      applied(entry({ key: "jobs/next" }), entry({ modifyIndex: 9n })),
+    );
+    expect(await store.leave(SESSION, { handover })).toMatchObject({ heir: "next" });
+    expect(handover.gone).toEqual(["gone"]);
+    expect(kv.transactions.map(([check]) => check)).toEqual([checks("gone"), checks("next")]);
+  });
+
+  test("asks anew where somebody else's swap came between", async () => {
+    const handover = new Heirs("first", "second");
+    kv.onGet = inTurn(
+      () => read(lock(3, [SESSION], 5n), 5n),
+      () => read(lock(3, [SESSION, "a"], 6n), 6n),
+    );
+    kv.onTxn = inTurn(
+      () =>
+        Promise.resolve<TransactionOutcome>({
+          applied: false,
+          errors: [{ operation: 1, what: "stale" }],
+        }),
+      applied(entry({ key: "jobs/second" }), entry({ modifyIndex: 9n })),
+    );
+    const { heir, lock: left } = await store.leave(SESSION, { handover });
+    expect(heir).toBe("second");
+    expect(left?.holders).toEqual(new Set(["a", "second"]));
+    expect(handover.gone).toEqual([]);
+    expect(handover.asked.map(({ holders }) => holders.size)).toEqual([1, 2]);
+  });
+
+  test("has Consul tell who is left, in the same transaction", async () => {
+    const handover = new Heirs("next");
+    const before = performance.now();
+    kv.onGet = () => read(lock(3, [SESSION]));
+    kv.onTxn = applied(
+      entry({ key: "jobs/next" }),
+      entry({ modifyIndex: 9n }),
+      lock(3, ["next"], 9n),
+      entry({ key: "jobs/next", session: "next" }),
+      entry({ key: "jobs/late", session: "late", createIndex: 2n }),
+    );
+    const { reading } = await store.leave(SESSION, { handover, lookBack: true });
+    expect(kv.transactions[0]?.at(-1)).toEqual({ verb: "get-tree", key: "jobs/" });
+    expect(reading).toMatchObject({
+      index: 9n,
+      nextIndex: 9n,
+      snapshot: { limit: 3, holders: new Set(["next"]), lockIndex: 9n },
+    });
+    expect(reading?.snapshot.contenders.map(({ session }) => session)).toEqual(["next", "late"]);
+    expect(reading?.sentAt).toBeGreaterThanOrEqual(before);
+    expect(reading?.sentAt).toBeLessThanOrEqual(performance.now());
+  });
+});
+
 describe("the contender entry", () => {
   test.each([true, false])("is made with the session's lock: %s", async (got) => {
     kv.onAcquire = () => Promise.resolve(got);
@@ -387,7 +577,7 @@ describe("reading", () => {
         options: { ...SCOPE, index: 3n, wait: 1_000, consistent: true },
       },
     ]);
-    expect(reading.nextIndex).toBe(7n);
+    expect(reading).toMatchObject({ index: 7n, nextIndex: 7n });
     expect(reading.snapshot).toMatchObject({
       limit: 3,
       holders: new Set([SESSION]),
@@ -397,7 +587,20 @@ describe("reading", () => {
 
   test("starts again from nothing where the index goes backwards", async () => {
     kv.onList = () => read([]);
-    expect((await store.read({ index: 8n })).nextIndex).toBe(0n);
+    expect(await store.read({ index: 8n })).toMatchObject({ index: 7n, nextIndex: 0n });
+  });
+
+  test("tells when it was asked for, not when it was answered", async () => {
+    let askedAt = NaN;
+    kv.onList = async () => {
+      askedAt = performance.now();
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      return await read([]);
+    };
+    const before = performance.now();
+    const { sentAt } = await store.read();
+    expect(sentAt).toBeGreaterThanOrEqual(before);
+    expect(sentAt).toBeLessThanOrEqual(askedAt);
   });
 });
 

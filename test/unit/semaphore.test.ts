@@ -32,8 +32,9 @@ beforeEach(() => {
   vi.spyOn(Math, "random").mockReturnValue(0);
   start = performance.now();
   kv = new FakeKV();
-  kv.onAcquire = () => Promise.resolve(true);
-  kv.onList = inTurn<[], ReturnType<typeof listed>>(() => listed(OUR_ENTRY), silence);
+  // What was seen before an entry was made is older than that.
+  kv.onAcquire = () => after(1, true);
+  listing(listed);
   kv.onGet = () => read(lockOf(SESSION));
   kv.onTxn = applied;
   sessions = new FakeSessions();
@@ -70,10 +71,25 @@ const lockOf = (session: string): KVEntry =>
     modifyIndex: 6n,
   });
 
-/** Somebody else's slot, and our place in the queue behind it. */
-const TAKEN = [lockOf("other"), entry({ key: "jobs/other", session: "other" }), OUR_ENTRY];
+/** Somebody else's slot, */
+const TAKEN = [lockOf("other"), entry({ key: "jobs/other", session: "other" })];
+/** and our place in the queue behind it. */
+const QUEUE = [...TAKEN, OUR_ENTRY];
+
+type List = () => ReturnType<FakeKV["list"]>;
 
 const listed = (...entries: readonly KVEntry[]): ReturnType<FakeKV["list"]> => read(entries);
+const listsTaken: List = () => listed(...TAKEN);
+const listsQueue: List = () => listed(...QUEUE);
+
+/** What looks at once show, and what those of the watch do, before nothing changes any more. */
+function listing(look: List, ...watch: readonly List[]): void {
+  const nextLook = inTurn<Parameters<FakeKV["list"]>, ReturnType<FakeKV["list"]>>(
+    ...watch,
+    (_, options) => hang({ ...options, timeout: 3_600_000 }),
+  );
+  kv.onList = (key, options) => (options?.index === undefined ? look() : nextLook(key, options));
+}
 
 const applied = (): Promise<TransactionOutcome> =>
   Promise.resolve({ applied: true, entries: [entry({ modifyIndex: 42n })] });
@@ -87,6 +103,7 @@ const leaderless = failWith(refusal(500, "No cluster leader"));
 async function acquired(semaphore: Semaphore): Promise<SemaphoreSlot> {
   const acquiring = new Watched(semaphore.acquire());
   await vi.advanceTimersByTimeAsync(0);
+  if (acquiring.outcome === undefined) await vi.advanceTimersByTimeAsync(1);
   if (acquiring.outcome === undefined || !("value" in acquiring.outcome)) {
     throw new Error("there is no slot", { cause: acquiring.outcome });
   }
@@ -94,24 +111,96 @@ async function acquired(semaphore: Semaphore): Promise<SemaphoreSlot> {
 }
 
 describe("acquiring", () => {
-  test("creates a session, enters, looks and swaps, and gives the token", async () => {
+  test("creates a session, looks, and takes a free slot with its entry in one write", async () => {
     const semaphore = newSemaphore({ value: "me" });
     const slot = await acquired(semaphore);
     expect(slot).toMatchObject({ session: SESSION, fencingToken: 42n, held: true });
     expect(semaphore.isHeld).toBe(true);
     expect(sessions.methods).toEqual(["create"]);
-    expect(kv.methods).toEqual(["acquire", "list", "txn"]);
-    expect(kv.calls[0]?.entry).toMatchObject({ session: SESSION, value: "me" });
+    expect(kv.methods).toEqual(["list", "txn"]);
+    expect(kv.calls[0]?.options).toMatchObject({ consistent: true });
+    expect(kv.transactions).toMatchObject([
+      [
+        { verb: "lock", key: `jobs/${SESSION}`, session: SESSION, value: "me" },
+        { verb: "cas", key: LOCK, modifyIndex: 0n },
+      ],
+    ]);
     await slot.release();
+  });
+
+  test("waits in the queue where there is none, and swaps once it has its turn", async () => {
+    listing(listsTaken, listsQueue, () => listed(OUR_ENTRY));
+    const semaphore = newSemaphore({ value: "me" });
+    const slot = await acquired(semaphore);
+    expect(slot).toMatchObject({ session: SESSION, fencingToken: 42n, held: true });
+    expect(kv.methods.slice(0, 5)).toEqual(["list", "acquire", "list", "list", "txn"]);
+    expect(kv.calls[1]?.entry).toMatchObject({ session: SESSION, value: "me" });
+    expect(kv.transactions[0]).toMatchObject([{ verb: "check-session" }, { verb: "cas" }]);
+    await slot.release();
+  });
+
+  test("enters by itself with a session of the user's, which may be in there already", async () => {
+    listing(() => listed(OUR_ENTRY));
+    const slot = await acquired(newSemaphore({ session: SESSION }));
+    expect(kv.methods).toEqual(["acquire", "list", "txn"]);
+    await slot.release();
+  });
+
+  test("looks once for a write that was not answered, and keeps what that has taken", async () => {
+    const ours = lockOf(SESSION);
+    listing(listed, () => listed(ours, OUR_ENTRY));
+    kv.onTxn = inTurn<[], Promise<TransactionOutcome>>(
+      failWith(failure("CONSUL_TIMEOUT")),
+      applied,
+    );
+    const slot = await acquired(newSemaphore());
+    expect(slot).toMatchObject({ fencingToken: 42n, held: true });
+    expect(kv.methods.slice(0, 4)).toEqual(["list", "txn", "acquire", "list"]);
+    expect(kv.transactions.map((steps) => steps.map(({ verb }) => verb))).toEqual([
+      ["lock", "cas"],
+      ["check-session", "cas", "set"],
+    ]);
+    await slot.release();
+    // What is on its way must not find the session in another use.
+    expect(sessions.methods).toEqual(["create", "destroy"]);
+  });
+
+  test("gives a slot back that it got after an abort", async () => {
+    kv.onTxn = inTurn<[], Promise<TransactionOutcome>>(async () => {
+      await after(50, undefined);
+      return await applied();
+    }, applied);
+    const controller = new AbortController();
+    const acquiring = new Watched(newSemaphore().acquire(controller.signal));
+    await vi.advanceTimersByTimeAsync(10);
+    const reason = new Error("enough");
+    controller.abort(reason);
+    await vi.advanceTimersByTimeAsync(40);
+    expect(acquiring.outcome).toEqual({ error: reason, at: start + 50 });
+    expect(kv.transactions[1]?.at(-1)).toEqual({ verb: "get-tree", key: "jobs/" });
+    expect(kv.transactions[1]?.at(-2)).toEqual({ verb: "delete", key: `jobs/${SESSION}` });
+    expect(sessions.methods).toEqual(["create", "destroy"]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test("takes another session where its own is gone before it could enter", async () => {
     const gone = failWith(refusal(500, `invalid session "${SESSION}"`));
-    kv.onAcquire = inTurn<[], Promise<boolean>>(gone, () => Promise.resolve(true));
+    kv.onAcquire = gone;
+    kv.onGet = () => read(null);
+    kv.onTxn = inTurn<[], Promise<TransactionOutcome>>(gone, applied);
     const acquiring = new Watched(newSemaphore().acquire());
     await vi.advanceTimersByTimeAsync(50);
     expect(acquiring.outcome).toMatchObject({ value: { fencingToken: 42n }, at: start + 50 });
     expect(sessions.methods).toEqual(["create", "destroy", "create"]);
+  });
+
+  test("fails at once where the first look shows another limit", async () => {
+    listing(listsTaken);
+    const acquiring = new Watched(newSemaphore({ limit: 2 }).acquire());
+    await vi.advanceTimersByTimeAsync(0);
+    expect(acquiring.outcome).toMatchObject({ error: { code: "SEMAPHORE_LIMIT_CONFLICT" } });
+    expect(kv.methods).toEqual(["list"]);
+    expect(sessions.methods).toEqual(["create", "destroy"]);
   });
 
   test("fails where a session of the user's is gone", async () => {
@@ -140,6 +229,7 @@ describe("acquiring", () => {
   });
 
   test("rides out what passes on its way into the queue", async () => {
+    listing(leaderless, () => listed(OUR_ENTRY));
     sessions.onCreate = inTurn<[], Promise<string>>(leaderless, () => Promise.resolve(SESSION));
     kv.onAcquire = inTurn<[], Promise<boolean>>(leaderless, () => Promise.resolve(true));
     const acquiring = new Watched(newSemaphore().acquire());
@@ -165,6 +255,7 @@ describe("acquiring", () => {
       () => Promise.resolve(SESSION),
     );
     kv.onAcquire = leaderless;
+    listing(leaderless);
     const acquiring = new Watched(newSemaphore().acquire());
     await vi.advanceTimersByTimeAsync(15_000);
     expect(acquiring.outcome).toMatchObject({
@@ -199,10 +290,7 @@ describe("acquiring", () => {
   });
 
   test("clears away after an abort what it has written", async () => {
-    kv.onList = inTurn<Parameters<FakeKV["list"]>, ReturnType<FakeKV["list"]>>(
-      () => listed(...TAKEN),
-      (_, options) => hang(options ?? {}),
-    );
+    listing(listsTaken, listsQueue);
     const controller = new AbortController();
     const acquiring = new Watched(newSemaphore().acquire(controller.signal));
     await vi.advanceTimersByTimeAsync(1_000);
@@ -210,21 +298,23 @@ describe("acquiring", () => {
     controller.abort(reason);
     await vi.advanceTimersByTimeAsync(0);
     expect(acquiring.outcome).toEqual({ error: reason, at: start + 1_000 });
-    expect(kv.methods).toEqual(["acquire", "list", "list", "delete"]);
+    expect(kv.methods).toEqual(["list", "acquire", "list", "list", "delete"]);
     expect(sessions.methods).toEqual(["create", "destroy"]);
+    // The watch lingers for a moment.
+    await vi.advanceTimersByTimeAsync(50);
     expect(vi.getTimerCount()).toBe(0);
   });
 
   test("tells its failure after a second where what it wrote cannot be cleared away", async () => {
-    kv.onList = failWith(refusal(403, "Permission denied"));
+    listing(listsTaken, failWith(refusal(403, "Permission denied")));
     kv.onDelete = leaderless;
     const acquiring = new Watched(newSemaphore().acquire());
-    await vi.advanceTimersByTimeAsync(999);
+    await vi.advanceTimersByTimeAsync(1_000);
     expect(acquiring.outcome).toBeUndefined();
     await vi.advanceTimersByTimeAsync(1);
     expect(acquiring.outcome).toMatchObject({
       error: { code: "SEMAPHORE_READ_FAILED", cause: { status: 403 } },
-      at: start + 1_000,
+      at: start + 1_001,
     });
     expect(sessions.of("destroy")).toEqual([]);
     await vi.advanceTimersByTimeAsync(15_000);
@@ -232,13 +322,13 @@ describe("acquiring", () => {
   });
 
   test("tells its failure after a second also where only its session cannot be ended", async () => {
-    kv.onList = failWith(refusal(403, "Permission denied"));
+    listing(listsTaken, failWith(refusal(403, "Permission denied")));
     sessions.onDestroy = () => after(10_000, true);
     const acquiring = new Watched(newSemaphore().acquire());
     await vi.advanceTimersByTimeAsync(10_000);
     expect(acquiring.outcome).toMatchObject({
       error: { code: "SEMAPHORE_READ_FAILED", cause: { status: 403 } },
-      at: start + 1_000,
+      at: start + 1_001,
     });
   });
 });
@@ -256,10 +346,13 @@ describe("a slot that was not released", () => {
   });
 
   test("is told as lost before any other call of the same client is told its result", async () => {
-    const [first, second] = [newSemaphore(), newSemaphore()];
+    sessions.onCreate = inTurn(
+      () => Promise.resolve(SESSION),
+      () => Promise.resolve("another"),
+    );
+    const [first, second] = [newSemaphore({ limit: 2 }), newSemaphore({ limit: 2 })];
     const { signal } = await acquired(first);
     await vi.advanceTimersByTimeAsync(100);
-    kv.onList = inTurn<[], ReturnType<typeof listed>>(() => listed(OUR_ENTRY), silence);
     let answer: (outcome: TransactionOutcome) => void = () => undefined;
     kv.onTxn = () =>
       new Promise((resolve) => {
@@ -286,6 +379,7 @@ describe("an entry whose request went unanswered", () => {
     kv.onAcquire = inTurn<[], Promise<boolean>>(failWith(failure("CONSUL_TIMEOUT")), () =>
       Promise.resolve(true),
     );
+    listing(() => listed(OUR_ENTRY));
     const acquiring = new Watched(newSemaphore({ session: SESSION }).acquire());
     await vi.advanceTimersByTimeAsync(50);
     expect(acquiring.outcome).toHaveProperty("value");
@@ -320,7 +414,7 @@ describe("an entry whose request went unanswered", () => {
 describe("trying to acquire", () => {
   test("comes to an end also where every swap is lost to somebody else", async () => {
     let index = 5n;
-    kv.onList = () => read([OUR_ENTRY, entry({ modifyIndex: (index += 1n) })], index);
+    listing(() => read([OUR_ENTRY, entry({ modifyIndex: (index += 1n) })], index));
     kv.onTxn = async () => {
       await new Promise((resolve) => setTimeout(resolve, 90));
       return await refused();
@@ -347,6 +441,7 @@ describe("trying to acquire", () => {
   });
 
   test("rejects where it could not enter in that second", async () => {
+    listing(listsTaken);
     kv.onAcquire = (_, options) => hang(options ?? {});
     const trying = new Watched(newSemaphore({ semaphoreWaitTime: "100ms" }).tryAcquire());
     await vi.advanceTimersByTimeAsync(999);
@@ -356,11 +451,12 @@ describe("trying to acquire", () => {
       error: { code: "SEMAPHORE_CONTENDER_FAILED", cause: { code: "CONSUL_TIMEOUT" } },
       at: start + 1_000,
     });
-    expect(kv.methods).toEqual(["acquire", "delete"]);
+    expect(kv.methods).toEqual(["list", "acquire", "delete"]);
   });
 
   test("comes back after longer and longer pauses where it is never listed", async () => {
-    kv.onList = () => listed();
+    listing(listsTaken);
+    kv.onAcquire = () => Promise.resolve(true);
     const trying = new Watched(newSemaphore({ semaphoreWaitTime: "1s" }).tryAcquire());
     await vi.advanceTimersByTimeAsync(1_000);
     expect(trying.outcome).toEqual({ value: null, at: start + 1_000 });
@@ -370,7 +466,7 @@ describe("trying to acquire", () => {
   });
 
   test("that has lost its place is over in time also while it clears away, and comes back no more", async () => {
-    kv.onList = () => listed();
+    listing(listsTaken);
     kv.onDelete = leaderless;
     const trying = new Watched(newSemaphore({ semaphoreWaitTime: "3s" }).tryAcquire());
     await vi.advanceTimersByTimeAsync(2_999);
@@ -384,10 +480,7 @@ describe("trying to acquire", () => {
   });
 
   test("is over 100 ms after its time where what it wrote cannot be cleared away", async () => {
-    kv.onList = inTurn<Parameters<FakeKV["list"]>, ReturnType<FakeKV["list"]>>(
-      () => listed(...TAKEN),
-      (_, options) => hang(options ?? {}),
-    );
+    listing(inTurn(listsTaken, listsQueue));
     kv.onDelete = leaderless;
     const trying = new Watched(newSemaphore({ semaphoreWaitTime: "3s" }).tryAcquire());
     await vi.advanceTimersByTimeAsync(3_099);
@@ -397,10 +490,7 @@ describe("trying to acquire", () => {
   });
 
   test("is over 100 ms after its time also where only its session cannot be ended", async () => {
-    kv.onList = inTurn<Parameters<FakeKV["list"]>, ReturnType<FakeKV["list"]>>(
-      () => listed(...TAKEN),
-      (_, options) => hang(options ?? {}),
-    );
+    listing(inTurn(listsTaken, listsQueue));
     sessions.onDestroy = () => after(10_000, true);
     const trying = new Watched(newSemaphore({ semaphoreWaitTime: "3s" }).tryAcquire());
     await vi.advanceTimersByTimeAsync(3_099);
@@ -411,7 +501,7 @@ describe("trying to acquire", () => {
   });
 
   test("that has lost its place is over in time also where only its session cannot be ended", async () => {
-    kv.onList = () => listed();
+    listing(listsTaken);
     sessions.onDestroy = () => after(10_000, true);
     const trying = new Watched(newSemaphore({ semaphoreWaitTime: "3s" }).tryAcquire());
     await vi.advanceTimersByTimeAsync(60_000);
@@ -422,7 +512,7 @@ describe("trying to acquire", () => {
 });
 
 describe("releasing", () => {
-  test("takes the slot back, and then ends the session", async () => {
+  test("takes the slot back in one request, and keeps the session a while for the next", async () => {
     const semaphore = newSemaphore();
     const slot = await acquired(semaphore);
     kv.calls.splice(0);
@@ -431,16 +521,50 @@ describe("releasing", () => {
     expect(releasing.outcome).toEqual({ value: undefined, at: start });
     expect(slot.signal.reason).toMatchObject({ name: "SemaphoreReleasedError" });
     expect(semaphore.isHeld).toBe(false);
-    expect(kv.methods).toEqual(["get", "txn"]);
-    expect(sessions.methods).toEqual(["create", "destroy"]);
+    expect(kv.methods).toEqual(["txn"]);
+    await vi.advanceTimersByTimeAsync(4_999);
+    expect(sessions.methods).toEqual(["create", "renew"]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(sessions.methods).toEqual(["create", "renew", "destroy"]);
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("leaves its session to the next slot of whoever would make the same", async () => {
+    await (await acquired(newSemaphore())).release();
+    await (await acquired(newSemaphore({ limit: 2, value: "another" }))).release();
+    expect(sessions.methods).toEqual(["create"]);
+  });
+
+  test.each<[string, Partial<SemaphoreOptions>]>([
+    ["prefix", { prefix: "other-jobs" }],
+    ["name", { sessionName: "another" }],
+    ["TTL", { sessionTTL: "30s" }],
+    ["check", { sessionChecks: [] }],
+    ["namespace", { namespace: "team-a" }],
+    ["partition", { partition: "west" }],
+  ])("does not leave it to one who needs another %s", async (_, given) => {
+    await (await acquired(newSemaphore())).release();
+    kv.onTxn = silence;
+    void newSemaphore(given).acquire();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(sessions.methods).toEqual(["create", "create"]);
+  });
+
+  test("ends the session of a slot that was lost", async () => {
+    const slot = await acquired(newSemaphore());
+    listing(listed, () => listed(OUR_ENTRY));
+    await vi.advanceTimersByTimeAsync(100);
+    expect(slot.signal.reason).toMatchObject({ reason: "holder-removed" });
+    await slot.release();
+    expect(sessions.methods).toEqual(["create", "destroy"]);
   });
 
   test("a slot that is given back already does not wait behind the next acquire", async () => {
     const semaphore = newSemaphore();
     const slot = await acquired(semaphore);
     await semaphore.release();
-    kv.onList = inTurn<[], ReturnType<typeof listed>>(() => listed(...TAKEN), silence);
+    listing(listsTaken, listsQueue);
+    kv.onTxn = refused;
     const waiting = new Watched(semaphore.acquire());
     await vi.advanceTimersByTimeAsync(0);
     const releasing = new Watched(slot.release());
@@ -451,13 +575,13 @@ describe("releasing", () => {
 
   test("rides out what passes, and tells why it failed after a TTL", async () => {
     const slot = await acquired(newSemaphore());
-    kv.onGet = leaderless;
+    kv.onTxn = leaderless;
     const releasing = new Watched(slot.release());
     await vi.advanceTimersByTimeAsync(14_999);
     expect(releasing.outcome).toBeUndefined();
     await vi.advanceTimersByTimeAsync(1);
     expect(releasing.outcome).toMatchObject({
-      error: { code: "SEMAPHORE_READ_FAILED", cause: { text: "No cluster leader" } },
+      error: { code: "SEMAPHORE_UPDATE_FAILED", cause: { text: "No cluster leader" } },
       at: start + 15_000,
     });
     expect(slot.held).toBe(false);
@@ -466,6 +590,7 @@ describe("releasing", () => {
   test("has gone well after a TTL also where the session is still to be ended", async () => {
     const semaphore = newSemaphore();
     const slot = await acquired(semaphore);
+    kv.onTxn = inTurn<[], Promise<TransactionOutcome>>(leaderless, applied);
     sessions.onDestroy = () => after(20_000, true);
     const releasing = new Watched(slot.release());
     const acquiring = new Watched(semaphore.acquire());
@@ -475,8 +600,7 @@ describe("releasing", () => {
     // Strictly: a rejection with nothing would look the same.
     expect(releasing.outcome).toStrictEqual({ value: undefined, at: start + 15_000 });
     // The next call waits until that is over.
-    kv.onList = inTurn<[], ReturnType<typeof listed>>(() => listed(OUR_ENTRY), silence);
-    await vi.advanceTimersByTimeAsync(4_999);
+    await vi.advanceTimersByTimeAsync(5_049);
     expect(sessions.methods).toEqual(["create", "destroy"]);
     await vi.advanceTimersByTimeAsync(1);
     expect(acquiring.outcome).toMatchObject({ value: { held: true } });
@@ -490,7 +614,7 @@ describe("releasing", () => {
     await vi.advanceTimersByTimeAsync(15_000 / 4);
     expect(slot.signal.reason).toMatchObject({ reason: "session-invalidated" });
     expect(semaphore.isHeld).toBe(true);
-    kv.onGet = failWith(refusal(403));
+    kv.onTxn = failWith(refusal(403));
     const releasing = new Watched(semaphore.release());
     await vi.advanceTimersByTimeAsync(0);
     expect(releasing.outcome).toMatchObject({ value: undefined });
@@ -500,10 +624,7 @@ describe("releasing", () => {
   test("holds the next acquire up until the slot is given back", async () => {
     const semaphore = newSemaphore();
     const slot = await acquired(semaphore);
-    kv.onGet = inTurn<[], ReturnType<typeof read<KVEntry | null>>>(leaderless, leaderless, () =>
-      read<KVEntry | null>(null),
-    );
-    kv.onList = inTurn<[], ReturnType<typeof listed>>(() => listed(OUR_ENTRY), silence);
+    kv.onTxn = inTurn<[], Promise<TransactionOutcome>>(leaderless, leaderless, applied);
     const releasing = new Watched(slot.release());
     const acquiring = new Watched(semaphore.acquire());
     await vi.advanceTimersByTimeAsync(149);

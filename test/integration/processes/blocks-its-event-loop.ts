@@ -132,6 +132,10 @@ switch (place) {
   }
   case "another acquire's way":
     for (;;) {
+      // A socket that has just been read from is looked at first the next time, whatever else has
+      // arrived before.
+      await nextRound();
+      await nextRound();
       const blocked = blockBeforeAnswerTo(isLastStep, block);
       const acquiring = other.acquire();
       if (await blocked) {

@@ -1,0 +1,71 @@
+import type { LogScale } from "./log-scale.js";
+import { element, label, path } from "./markup.js";
+
+export type Who = "ours" | "go";
+
+export interface Frame {
+  readonly left: number;
+  readonly right: number;
+  readonly top: number;
+  readonly bottom: number;
+}
+
+/** A tick of an axis. */
+export interface Tick {
+  readonly place: number;
+  readonly text: string;
+}
+
+export interface Axes {
+  readonly title: string;
+  /** What is said about each, above the panel. */
+  readonly notes: readonly { readonly who: Who; readonly text: string }[];
+  readonly across: readonly Tick[];
+  readonly acrossLabel: string;
+  readonly up: readonly Tick[];
+}
+
+/** The panel's frame: all of it but what it shows. */
+export function axes(frame: Frame, { title, notes, across, acrossLabel, up }: Axes): string[] {
+  const { left, right, top, bottom } = frame;
+  return [
+    label(title, left, top - 62, { look: "title" }),
+    ...notes.flatMap(({ who, text }, index) => {
+      const y = top - 42 + 18 * index;
+      return [
+        element("circle", { cx: left + 5, cy: y - 4, r: 4.5, class: `dot ${who}` }),
+        label(text, left + 16, y, { look: who }),
+      ];
+    }),
+    ...up.flatMap(({ place, text }) => [
+      line(left, place, right, place),
+      label(text, left - 8, place + 4, { anchor: "end" }),
+    ]),
+    ...across.flatMap(({ place, text }) => [
+      line(place, bottom, place, bottom + 5),
+      label(text, place, bottom + 18, { anchor: "middle" }),
+    ]),
+    label(acrossLabel, right, bottom + 34, { anchor: "end" }),
+  ];
+}
+
+export function ticksOf(scale: LogScale): Tick[] {
+  return scale.ticks.map((tick) => ({
+    place: scale.place(tick),
+    text: tick.toLocaleString("en", { maximumFractionDigits: 3 }),
+  }));
+}
+
+export function dots(points: readonly (readonly [number, number])[], who: Who): string[] {
+  return points.map(([cx, cy]) => element("circle", { cx, cy, r: 4, class: `dot ${who}` }));
+}
+
+function line(x1: number, y1: number, x2: number, y2: number): string {
+  return path(
+    [
+      [x1, y1],
+      [x2, y2],
+    ],
+    "grid",
+  );
+}

@@ -1,0 +1,184 @@
+import { figuresOf, failureOf, ratioToGo } from "./figures.js";
+import type { Results, ScenarioResult } from "./results.js";
+import { beds, contendersOf, LIMIT, type Bed } from "./scenario.js";
+
+/** One of the things that are to be true of the figures. */
+export interface Verdict {
+  readonly goal: string;
+  /** What was measured. */
+  readonly found: string;
+  readonly met: boolean;
+}
+
+const ratioGoals = [
+  { crew: "1", atLeast: 2.5 },
+  { crew: "8", atLeast: 2 },
+  { crew: "32", atLeast: 6 },
+  { crew: "100", atLeast: 20 },
+  { crew: "10x10", atLeast: 10 },
+];
+
+/** Counts differ a little from one second to the next, whatever they count. */
+const tolerance = 1.1;
+
+/** The goals about which the results say something. */
+export function judge(results: Results): Verdict[] {
+  return beds.flatMap((bed) => {
+    const own = results.scenarios.filter(({ scenario }) => scenario.bed === bed);
+    return [
+      ...ratios(bed, own),
+      ...many(bed, own),
+      ...steadiness(bed, own),
+      ...heldShare(bed, own),
+      ...longestWait(bed, own),
+      ...wire(bed, own),
+    ];
+  });
+}
+
+function ratios(bed: Bed, own: readonly ScenarioResult[]): Verdict[] {
+  return ratioGoals.flatMap(({ crew, atLeast }) => {
+    const result = find(own, `${bed}:${crew}:0`);
+    if (result?.go === undefined) return [];
+    const ratio = ratioToGo(result);
+    return {
+      goal: `${result.scenario.name}: at least ${atLeast} times as many cycles as Go`,
+      found: ratio === undefined ? failedIn(result) : `${ratio.toFixed(1)} times`,
+      met: ratio !== undefined && ratio >= atLeast,
+    };
+  });
+}
+
+function many(bed: Bed, own: readonly ScenarioResult[]): Verdict[] {
+  const result = find(own, `${bed}:300:0`);
+  if (result === undefined) return [];
+  const { connections } = result.ours.wire;
+  const failure = failureOf(result.ours);
+  return [
+    {
+      goal: `${result.scenario.name}: works, with at most 10 connections`,
+      found: `${connections} connections${failure === undefined ? "" : `, and fails: ${failure}`}`,
+      met: failure === undefined && result.ours.wire.kind === "counted" && connections <= 10,
+    },
+  ];
+}
+
+function steadiness(bed: Bed, own: readonly ScenarioResult[]): Verdict[] {
+  const [few, lots] = [find(own, `${bed}:8:0`), find(own, `${bed}:100:0`)];
+  if (few === undefined || lots === undefined) return [];
+  const ofFew = figuresOf(few.ours)?.cyclesPerSecond ?? NaN;
+  const ofLots = figuresOf(lots.ours)?.cyclesPerSecond ?? NaN;
+  return [
+    {
+      goal: `${bed}: with 100 contenders at least half the cycles of 8`,
+      found: percent(ofLots / ofFew),
+      met: ofLots >= ofFew / 2,
+    },
+  ];
+}
+
+function heldShare(bed: Bed, own: readonly ScenarioResult[]): Verdict[] {
+  const ideal = (LIMIT * 1_000) / 20;
+  const shares = crowd(own, 100)
+    .filter(({ scenario }) => scenario.holdMs === 20)
+    .map(({ scenario, ours }) => ({
+      name: scenario.name,
+      value: (figuresOf(ours)?.cyclesPerSecond ?? NaN) / ideal,
+    }));
+  const least = extreme(shares, (a, b) => a < b);
+  if (least === undefined) return [];
+  return [
+    {
+      goal: `${bed}: with a hold of 20 ms at least 85 % of what that allows, 8 to 100 contenders`,
+      found: `${percent(least.value)} (${least.name})`,
+      met: least.value >= 0.85,
+    },
+  ];
+}
+
+function longestWait(bed: Bed, own: readonly ScenarioResult[]): Verdict[] {
+  const waits = crowd(own, 100).map(({ scenario, ours }) => ({
+    name: scenario.name,
+    value: figuresOf(ours)?.longestOverMedian ?? NaN,
+  }));
+  const longest = extreme(waits, (a, b) => a > b);
+  if (longest === undefined) return [];
+  return [
+    {
+      goal: `${bed}: the longest wait at most 3 times the median, 8 to 100 contenders`,
+      found: `${longest.value.toFixed(1)} times (${longest.name})`,
+      met: longest.value <= 3,
+    },
+  ];
+}
+
+function wire(bed: Bed, own: readonly ScenarioResult[]): Verdict[] {
+  const counts = crowd(own, 300)
+    .filter(({ scenario }) => scenario.holdMs === 0)
+    .map(({ scenario, ours }) => ({
+      contenders: contendersOf(scenario),
+      bytes: ours.wire.kind === "counted" ? ours.wire.bytesRead : NaN,
+      requests: ours.wire.kind === "counted" ? ours.wire.requests : NaN,
+    }));
+  const [first] = counts;
+  if (first === undefined || counts.length < 2) return [];
+  const show = (value: (count: (typeof counts)[number]) => string): string =>
+    counts.map((count) => `${value(count)} at ${count.contenders}`).join(", ");
+  return [
+    {
+      goal: `${bed}: bytes read per cycle grow no faster than the number of contenders`,
+      found: show(({ bytes }) => (Number.isNaN(bytes) ? "failed" : bytes.toFixed(0))),
+      met: counts.slice(1).every(({ contenders, bytes }, index) => {
+        const smaller = counts[index];
+        if (smaller === undefined) return false;
+        return bytes / smaller.bytes <= (tolerance * contenders) / smaller.contenders;
+      }),
+    },
+    {
+      goal: `${bed}: requests per cycle don't grow with the number of contenders, from 8 on`,
+      found: show(({ requests }) => (Number.isNaN(requests) ? "failed" : requests.toFixed(2))),
+      met: counts.every(({ requests }) => requests <= tolerance * first.requests),
+    },
+  ];
+}
+
+/** Those in one process where not everybody has a slot at once. */
+function crowd(own: readonly ScenarioResult[], most: number): ScenarioResult[] {
+  return own.filter(({ scenario }) => {
+    const contenders = contendersOf(scenario);
+    return scenario.processes === 1 && contenders >= 8 && contenders <= most;
+  });
+}
+
+interface Named {
+  readonly name: string;
+  readonly value: number;
+}
+
+/** The one before all others, and what could not be measured before that. */
+function extreme(
+  values: readonly Named[],
+  before: (a: number, b: number) => boolean,
+): Named | undefined {
+  return values.reduce<Named | undefined>(
+    (best, next) =>
+      best === undefined || Number.isNaN(next.value) || before(next.value, best.value)
+        ? next
+        : best,
+    undefined,
+  );
+}
+
+function failedIn({ ours, go }: ScenarioResult): string {
+  const reason = failureOf(ours);
+  if (reason !== undefined) return `fails: ${reason}`;
+  return `Go fails: ${go === undefined ? "" : (failureOf(go) ?? "")}`;
+}
+
+function find(own: readonly ScenarioResult[], name: string): ScenarioResult | undefined {
+  return own.find(({ scenario }) => scenario.name === name);
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
+}
