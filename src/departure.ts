@@ -61,17 +61,17 @@ export async function depart(
   traces: Readonly<Traces>,
   { patience, gaveUp, signal, keep }: DepartureOptions,
 ): Promise<void> {
-  lease.stop();
+  // What may be kept is renewed as long as all goes well.
+  let keeps = keep !== undefined && lease.own && !traces.inDoubt && !traces.lateContender;
+  if (!keeps) lease.stop();
   const timeout = Math.max(SHORTEST_ATTEMPT_MS, Math.min(LONGEST_ATTEMPT_MS, lease.ttl / 4));
-  let failure: unknown = new SemaphoreRequestError(
-    "SEMAPHORE_UPDATE_FAILED",
-    `not done within ${patience} ms`,
-  );
+  let failure: unknown;
+  let isGone = false;
   let awaited = true;
-  let hasFailed = traces.inDoubt || traces.lateContender;
   const timer = setTimeout(() => {
     awaited = false;
-    gaveUp(failure);
+    if (isGone) gaveUp();
+    else gaveUp(failure ?? tookTooLong(patience));
   }, timerMs(patience));
   const off = onAbort(signal, () => {
     awaited = false;
@@ -83,15 +83,17 @@ export async function depart(
       until: lease.own ? lease.expiresAt : Infinity,
       failed: (error) => {
         failure = error;
-        hasFailed = true;
+        keeps = false;
+        lease.stop();
       },
       keepAlive: () => awaited,
     });
-    failure = undefined;
-    if (keep !== undefined && lease.own && !hasFailed) {
-      keep(lease);
+    isGone = true;
+    if (keeps) {
+      keep?.(lease);
       return;
     }
+    lease.stop();
     // Where the session cannot be ended, its TTL does it.
     await persist(() => lease.destroy({ timeout }), {
       passing: isUnclear,
@@ -106,6 +108,10 @@ export async function depart(
     off();
     if (traces.lateContender && !lease.own) void removeLateContender(prefix, lease.id);
   }
+}
+
+function tookTooLong(patience: number): SemaphoreRequestError {
+  return new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", `not done within ${patience} ms`);
 }
 
 /**

@@ -34,8 +34,7 @@ export class KeptSessions {
   #isClosed = false;
 
   /** Keeps a session that hangs on nothing for the next who asks for this `use`. */
-  keep(use: string, ended: SessionLease): void {
-    const lease = ended.anew();
+  keep(use: string, lease: SessionLease): void {
     if (this.#isClosed || lease.checkLost()) {
       void end(lease);
       return;

@@ -37,6 +37,11 @@ export class PrefixView {
     return this.#current;
   }
 
+  /** When a reading was last taken in, on the clock of `performance.now()`. */
+  get shownAt(): number {
+    return this.#shownAt;
+  }
+
   /** When it was last known to be so, on the clock of `performance.now()`. */
   get knownAt(): number {
     return this.#knownAt;

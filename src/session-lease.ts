@@ -72,19 +72,8 @@ export class SessionLease {
   /** Renews it no longer. */
   stop(): void {
     this.#watchdog.stop();
-    this.#stopped.abort();
-  }
-
-  /** The same session for another use, renewed again; this lease has ended. */
-  anew(): SessionLease {
-    this.stop();
-    return new SessionLease(this.#sessions, {
-      id: this.id,
-      term: this.#term,
-      own: this.own,
-      scope: this.#scope,
-      ...(this.#destroyStrays === undefined ? {} : { destroyStrays: this.#destroyStrays }),
-    });
+    // A reason of our own spares the making of a DOMException.
+    this.#stopped.abort("stopped");
   }
 
   /** Ends the session, if it is ours to end. */

@@ -49,6 +49,12 @@ export type PlaceJoining =
 /** Writes to one lock get in each other's way; but nobody waits for a write that hangs. */
 const LOCK_TURN_PATIENCE_MS = 100;
 
+/**
+ * Where there is no watch, a departure looks who waits, so that whoever leaves and comes back at once
+ * lets them go first; but not every time where that is hundreds of times a second.
+ */
+const LOOK_BACK_AFTER_MS = 10;
+
 /** How long a look between two writes may take. */
 const LOOK_BETWEEN_WRITES_MS = 1_000;
 
@@ -250,7 +256,8 @@ export class SharedPrefix {
           ...options,
           handover,
           known,
-          lookBack: !this.#watch.isRunning,
+          lookBack:
+            !this.#watch.isRunning && performance.now() > this.#view.shownAt + LOOK_BACK_AFTER_MS,
         });
         if (lock !== undefined) {
           if (heir !== undefined) this.#holders.add(heir);

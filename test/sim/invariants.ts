@@ -61,14 +61,18 @@ export function notTold(
   tenure: Tenure,
   forcedAt: number,
   trouble: Trouble,
+  restoredAt: number,
   now: number,
 ): Violation | undefined {
   if (!isLive(tenure)) return undefined;
   const from = Math.max(forcedAt, tenure.acquiredAt);
-  // A look that was lost on the way before it is noticed only when its time is over.
-  const allowed = trouble.since(from - UNANSWERED_LOOK_MS)
-    ? (tenure.ttl ?? LONGEST_LOOK_MS) + TOLD_WITHIN_MS
-    : TOLD_WITHIN_MS;
+  // A look that was lost on the way before it is noticed only when its time is over; and one that
+  // waits for an index from before a restore cannot tell, also where it was sent after that.
+  const since = from - UNANSWERED_LOOK_MS;
+  const allowed =
+    trouble.since(since) || restoredAt >= since
+      ? (tenure.ttl ?? LONGEST_LOOK_MS) + TOLD_WITHIN_MS
+      : TOLD_WITHIN_MS;
   if (trouble.longestCalm(from, now) <= allowed) return undefined;
   return {
     kind: "B-not-told",

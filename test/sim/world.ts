@@ -43,6 +43,7 @@ export class World implements LinkObserver, Bystander {
   windsDown = false;
   readonly #history = new LockHistory();
   readonly #lockWatch = new LockWatch(PREFIX);
+  #restoredAt = -Infinity;
   readonly #turns: Turns;
   /** The names of sessions, as they are given by who makes them. */
   readonly #sessionNames = new Map<string, string>();
@@ -153,7 +154,8 @@ export class World implements LinkObserver, Bystander {
   /** Consul's indexes start again from lower ones. */
   turnedBack(): void {
     this.ledger.turnBackTokens(this.time.now());
-    this.#turns.turnedBack(this.time.now());
+    this.#restoredAt = this.time.now();
+    this.#turns.turnedBack(this.#restoredAt);
   }
 
   hadLateWrite(session: string): boolean {
@@ -202,7 +204,7 @@ export class World implements LinkObserver, Bystander {
       const forcedAt = this.forcedAt(tenure);
       if (forcedAt === undefined) continue;
       const trouble = this.linkOf(tenure).trouble;
-      this.report(notTold(tenure, forcedAt, trouble, now));
+      this.report(notTold(tenure, forcedAt, trouble, this.#restoredAt, now));
     }
     return this.isSound();
   }

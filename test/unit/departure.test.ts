@@ -335,6 +335,10 @@ describe("a session that is kept", () => {
     await vi.advanceTimersByTimeAsync(1);
     expect(keep.mock.calls).toEqual([[lease]]);
     expect(departure.outcome).toEqual({ value: undefined, at: start + 100 });
+    expect(requests).toEqual(["leave"]);
+    // It is renewed all the while.
+    expect(vi.getTimerCount()).toBe(2);
+    lease.stop();
     await vi.advanceTimersByTimeAsync(2 * TTL);
     expect(requests).toEqual(["leave"]);
     expect(vi.getTimerCount()).toBe(0);

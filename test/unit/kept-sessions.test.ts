@@ -28,19 +28,17 @@ afterEach(async () => {
 });
 
 /** A session that was used and has left nothing behind. */
-function ended(id: string, ttl = 60_000): SessionLease {
+function leaseOf(id: string, ttl = 60_000): SessionLease {
   const term = { sentAt: performance.now(), ttl };
-  const lease = new SessionLease(sessions, { id, term, own: true, scope: {} });
-  lease.stop();
-  return lease;
+  return new SessionLease(sessions, { id, term, own: true, scope: {} });
 }
 
 const destroyed = (): readonly (string | undefined)[] => sessions.of("destroy").map(({ id }) => id);
 
 describe("sessions that are kept", () => {
   test("are given out for the same use, the last first, each once", () => {
-    for (const id of ["a", "b", "c"]) kept.keep(USE, ended(id));
-    kept.keep("another", ended("d"));
+    for (const id of ["a", "b", "c"]) kept.keep(USE, leaseOf(id));
+    kept.keep("another", leaseOf("d"));
     const taken = Array.from({ length: 4 }, () => kept.take(USE)?.id);
     expect(taken).toEqual(["c", "b", "a", undefined]);
     expect(kept.take("another")?.id).toBe("d");
@@ -49,7 +47,7 @@ describe("sessions that are kept", () => {
 
   test("are renewed meanwhile, and after", async () => {
     sessions.onRenew = () => Promise.resolve(sessionEntry({ ttl: "8s" }));
-    kept.keep(USE, ended("a", 8_000));
+    kept.keep(USE, leaseOf("a", 8_000));
     await vi.advanceTimersByTimeAsync(2_000);
     expect(sessions.of("renew")).toHaveLength(1);
     const lease = kept.take(USE);
@@ -64,7 +62,7 @@ describe("sessions that are kept", () => {
     ["five seconds without a TTL", Infinity, 5_000],
     ["a third of a short TTL", 9_000, 3_000],
   ])("are ended after %s", async (_, ttl, ms) => {
-    kept.keep(USE, ended("a", ttl));
+    kept.keep(USE, leaseOf("a", ttl));
     await vi.advanceTimersByTimeAsync(ms - 1);
     expect(destroyed()).toEqual([]);
     await vi.advanceTimersByTimeAsync(1);
@@ -75,16 +73,16 @@ describe("sessions that are kept", () => {
   });
 
   test("are ended each in its time: those that nobody needs grow old", async () => {
-    kept.keep(USE, ended("old"));
+    kept.keep(USE, leaseOf("old"));
     await vi.advanceTimersByTimeAsync(3_000);
-    kept.keep(USE, ended("new"));
+    kept.keep(USE, leaseOf("new"));
     await vi.advanceTimersByTimeAsync(2_000);
     expect(destroyed()).toEqual(["old"]);
     expect(kept.take(USE)?.id).toBe("new");
   });
 
   test("are not ended once they are taken", async () => {
-    kept.keep(USE, ended("a"));
+    kept.keep(USE, leaseOf("a"));
     const lease = kept.take(USE);
     await vi.advanceTimersByTimeAsync(10_000);
     expect(destroyed()).toEqual([]);
@@ -95,7 +93,7 @@ describe("sessions that are kept", () => {
 
   test("do not keep the process alive", () => {
     const timers = vi.spyOn(globalThis, "setTimeout");
-    kept.keep(USE, ended("a"));
+    kept.keep(USE, leaseOf("a"));
     expect(timers).toHaveBeenCalled();
     for (const { type, value } of timers.mock.results) {
       expect(type === "return" && value.hasRef()).toBe(false);
@@ -103,11 +101,11 @@ describe("sessions that are kept", () => {
   });
 
   test("are not given out once they are lost", async () => {
-    kept.keep(USE, ended("lives"));
+    kept.keep(USE, leaseOf("lives"));
     sessions.onRenew = () => Promise.resolve(null);
     sessions.onInfo = () =>
       Promise.resolve({ value: null, meta: { index: 7n, knownLeader: true, lastContact: 0 } });
-    kept.keep(USE, ended("lost", 12_000));
+    kept.keep(USE, leaseOf("lost", 12_000));
     await vi.advanceTimersByTimeAsync(3_000);
     const lease = kept.take(USE);
     expect(lease?.id).toBe("lives");
@@ -118,13 +116,13 @@ describe("sessions that are kept", () => {
   });
 
   test("are not given out once they are lost by the clock alone", () => {
-    kept.keep(USE, ended("a"));
+    kept.keep(USE, leaseOf("a"));
     vi.spyOn(performance, "now").mockReturnValue(start + 60_000);
     expect(kept.take(USE)).toBeUndefined();
   });
 
   test("are none that are over when they come", async () => {
-    const lease = ended("a");
+    const lease = leaseOf("a");
     vi.spyOn(performance, "now").mockReturnValue(start + 60_000);
     kept.keep(USE, lease);
     expect(kept.take(USE)).toBeUndefined();
@@ -135,7 +133,7 @@ describe("sessions that are kept", () => {
 
   test("that cannot be ended are left to their TTL", async () => {
     sessions.onDestroy = () => Promise.reject(refusal(500));
-    kept.keep(USE, ended("a"));
+    kept.keep(USE, leaseOf("a"));
     await vi.advanceTimersByTimeAsync(60_000);
     expect(destroyed()).toEqual(["a"]);
     expect(vi.getTimerCount()).toBe(0);
@@ -144,9 +142,9 @@ describe("sessions that are kept", () => {
 
 describe("closing", () => {
   test("ends all that are kept, and leaves nothing behind", async () => {
-    kept.keep(USE, ended("a"));
-    kept.keep(USE, ended("b"));
-    kept.keep("another", ended("c"));
+    kept.keep(USE, leaseOf("a"));
+    kept.keep(USE, leaseOf("b"));
+    kept.keep("another", leaseOf("c"));
     sessions.onDestroy = (id) => after(id === "b" ? 500 : 10, true);
     const closing = new Watched(kept.close());
     expect(destroyed()).toEqual(["a", "b", "c"]);
@@ -160,14 +158,14 @@ describe("closing", () => {
 
   test("is done also where one cannot be ended", async () => {
     sessions.onDestroy = () => Promise.reject(refusal(500));
-    kept.keep(USE, ended("a"));
+    kept.keep(USE, leaseOf("a"));
     await kept.close();
     expect(destroyed()).toEqual(["a"]);
   });
 
   test("keeps none from then on", async () => {
     await kept.close();
-    kept.keep(USE, ended("late"));
+    kept.keep(USE, leaseOf("late"));
     expect(kept.take(USE)).toBeUndefined();
     expect(destroyed()).toEqual(["late"]);
     await vi.advanceTimersByTimeAsync(0);

@@ -307,53 +307,6 @@ describe("a lease that was stopped", () => {
   });
 });
 
-describe("a lease for another use", () => {
-  test("is of the same session, as long as that lives, and is renewed again", async () => {
-    sessions.onRenew = succeed;
-    const first = newLease();
-    await vi.advanceTimersByTimeAsync(TTL / 4);
-    first.stop();
-    await vi.advanceTimersByTimeAsync(TTL / 2);
-    const second = first.anew();
-    leases.push(second);
-    expect(second).toMatchObject({ id: SESSION, own: true, ttl: TTL });
-    expect(second.expiresAt).toBe(start + TTL / 4 + TTL);
-    await vi.advanceTimersByTimeAsync(2 * TTL);
-    expect(second.checkLost()).toBe(false);
-    expect(sessions.calls.at(-1)).toMatchObject({ method: "renew", options: SCOPE });
-  });
-
-  test("ends the first, if that has not been done", async () => {
-    sessions.onRenew = succeed;
-    const first = newLease();
-    const second = first.anew();
-    leases.push(second);
-    await vi.advanceTimersByTimeAsync(TTL / 4);
-    expect(sessions.calls).toHaveLength(1);
-    expect(first.expiresAt).toBe(start + TTL);
-    expect(second.expiresAt).toBe(start + TTL / 4 + TTL);
-  });
-
-  test("is lost where the session is over by then", () => {
-    const first = newLease();
-    first.stop();
-    blockedFor = TTL;
-    const second = first.anew();
-    leases.push(second);
-    expect(second.checkLost()).toBe(true);
-    expect(second.lost.reason).toMatchObject({ reason: "session-expired" });
-  });
-
-  test("ends with the session what tries to create that have left", async () => {
-    const destroyStrays = vi.fn<(options: RequestOptions) => Promise<void>>(() =>
-      Promise.resolve(),
-    );
-    await newLease({ destroyStrays }).anew().destroy();
-    expect(sessions.methods).toEqual(["destroy"]);
-    expect(destroyStrays).toHaveBeenCalledOnce();
-  });
-});
-
 describe("destroying", () => {
   test("ends a session of ours, in its scope, and stops the renewal", async () => {
     sessions.onRenew = succeed;

@@ -529,12 +529,21 @@ describe("who leaves", () => {
       9n,
     );
     store.onLeave = leaving(lockOf("xy", 2), { reading });
+    await vi.advanceTimersByTimeAsync(11);
     await prefix.leave("x");
     expect(store.of("leave")).toMatchObject([{ options: { lookBack: true } }]);
     expect(contenders()).toBe("yz");
     prefix.watch(SUBSCRIPTION, { shown: () => undefined, failed: () => undefined });
     await prefix.leave("y");
     expect(store.of("leave")[1]).toMatchObject({ options: { lookBack: false } });
+  });
+
+  test("needs not be told that again within 10 ms", async () => {
+    await know({ limit: 2, contenders: "xy", holders: "xy" });
+    store.onLeave = leaving(lockOf("xy", 2));
+    await vi.advanceTimersByTimeAsync(10);
+    await prefix.leave("x");
+    expect(store.of("leave")).toMatchObject([{ options: { lookBack: false } }]);
   });
 
   test("has the watch look at once where the slot goes to nobody here", async () => {
