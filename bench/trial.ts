@@ -28,7 +28,7 @@ export type Outcome =
   | { readonly kind: "failed"; readonly reason: string };
 
 const startsInMs = 100;
-const warmUpMs = 800;
+const warmUpMs = 4_000;
 /** For the turns that are under way when the measured time is over. */
 const finishWithinMs = 30_000;
 

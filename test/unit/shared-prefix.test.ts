@@ -541,7 +541,7 @@ describe("who leaves", () => {
   test("needs not be told that again within 10 ms", async () => {
     await know({ limit: 2, contenders: "xy", holders: "xy" });
     store.onLeave = leaving(lockOf("xy", 2));
-    await vi.advanceTimersByTimeAsync(10);
+    await vi.advanceTimersByTimeAsync(9);
     await prefix.leave("x");
     expect(store.of("leave")).toMatchObject([{ options: { lookBack: false } }]);
   });
