@@ -108,13 +108,6 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: "F-token",
   },
   {
-    name: "restarted-process-waits-for-itself",
-    file: "contention.ts",
-    search: "} else if (holds || prefix",
-    replacement: "} else if (prefix",
-    breaks: "E-forgotten",
-  },
-  {
     name: "dead-holders-stay",
     file: "prefix-snapshot.ts",
     search: ".filter((session) => alive.has(session))",
@@ -143,39 +136,11 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: "E-order",
   },
   {
-    name: "newcomer-passes-the-queue",
-    file: "shared-prefix.ts",
-    search: "return this.#order.claims(snapshot) + unseen.length < freeSlots(snapshot, limit);",
-    replacement: "return unseen.length < freeSlots(snapshot, limit);",
-    breaks: "E-order",
-  },
-  {
     name: "dead-waiter-blocks-the-rest",
     file: "shared-prefix.ts",
     search: "this.#order.pass(view.snapshot, passed + 1);",
     replacement: "",
     breaks: "E-idle",
-  },
-  {
-    name: "heir-is-not-told",
-    file: "place.ts",
-    search: "this.#joinedAt = joinedAt;",
-    replacement: "",
-    breaks: "E-forgotten",
-  },
-  {
-    name: "slot-passed-on-to-the-dead",
-    file: "semaphore-store.ts",
-    search: "const check = heir === undefined ? [] : [this.#contenderCheck(heir)];",
-    replacement: "const check: readonly KVOperation[] = [];",
-    breaks: "wire",
-  },
-  {
-    name: "look-before-a-write-believed",
-    file: "prefix-view.ts",
-    search: "const current = unseen.reduce(withWrite, reading);",
-    replacement: "const current = reading;",
-    breaks: "D-needless-loss",
   },
   {
     name: "kept-session-is-for-good",
