@@ -119,7 +119,7 @@ export class Semaphore {
 
   /**
    * Waits for a slot and takes it (Go: `Acquire`). Once it is in the queue, it rides out outages of
-   * any length; on the way there it tries for 15 s.
+   * any length; on the way there it tries each step for 15 s.
    *
    * @param signal gives up waiting: the promise then rejects with the signal's reason, at once or,
    *   if there is something to clear away, within 100 ms. Nothing stays behind. Once acquired, the

@@ -9,6 +9,8 @@ export interface WatchedPrefix {
   /** Whether looks are under way, so that one more who wants to know costs nothing. */
   readonly isWatched: boolean;
   watch(subscription: Subscription, events: WatchEvents): () => void;
+  /** Looks at once; what it shows is told to all who watch. */
+  look(timeout: number): Promise<unknown>;
 }
 
 export interface SlotMonitorOptions {
@@ -75,8 +77,15 @@ export async function monitorSlot(
     };
     const stopWatching = prefix.watch(holderSubscription(ttl), {
       shown: ({ snapshot, sentAt }) => {
-        // What was asked for before we were a holder may come from a server that was replaced since.
-        if (!held() || sentAt < since) return;
+        if (!held()) return;
+        if (sentAt < since) {
+          // What was asked for before we were a holder may come from a server that was replaced
+          // since: a look that is asked for now has to say so too.
+          if (lossOf(session, snapshot) !== undefined) {
+            void prefix.look(ANSWER_GRACE_MS).catch(() => undefined);
+          }
+          return;
+        }
         seenAt = performance.now();
         retriesLeft = retries;
         retryAt = 0;

@@ -27,6 +27,14 @@ class FakeWatch implements WatchedPrefix {
   readonly subscriptions: (Subscription & { readonly at: number })[] = [];
   readonly #watchers = new Set<WatchEvents>();
 
+  /** How many looks were asked for. */
+  looks = 0;
+
+  look(): Promise<void> {
+    this.looks += 1;
+    return Promise.resolve();
+  }
+
   watch(subscription: Subscription, events: WatchEvents): () => void {
     this.subscriptions.push({ ...subscription, at: performance.now() - start });
     this.#watchers.add(events);
