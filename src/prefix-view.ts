@@ -1,4 +1,3 @@
-import type { PrefixSnapshot } from "./prefix-snapshot.js";
 import type { PrefixReading } from "./semaphore-store.js";
 
 /** What a write of ours has made of the lock. */
@@ -27,7 +26,6 @@ export class PrefixView {
   /** The newest reading, as it came. */
   #lastShown: PrefixReading | undefined;
   #shownAt = -Infinity;
-  #knownAt = -Infinity;
   /** When each look that is under way was sent. */
   readonly #looks = new Set<{ readonly sentAt: number }>();
   #writes: readonly RecordedWrite[] = [];
@@ -40,11 +38,6 @@ export class PrefixView {
   /** When a reading was last taken in, on the clock of `performance.now()`. */
   get shownAt(): number {
     return this.#shownAt;
-  }
-
-  /** When it was last known to be so, on the clock of `performance.now()`. */
-  get knownAt(): number {
-    return this.#knownAt;
   }
 
   /**
@@ -86,18 +79,22 @@ export class PrefixView {
     for (const { joined } of unseen) if (joined !== undefined) alive.add(joined);
     this.#isInDoubt = [...current.snapshot.holders].some((session) => !alive.has(session));
     this.#current = current;
-    this.#knownAt = performance.now();
     return current;
   }
 
   /** Takes in what was written here. */
   wrote(write: LockWrite): void {
     const answeredAt = performance.now();
-    this.#knownAt = answeredAt;
     if (this.#looks.size > 0) this.#writes = [...this.#writes, { ...write, answeredAt }];
-    if (this.#current !== undefined && this.#current.snapshot.lockIndex <= write.index) {
-      this.#current = withWrite(this.#current, write);
-    }
+    const current = this.#current;
+    // The answer may come when a look has shown it already, and what has become of it since.
+    if (current === undefined || write.index <= current.index) return;
+    if (write.index >= current.snapshot.lockIndex) this.#current = withWrite(current, write);
+  }
+
+  /** Takes in that somebody who was no holder contends no more. */
+  left(session: string): void {
+    if (this.#current !== undefined) this.#current = withoutContender(this.#current, session);
   }
 
   /** Only a look that was sent before a write was answered can be without it. */
@@ -107,16 +104,15 @@ export class PrefixView {
   }
 }
 
-function withWrite(reading: PrefixReading, write: LockWrite): PrefixReading {
-  const { contenders } = reading.snapshot;
-  const snapshot: PrefixSnapshot = {
-    limit: write.limit,
-    holders: write.holders,
-    contenders:
-      write.left === undefined
-        ? contenders
-        : contenders.filter(({ session }) => session !== write.left),
-    lockIndex: write.index,
-  };
-  return { ...reading, snapshot };
+function withWrite(
+  reading: PrefixReading,
+  { index, limit, holders, left }: LockWrite,
+): PrefixReading {
+  const { snapshot, ...rest } = left === undefined ? reading : withoutContender(reading, left);
+  return { ...rest, snapshot: { ...snapshot, limit, holders, lockIndex: index } };
+}
+
+function withoutContender(reading: PrefixReading, leaver: string): PrefixReading {
+  const contenders = reading.snapshot.contenders.filter(({ session }) => session !== leaver);
+  return { ...reading, snapshot: { ...reading.snapshot, contenders } };
 }

@@ -82,6 +82,11 @@ export class PrefixWatch {
     };
   }
 
+  /** Whether a look is under way that waits for what is not known yet. */
+  get tellsOfChanges(): boolean {
+    return this.#look !== undefined && this.#index > 0n;
+  }
+
   /** Looks now, if it was pausing: there is something to see. */
   hurry(): void {
     this.#pause?.abort();
@@ -93,6 +98,7 @@ export class PrefixWatch {
    */
   compare({ index, sentAt }: PrefixReading): void {
     if (index >= this.#index || sentAt <= this.#answeredAt) return;
+    // In a pause there is none that could be given up.
     this.#index = 0n;
     this.#look?.controller.abort();
   }
@@ -125,8 +131,9 @@ export class PrefixWatch {
         shown();
         pauseMs = pause();
       } catch (error) {
+        // One that was given up might have waited for an index that no server knows any more, too.
+        this.#index = 0n;
         if (!controller.signal.aborted) {
-          this.#index = 0n;
           const usual = backoff.next();
           pauseMs = failed(error) ?? usual;
         }

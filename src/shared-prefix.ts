@@ -8,8 +8,9 @@ import { Place } from "./place.js";
 import { cleanPath } from "./prefix-keys.js";
 import { requireSameLimit } from "./prefix-snapshot.js";
 import { PrefixView } from "./prefix-view.js";
-import { isPassing } from "./semaphore-errors.js";
 import { PrefixWatch, type Subscription, type WatchEvents } from "./prefix-watch.js";
+import { isPassing } from "./semaphore-errors.js";
+import type { SemaphoreLock } from "./semaphore-lock.js";
 import {
   SemaphoreStore,
   type Handover,
@@ -18,7 +19,6 @@ import {
   type LeaveOptions,
   type PrefixReading,
 } from "./semaphore-store.js";
-import type { SemaphoreLock } from "./semaphore-lock.js";
 import type { SessionLease } from "./session-lease.js";
 import { freeSlots, TurnOrder, waitersOf } from "./turn-order.js";
 
@@ -58,8 +58,11 @@ const LOOK_BACK_AFTER_MS = 10;
 /** How long a look between two writes may take. */
 const LOOK_BETWEEN_WRITES_MS = 1_000;
 
-/** For how long what is known of a prefix without a watch is worth a try. */
-const KNOWLEDGE_LASTS_MS = 5_000;
+/**
+ * For how long it is known who waits, where nothing would tell of another: who has come after that
+ * is not to be passed.
+ */
+const KNOWLEDGE_LASTS_MS = 250;
 
 /**
  * How long a free slot stays untaken before the next in line may take it, in milliseconds: whoever
@@ -267,7 +270,6 @@ export class SharedPrefix {
           if (reading !== undefined) this.#view.show(reading);
           if (heir === undefined && this.#places.size > 0) this.#watch.hurry();
         }
-        this.#holders.delete(session);
         handover.settle(heir === undefined ? undefined : lock?.modifyIndex);
         this.#changed();
       } catch (error) {
@@ -282,10 +284,7 @@ export class SharedPrefix {
   /** Deletes the contender entry of a session that is no holder. */
   async deleteContender(session: string, options: RequestOptions = {}): Promise<void> {
     await this.store.deleteContender(session, options);
-    const snapshot = this.#view.current?.snapshot;
-    if (snapshot?.limit === undefined) return;
-    const { lockIndex: index, limit, holders } = snapshot;
-    this.#view.wrote({ index, limit, holders, left: session });
+    this.#view.left(session);
     this.#changed();
   }
 
@@ -316,11 +315,11 @@ export class SharedPrefix {
   }
 
   #isUsable(limit: number): boolean {
-    const view = this.#view.current;
-    if (view === undefined || performance.now() > this.#view.knownAt + KNOWLEDGE_LASTS_MS) {
-      return false;
-    }
-    return view.snapshot.limit === undefined || view.snapshot.limit === limit;
+    const known = this.#view.current?.snapshot;
+    if (known === undefined) return false;
+    const isFresh =
+      this.#watch.tellsOfChanges || performance.now() <= this.#view.shownAt + KNOWLEDGE_LASTS_MS;
+    return isFresh && (known.limit === undefined || known.limit === limit);
   }
 
   /** Whether there is a free slot for a newcomer, after all who came before it. */

@@ -13,6 +13,12 @@ interface MissedTurns {
 const FIRST_MISS_MS = 5_000;
 
 /**
+ * A slot that has been seen free for so long was let go by, in milliseconds: whoever takes it then,
+ * out of turn, has waited for those before it, only longer than we have. Looks may show it late.
+ */
+const LET_GO_BY_MS = 150;
+
+/**
  * Whose turn it is, as far as one client can tell from what it sees of the prefix: the waiters in
  * the order of their arrival, as many as there are free slots.
  *
@@ -24,13 +30,18 @@ export class TurnOrder {
   readonly #clock: () => number;
   readonly #missed = new Map<string, MissedTurns>();
   #before: QueueSnapshot | undefined;
+  /** Since when the holders have been the same. */
+  #unchangedSince = -Infinity;
 
   /** `clock`: in milliseconds. */
   constructor(clock: () => number = () => performance.now()) {
     this.#clock = clock;
   }
 
-  /** Takes note of what has changed: who came out of turn, and past whom. */
+  /**
+   * Takes note of what has changed: whether somebody has lost patience with whoever is first. One
+   * who takes a slot that has only just come free says nothing of those whom it has beaten to it.
+   */
   observe(snapshot: QueueSnapshot): void {
     const waiters = waitersOf(snapshot);
     const waiting = new Set(waiters.map(({ session }) => session));
@@ -38,11 +49,19 @@ export class TurnOrder {
       if (!waiting.has(session)) this.#missed.delete(session);
     const before = this.#before;
     this.#before = snapshot;
-    if (before === undefined) return;
+    if (before !== undefined && hasSameHolders(before, snapshot)) return;
+    const now = this.#clock();
+    const wasLetGoBy = now >= this.#unchangedSince + LET_GO_BY_MS;
+    this.#unchangedSince = now;
+    if (before === undefined || !wasLetGoBy || freeSlots(before, 0) === 0) return;
     for (const taker of snapshot.contenders) {
       if (!snapshot.holders.has(taker.session) || before.holders.has(taker.session)) continue;
-      const passed = waiters.find((waiter) => this.#claims(waiter));
-      if (passed !== undefined && passed.createIndex < taker.createIndex) this.#miss(passed);
+      const ahead = this.#claimants(snapshot).filter(
+        ({ createIndex }) => createIndex < taker.createIndex,
+      );
+      // The slots that are still free are for the first of them.
+      const [first] = ahead;
+      if (first !== undefined && ahead.length > freeSlots(snapshot, 0)) this.#miss(first);
     }
   }
 
@@ -104,4 +123,11 @@ export function waitersOf({ contenders, holders }: QueueSnapshot): readonly Cont
 /** How many slots nobody holds. */
 export function freeSlots({ limit, holders }: QueueSnapshot, ownLimit: number): number {
   return Math.max(0, (limit ?? ownLimit) - holders.size);
+}
+
+function hasSameHolders(one: QueueSnapshot, other: QueueSnapshot): boolean {
+  return (
+    one.holders.size === other.holders.size &&
+    [...one.holders].every((session) => other.holders.has(session))
+  );
 }

@@ -8,6 +8,7 @@ import { z } from "zod";
 
 import { Report, type Failure } from "./report.js";
 import { simulate, type Outcome } from "./simulation.js";
+import { VIOLATION_KINDS } from "./violation.js";
 
 const USAGE = `Runs the library against a simulated Consul, network and clock.
 
@@ -18,7 +19,7 @@ const USAGE = `Runs the library against a simulated Consul, network and clock.
   --minutes M      stop after that time, however many seeds are left
   --jobs J         in how many processes (default: one for each core)
   --keep-going     do not stop at the first violation
-  --until KIND     do not stop at violations of another kind
+  --only KIND      look for violations of that kind alone
 `;
 
 const SHOWN_LINES = 120;
@@ -32,13 +33,15 @@ const { values } = parseArgs({
     minutes: { type: "string" },
     jobs: { type: "string", default: String(availableParallelism()) },
     "keep-going": { type: "boolean", default: false },
-    until: { type: "string" },
+    only: { type: "string" },
     stripe: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
 
 const count = z.coerce.number().int().nonnegative();
+
+const only = z.enum(VIOLATION_KINDS).optional().parse(values.only);
 
 const outcomeSchema: z.ZodType<Outcome> = z.object({
   seed: z.number(),
@@ -57,7 +60,7 @@ else await explore();
 /** One seed, in this process. */
 async function replay(seed: number): Promise<void> {
   const report = new Report();
-  report.add(await simulate(seed, values.trace ? print : undefined));
+  report.add(await simulate(seed, { only, write: values.trace ? print : undefined }));
   conclude(report);
 }
 
@@ -66,7 +69,7 @@ async function work(stripe: string): Promise<void> {
   const [first = 0, end = 0, step = 1] = stripe.split(",").map((number) => count.parse(number));
   // Without a parent there is nobody left to tell.
   for (let seed = first; seed < end && process.connected; seed += step) {
-    const outcome = await simulate(seed);
+    const outcome = await simulate(seed, { only });
     const failed = outcome.violation !== null;
     process.send?.(failed ? outcome : { ...outcome, lines: [] });
     if (isEnough(outcome)) break;
@@ -108,7 +111,7 @@ async function explore(): Promise<void> {
 function startWorker(first: number, end: number, step: number): ChildProcess {
   const args = ["--stripe", [first, end, step].join(",")];
   if (values["keep-going"]) args.push("--keep-going");
-  if (values.until !== undefined) args.push("--until", values.until);
+  if (only !== undefined) args.push("--only", only);
   return fork(fileURLToPath(import.meta.url), args, {
     // A run makes little that lasts: with more room for the young, few of them are ever copied.
     execArgv: [...process.execArgv, "--max-semi-space-size=32"],
@@ -147,8 +150,7 @@ function printFailure({ seed, kind, problem, lines }: Failure): void {
 
 /** Whether to look no further. */
 function isEnough({ violation }: Outcome): boolean {
-  if (violation === null || values["keep-going"]) return false;
-  return values.until === undefined || violation.kind === values.until;
+  return violation !== null && !values["keep-going"];
 }
 
 function firstLine(text: string): string {

@@ -18,6 +18,12 @@ const TOLD_WITHIN_MS = 1_000;
 /** How long the library waits for an answer to one look at its slot, at most. */
 const LONGEST_LOOK_MS = 40_000;
 
+/** How long it has Consul wait for a change meanwhile, where nothing changes; with a TTL, half of it. */
+const LONGEST_WAIT_MS = 30_000;
+
+/** Consul adds up to that much. */
+const LENGTHENED = 17 / 16;
+
 /** Trouble may show that much later, as a look without an answer. */
 const UNANSWERED_LOOK_MS = 60_000;
 
@@ -66,13 +72,14 @@ export function notTold(
 ): Violation | undefined {
   if (!isLive(tenure)) return undefined;
   const from = Math.max(forcedAt, tenure.acquiredAt);
-  // A look that was lost on the way before it is noticed only when its time is over; and one that
-  // waits for an index from before a restore cannot tell, also where it was sent after that.
-  const since = from - UNANSWERED_LOOK_MS;
-  const allowed =
-    trouble.since(since) || restoredAt >= since
-      ? (tenure.ttl ?? LONGEST_LOOK_MS) + TOLD_WITHIN_MS
-      : TOLD_WITHIN_MS;
+  const { ttl } = tenure;
+  // A look that was lost on the way before it is noticed only when its time is over.
+  const unanswered = trouble.since(from - UNANSWERED_LOOK_MS) ? (ttl ?? LONGEST_LOOK_MS) : 0;
+  // And the one that waits for an index from before a restore, which may have been sent a moment
+  // after that, cannot tell; but the next can.
+  const look = Math.min(LONGEST_WAIT_MS, (ttl ?? Infinity) / 2) * LENGTHENED;
+  const outdated = Math.max(0, restoredAt + look - from);
+  const allowed = Math.max(unanswered, outdated) + TOLD_WITHIN_MS;
   if (trouble.longestCalm(from, now) <= allowed) return undefined;
   return {
     kind: "B-not-told",

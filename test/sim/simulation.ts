@@ -3,7 +3,7 @@ import { Host } from "./host.js";
 import { Random } from "./prng.js";
 import { drawScenario, isProgramSession, type Scenario } from "./scenario.js";
 import { Trace } from "./trace.js";
-import type { Violation } from "./violation.js";
+import type { Violation, ViolationKind } from "./violation.js";
 import { VirtualTime } from "./virtual-time.js";
 import { Weather } from "./weather.js";
 import { World } from "./world.js";
@@ -31,14 +31,24 @@ const TIDY_AFTER_MS = 11_000;
 /** What is left of a client that was closed goes with its sessions. */
 const EXPIRED_AFTER_MS = 2 * LONGEST_TTL_MS + 1_000;
 
-/** Runs one seed. `write` is told of each line of its trace. */
-export async function simulate(seed: number, write?: (line: string) => void): Promise<Outcome> {
+export interface SimulationOptions {
+  /** Looks for violations of this kind alone, past all others. */
+  readonly only?: ViolationKind | undefined;
+  /** Told of each line of the trace. */
+  readonly write?: ((line: string) => void) | undefined;
+}
+
+/** Runs one seed. */
+export async function simulate(
+  seed: number,
+  { only, write }: SimulationOptions = {},
+): Promise<Outcome> {
   const random = new Random(seed);
   const scenario = drawScenario(random.fork());
   const time = new VirtualTime(random.fork());
   const trace = new Trace(() => time.now(), write);
   const restore = time.install();
-  const world = new World(time, scenario, random.fork(), trace);
+  const world = new World(time, scenario, random.fork(), trace, only);
   const onRejection = (reason: unknown): void => {
     world.fail("unhandled-rejection", describe(reason));
   };

@@ -22,12 +22,6 @@ const GRACE_MS = 600;
 /** And then, for a while, nobody waits for it any more: the first miss costs it that much. */
 const NOT_WAITED_FOR_MS = 5_600;
 
-/**
- * Each client goes by what it has seen, and the views of two may differ for a moment: that one comes
- * out of turn can happen, but not again and again to the same waiter.
- */
-const OUT_OF_TURN = 3;
-
 /** Where others are faster they are so by chance, and not every time. */
 const MOST_PASSES = 40;
 
@@ -158,8 +152,6 @@ export class Turns {
     if (!this.#inOrder || this.#isTroubled(takerLink, now)) return undefined;
     const [first] = patient;
     if (first === undefined || patient.length <= this.#queue.freeSlots) return undefined;
-    first.waiter.timesOutOfTurn += 1;
-    if (first.waiter.timesOutOfTurn < OUT_OF_TURN) return undefined;
     const waited = (now - first.since).toFixed(0);
     return {
       kind: "E-order",

@@ -7,6 +7,8 @@ import type { World } from "./world.js";
 /** More than a run ever writes, so that no index comes twice. */
 const TURNED_BACK_BY = 1_000_000n;
 
+const INTERFERENCES = ["destroy-session", "delete-contender", "delete-lock"] as const;
+
 /** The faults of one run: it begins them one after the other and ends them all in time. */
 export class Weather {
   readonly #world: World;
@@ -141,10 +143,14 @@ export class Weather {
     trace.add("weather", "the servers are replaced, and restored");
     this.#world.turnedBack();
     consul.turnBackIndexes(TURNED_BACK_BY);
+    // Whoever has not noticed is not told of what happens from then on.
+    this.#world.time.after(this.#random.between(6_000, 12_000), () => {
+      if (!this.#world.windsDown) this.#invalidate(this.#random.pick(INTERFERENCES));
+    });
   }
 
   /** Somebody interferes who may: an operator, a failed health check. */
-  #invalidate(fault: "destroy-session" | "delete-contender" | "delete-lock"): void {
+  #invalidate(fault: (typeof INTERFERENCES)[number]): void {
     const world = this.#world;
     const { consul, holders, tally, trace } = world;
     const lockKey = `${PREFIX}/.lock`;

@@ -51,9 +51,18 @@ export class World implements LinkObserver, Bystander {
   readonly #forced = new Map<string, number>();
   /** Sessions whose contender entry a request was about that its sender had given up. */
   readonly #lateWrites = new Set<string>();
+  readonly #only: ViolationKind | undefined;
   #violation: Violation | undefined;
 
-  constructor(time: VirtualTime, scenario: Scenario, random: Random, trace: Trace) {
+  /** `only`: the kind of violation to look for, if not all. */
+  constructor(
+    time: VirtualTime,
+    scenario: Scenario,
+    random: Random,
+    trace: Trace,
+    only?: ViolationKind,
+  ) {
+    this.#only = only;
     this.time = time;
     this.scenario = scenario;
     this.trace = trace;
@@ -87,6 +96,7 @@ export class World implements LinkObserver, Bystander {
 
   report(violation: Violation | undefined): void {
     if (violation === undefined || this.#violation !== undefined) return;
+    if (this.#only !== undefined && violation.kind !== this.#only) return;
     this.#violation = violation;
     this.trace.add("VIOLATION", `${violation.kind}: ${violation.problem}`);
   }

@@ -44,7 +44,7 @@ const looking = (reading: PrefixReading, ms: number): Promise<PrefixReading> =>
 describe("a view", () => {
   test("is of nothing before the first look", () => {
     expect(view.current).toBeUndefined();
-    expect(view.knownAt).toBe(-Infinity);
+    expect(view.shownAt).toBe(-Infinity);
     view.wrote(writeAt(5n, "a"));
     expect(view.current).toBeUndefined();
   });
@@ -57,17 +57,17 @@ describe("a view", () => {
     await wait(1);
     expect(await look).toBe(reading);
     expect(view.current).toBe(reading);
-    expect(view.knownAt).toBe(performance.now());
+    expect(view.shownAt).toBe(performance.now());
   });
 
   test("is as it was where a look fails", async () => {
     view.show(lockAt(5n, "a"));
-    const knownAt = performance.now();
+    const shownAt = performance.now();
     await wait();
     const failure = new Error("it failed");
     expect(await rejectionOf(view.look(() => Promise.reject(failure)))).toBe(failure);
     expect(holders()).toBe("a");
-    expect(view.knownAt).toBe(knownAt);
+    expect(view.shownAt).toBe(shownAt);
   });
 });
 
@@ -92,10 +92,10 @@ describe("a reading", () => {
     const newest = lockAt(6n, "b");
     view.show(newest);
     await wait(10);
-    const knownAt = view.knownAt;
+    const shownAt = view.shownAt;
     expect(view.show(lockAt(5n, "a", sentAt))).toBe(newest);
     expect(view.current).toBe(newest);
-    expect(view.knownAt).toBe(knownAt);
+    expect(view.shownAt).toBe(shownAt);
   });
 
   test("that is older counts for nothing also where only its answer was overtaken", async () => {
@@ -131,6 +131,8 @@ describe("a reading", () => {
 describe("a write of our own", () => {
   test("counts at once, and is where the next swap begins", async () => {
     view.show(lockAt(5n, "a"));
+    // It tells nothing of who else has come.
+    const shownAt = performance.now();
     await wait();
     view.wrote(writeAt(6n, "ab"));
     expect(view.current?.snapshot).toMatchObject({
@@ -138,7 +140,7 @@ describe("a write of our own", () => {
       holders: new Set("ab"),
       lockIndex: 6n,
     });
-    expect(view.knownAt).toBe(performance.now());
+    expect(view.shownAt).toBe(shownAt);
     expect(view.current?.snapshot.contenders.map(({ session }) => session)).toEqual([
       "a",
       "waiter",
@@ -159,6 +161,15 @@ describe("a write of our own", () => {
     view.wrote(writeAt(6n, "ab"));
     expect(holders()).toBe("c");
     expect(view.current?.snapshot.lockIndex).toBe(7n);
+  });
+
+  test("that is answered after a look at what has come of it counts for nothing", () => {
+    // Since then the lock has been deleted.
+    const snapshot = { limit: undefined, holders: new Set<string>(), contenders: [] };
+    view.show(readingOf({ ...snapshot, lockIndex: 0n }, 7n));
+    view.wrote(writeAt(6n, "ab"));
+    expect(holders()).toBe("");
+    expect(view.current?.snapshot.lockIndex).toBe(0n);
   });
 
   test("is not undone by a look that was on its way meanwhile", async () => {
@@ -212,6 +223,15 @@ describe("a write of our own", () => {
     expect(view.show(lockAt(4n, "z"))).toMatchObject({ index: 4n });
     expect(holders()).toBe("z");
   });
+});
+
+test("who gives up contends no more", () => {
+  view.left("a");
+  expect(view.current).toBeUndefined();
+  view.show(lockAt(5n, "ab"));
+  view.left("waiter");
+  expect(view.current?.snapshot.contenders.map(({ session }) => session)).toEqual(["a", "b"]);
+  expect(holders()).toBe("ab");
 });
 
 describe("a holder that our writes have left in the lock", () => {

@@ -64,10 +64,13 @@ describe("whose turn it is", () => {
   });
 });
 
-describe("one past whom somebody else has gone", () => {
+/** A slot that was free for so long has been let go by whoever was first. */
+const LET_GO_BY_MS = 150;
+
+describe("one past whom somebody else has gone after a while", () => {
   beforeEach(() => {
-    order.observe(queue("abcd", "a"));
-    // A client that knows no order takes the slot.
+    order.observe(queue("bcd"));
+    now += LET_GO_BY_MS;
     order.observe(queue("bcd", "d"));
   });
 
@@ -82,6 +85,8 @@ describe("one past whom somebody else has gone", () => {
   });
 
   test("is another each time", () => {
+    order.observe(queue("bce"));
+    now += LET_GO_BY_MS;
     order.observe(queue("bce", "e"));
     expect(upNext(queue("bcf"), 1)).toBe("bcf");
     expect(order.claims(queue("bc"))).toBe(0);
@@ -140,6 +145,7 @@ describe("one that has let a slot go by", () => {
   test("is not the one to be passed, nor the one past whom somebody goes", () => {
     order.observe(snapshot);
     order.pass(snapshot, 1);
+    now += LET_GO_BY_MS;
     order.observe(queue("abc", "c"));
     expect(order.claims(queue("abc", "c"))).toBe(0);
   });
@@ -158,11 +164,37 @@ describe("one past whom nobody has gone keeps its turn", () => {
     ["where a holder is seen for the first time", [queue("bcd", "d")]],
     ["where a holder stays one", [queue("bcd", "d"), queue("bcd", "d")]],
     ["where a holder is not alive", [queue("bc"), queue("bc", "z")]],
+    ["where there is a slot for each", [queue("bc", "", 2), queue("bc", "c", 2)]],
+    ["where nobody had seen a free slot", [queue("abc", "a"), queue("bc", "c")]],
   ])("%s", (_, snapshots) => {
-    for (const snapshot of snapshots) order.observe(snapshot);
+    for (const snapshot of snapshots) {
+      now += LET_GO_BY_MS;
+      order.observe(snapshot);
+    }
     const last = snapshots.at(-1) ?? queue("");
     expect(order.claims(last)).toBe(waitersOf(last).length);
   });
+});
+
+test("one who was only beaten to it keeps its turn", () => {
+  order.observe(queue("abc", "a"));
+  now += LET_GO_BY_MS;
+  order.observe(queue("bc"));
+  now += LET_GO_BY_MS - 1;
+  // A client that knows no order takes the slot.
+  order.observe(queue("bc", "c"));
+  expect(order.claims(queue("bc", "c"))).toBe(1);
+  order.observe(queue("bcd"));
+  expect(upNext(queue("bcd"), 1)).toBe("b");
+});
+
+test("each slot has its own time in which to be let go by", () => {
+  order.observe(queue("bcd", "", 2));
+  now += LET_GO_BY_MS;
+  order.observe(queue("bcd", "b", 2));
+  now += LET_GO_BY_MS - 1;
+  order.observe(queue("bcd", "bd", 2));
+  expect(order.claims(queue("bcd", "bd", 2))).toBe(1);
 });
 
 describe("who lets a free slot stay free", () => {
@@ -196,15 +228,16 @@ describe("however a queue moves", () => {
   type Move =
     | { readonly kind: "arrive" }
     | { readonly kind: "give back" }
-    | { readonly kind: "go first" }
+    | { readonly kind: "wait"; readonly ms: number }
+    | { readonly kind: "go in turn"; readonly who: number }
     | { readonly kind: "barge"; readonly who: number }
     | { readonly kind: "give up"; readonly who: number }
     | { readonly kind: "pass"; readonly count: number };
 
-  const anyOrderlyMove = fc.constantFrom<Move>(
-    { kind: "arrive" },
-    { kind: "give back" },
-    { kind: "go first" },
+  const anyOrderlyMove = fc.oneof(
+    fc.constantFrom<Move>({ kind: "arrive" }, { kind: "give back" }),
+    fc.nat(20).map((who): Move => ({ kind: "go in turn", who })),
+    fc.nat(2 * LET_GO_BY_MS).map((ms): Move => ({ kind: "wait", ms })),
   );
   const anyMove = fc.oneof(
     anyOrderlyMove,
@@ -246,8 +279,11 @@ describe("however a queue moves", () => {
       } else if (move.kind === "give back") {
         const [holder] = this.#holders;
         if (holder !== undefined) this.#leave(holder);
-      } else if (move.kind === "go first") this.#take(this.waiters[0]);
-      else if (move.kind === "barge") this.#take(this.waiters[move.who % this.waiters.length]);
+      } else if (move.kind === "wait") now += move.ms;
+      else if (move.kind === "go in turn") {
+        // Those for whom there is a slot have their turn at the same time.
+        this.#take(this.waiters.slice(0, this.free)[move.who % this.free]);
+      } else if (move.kind === "barge") this.#take(this.waiters[move.who % this.waiters.length]);
       else if (move.kind === "give up") this.#leave(this.waiters[move.who % this.waiters.length]);
       else this.order.pass(this.snapshot, move.count);
       this.order.observe(this.snapshot);

@@ -8,7 +8,7 @@ const SEEDS = 400;
 test.for(MUTANTS)("finds out: $name", { timeout: 180_000 }, async (mutant) => {
   const root = await plant(mutant);
   const { exitCode, output } = await runCli(
-    ["--seeds", String(SEEDS), "--until", mutant.breaks, "--minutes", "2"],
+    ["--seeds", String(SEEDS), "--only", mutant.breaks, "--minutes", "2"],
     root,
   );
   expect(exitCode, output).toBe(1);

@@ -149,4 +149,18 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: "",
     breaks: "C-leak",
   },
+  {
+    name: "newcomer-passes-the-queue",
+    file: "shared-prefix.ts",
+    search: "this.#order.claims(snapshot) + unseen.length <",
+    replacement: "0 <",
+    breaks: "E-order",
+  },
+  {
+    name: "resumed-slot-has-the-old-token",
+    file: "shared-prefix.ts",
+    search: "? await this.store.joinAgain(session, snapshot, limit, options)",
+    replacement: "? await this.store.join(session, snapshot, limit, options)",
+    breaks: "F-token",
+  },
 ];
