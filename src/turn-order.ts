@@ -5,6 +5,8 @@ export type QueueSnapshot = Pick<PrefixSnapshot, "limit" | "holders" | "contende
 
 /** How often a waiter has let a free slot go by, and until when nobody waits for it. */
 interface MissedTurns {
+  /** Which of its entries has; a session that is kept makes one after the other. */
+  readonly createIndex: bigint;
   readonly times: number;
   readonly until: number;
 }
@@ -44,9 +46,9 @@ export class TurnOrder {
    */
   observe(snapshot: QueueSnapshot): void {
     const waiters = waitersOf(snapshot);
-    const waiting = new Set(waiters.map(({ session }) => session));
-    for (const session of this.#missed.keys())
-      if (!waiting.has(session)) this.#missed.delete(session);
+    const waiting = new Map(waiters.map(({ session, createIndex }) => [session, createIndex]));
+    for (const [session, { createIndex }] of this.#missed)
+      if (waiting.get(session) !== createIndex) this.#missed.delete(session);
     const before = this.#before;
     this.#before = snapshot;
     if (before !== undefined && hasSameHolders(before, snapshot)) return;
@@ -109,9 +111,10 @@ export class TurnOrder {
     return missed === undefined || this.#clock() >= missed.until;
   }
 
-  #miss({ session }: Contender): void {
+  #miss({ session, createIndex }: Contender): void {
     const times = (this.#missed.get(session)?.times ?? 0) + 1;
-    this.#missed.set(session, { times, until: this.#clock() + FIRST_MISS_MS * 2 ** (times - 1) });
+    const until = this.#clock() + FIRST_MISS_MS * 2 ** (times - 1);
+    this.#missed.set(session, { createIndex, times, until });
   }
 }
 

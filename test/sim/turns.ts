@@ -33,6 +33,8 @@ export interface Bystander {
   /** The call that waits with this entry, if there is one. */
   attemptOf(waiter: Waiter): Attempt | undefined;
   linkOf(attempt: Attempt): Link;
+  /** That of the machine which has the session. */
+  linkOfSession(session: string): Link | undefined;
   readonly links: readonly Link[];
   /** Whether somebody has interfered with what belongs to the session. */
   isTampered(session: string): boolean;
@@ -127,8 +129,8 @@ export class Turns {
     before: readonly Waiter[],
     now: number,
   ): Violation | undefined {
-    const taker = before.find((waiter) => waiter.session === session);
-    const takerLink = taker === undefined ? undefined : this.#linkOf(taker);
+    const hasWaited = before.some((waiter) => waiter.session === session);
+    const takerLink = this.#world.linkOfSession(session);
     const patient: Ready[] = [];
     for (const waiter of this.#queue.waiters) {
       if (waiter.createIndex >= createIndex) break;
@@ -136,7 +138,8 @@ export class Turns {
       if (ready === undefined) continue;
       // Who has come back to an entry that was there before was dead for the others meanwhile.
       if (waiter.enteredAt < ready.attempt.calledAt) continue;
-      const links = takerLink === undefined ? this.#world.links : [ready.link, takerLink];
+      const links =
+        hasWaited && takerLink !== undefined ? [ready.link, takerLink] : this.#world.links;
       if (calm(ready.since, now, links) < NEWCOMER_MS) continue;
       waiter.timesPassed += 1;
       if (waiter.timesPassed > MOST_PASSES) {
@@ -201,11 +204,6 @@ export class Turns {
     if (link.trouble.since(since - UNANSWERED_MS)) return undefined;
     if (this.#turnedBackAt >= since - UNANSWERED_MS) return undefined;
     return { waiter, attempt, link, since };
-  }
-
-  #linkOf(waiter: Waiter): Link | undefined {
-    const attempt = this.#world.attemptOf(waiter);
-    return attempt === undefined ? undefined : this.#world.linkOf(attempt);
   }
 
   #isTroubled(link: Link | undefined, now: number): boolean {

@@ -245,10 +245,17 @@ export class World implements LinkObserver, Bystander {
   }
 
   linkOf({ process }: { readonly process: { readonly name: string } }): Link {
-    const all = [...this.hosts, ...this.bargers];
-    const host = all.find(({ plan }) => process.name.startsWith(`${plan.name}#`));
-    if (host === undefined) throw new Error(`no host of ${process.name}`);
-    return host.link;
+    const link = this.#linkOfMachine(machineOf(process.name));
+    if (link === undefined) throw new Error(`no host of ${process.name}`);
+    return link;
+  }
+
+  linkOfSession(session: string): Link | undefined {
+    return this.#linkOfMachine(this.#machineOf(session));
+  }
+
+  #linkOfMachine(machine: string): Link | undefined {
+    return [...this.hosts, ...this.bargers].find(({ plan }) => plan.name === machine)?.link;
   }
 
   /** The signal has aborted. Called again and again, it looks just once. */
@@ -311,8 +318,13 @@ export class World implements LinkObserver, Bystander {
   /** The host of the program that a session belongs to. */
   #machineOf(session: string): string {
     const name = this.#sessionNames.get(session) ?? "";
-    return isProgramSession(name) ? name.slice(-2, -1) : (name.split("#")[0] ?? "");
+    return isProgramSession(name) ? name.slice(-2, -1) : machineOf(name);
   }
+}
+
+/** The machine that a process runs on. */
+function machineOf(process: string): string {
+  return process.split("#")[0] ?? "";
 }
 
 /** The session that the answer to a request shows to be alive, and its TTL to have begun anew. */

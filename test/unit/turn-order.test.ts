@@ -100,6 +100,12 @@ describe("one past whom somebody else has gone after a while", () => {
     expect(upNext(again, 1)).toBe("c");
   });
 
+  test("begins anew where nobody has seen that it was away", () => {
+    const again = { ...queue("c"), contenders: [contender("c", 99n), contender("b", 100n)] };
+    order.observe(again);
+    expect(order.claims(again)).toBe(2);
+  });
+
   test("has its turn again after it has had a slot", () => {
     order.observe(queue("bc", "b"));
     order.observe(queue("bc"));
