@@ -6,7 +6,7 @@ import type { RequestOptions } from "./consul/request-options.js";
 import { pauseBeforeLook } from "./look-pace.js";
 import { Place } from "./place.js";
 import { cleanPath } from "./prefix-keys.js";
-import { requireSameLimit } from "./prefix-snapshot.js";
+import { requireSameLimit, type Contender, type PrefixSnapshot } from "./prefix-snapshot.js";
 import { PrefixView } from "./prefix-view.js";
 import { PrefixWatch, type Subscription, type WatchEvents } from "./prefix-watch.js";
 import { isPassing } from "./semaphore-errors.js";
@@ -45,6 +45,12 @@ export interface NewsOptions {
 /** A try of a waiter; a refusal with the index of the state that it was made on. */
 export type PlaceJoining =
   { readonly joinedAt: bigint } | { readonly refusal: string; readonly index: bigint };
+
+/** Whose turn it is, and for which slot, as far as one can be told from the next. */
+interface FirstInLine {
+  readonly waiter: Contender;
+  readonly slot: bigint;
+}
 
 /** Writes to one lock get in each other's way; but nobody waits for a write that hangs. */
 const LOCK_TURN_PATIENCE_MS = 100;
@@ -122,7 +128,7 @@ export class SharedPrefix {
   #lastMoveAt = performance.now();
   #msPerMove = 0;
   #waitedBefore: ReadonlySet<string> = new Set();
-  #grace: { readonly lockIndex: bigint; readonly stop: AbortController } | undefined;
+  #grace: { readonly first: FirstInLine; readonly stop: AbortController } | undefined;
 
   constructor(store: SemaphoreStore) {
     this.store = store;
@@ -413,20 +419,23 @@ export class SharedPrefix {
     this.#upNext = this.#order.upNext(snapshot, free);
     for (const place of this.#places.values()) if (this.#concerns(place)) place.wake();
     const isAnyKept = [...this.#places.keys()].some((session) => !this.#upNext.has(session));
-    if (free === 0 || !isAnyKept) this.#stopGrace();
-    else if (this.#grace?.lockIndex !== snapshot.lockIndex)
-      void this.#giveGrace(snapshot.lockIndex);
+    const inLine = firstInLine(snapshot);
+    if (free === 0 || !isAnyKept || inLine === undefined) this.#stopGrace();
+    else if (this.#grace === undefined || !isSameTurn(this.#grace.first, inLine)) {
+      void this.#giveGrace(inLine);
+    }
   }
 
   /**
    * Lets the next in line have a slot that stays free, and the one after it, and so on. Those that
    * are not waited for here have their time as well: who comes after them may not know yet that they
-   * do not move, and is not to be passed while it waits for them.
+   * do not move, and is not to be passed while it waits for them. What happens with other slots
+   * meanwhile makes no difference: who does not move would keep one from the others for good.
    */
-  async #giveGrace(lockIndex: bigint): Promise<void> {
+  async #giveGrace(first: FirstInLine): Promise<void> {
     this.#stopGrace();
     const stop = new AbortController();
-    this.#grace = { lockIndex, stop };
+    this.#grace = { first, stop };
     for (let passed = 0; ; passed += 1) {
       await sleep(graceAfter(passed), stop.signal);
       const view = this.#view.current;
@@ -465,6 +474,20 @@ export class SharedPrefix {
       msPerMove: this.#msPerMove,
     });
   }
+}
+
+/** Of a single slot, any change of the lock shows that somebody has had it, and that it is another. */
+function firstInLine(snapshot: PrefixSnapshot): FirstInLine | undefined {
+  const [waiter] = waitersOf(snapshot);
+  return waiter && { waiter, slot: snapshot.limit === 1 ? snapshot.lockIndex : 0n };
+}
+
+function isSameTurn(one: FirstInLine, other: FirstInLine): boolean {
+  return (
+    one.waiter.session === other.waiter.session &&
+    one.waiter.createIndex === other.waiter.createIndex &&
+    one.slot === other.slot
+  );
 }
 
 /** How long a slot stays free that so many have let go by already. */

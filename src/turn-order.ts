@@ -31,6 +31,8 @@ const LET_GO_BY_MS = 150;
 export class TurnOrder {
   readonly #clock: () => number;
   readonly #missed = new Map<string, MissedTurns>();
+  /** Who has let a slot go by that may not have been free any more, and what counted before. */
+  readonly #presumed = new Map<string, { readonly before: MissedTurns | undefined }>();
   #before: QueueSnapshot | undefined;
   /** Since when the holders have been the same. */
   #unchangedSince = -Infinity;
@@ -51,13 +53,14 @@ export class TurnOrder {
       if (waiting.get(session) !== createIndex) this.#missed.delete(session);
     const before = this.#before;
     this.#before = snapshot;
+    const takers = before === undefined ? [] : takersBetween(before, snapshot);
+    this.#settlePresumed(waiters, takers);
     if (before !== undefined && hasSameHolders(before, snapshot)) return;
     const now = this.#clock();
     const wasLetGoBy = now >= this.#unchangedSince + LET_GO_BY_MS;
     this.#unchangedSince = now;
     if (before === undefined || !wasLetGoBy || freeSlots(before, 0) === 0) return;
-    for (const taker of snapshot.contenders) {
-      if (!snapshot.holders.has(taker.session) || before.holders.has(taker.session)) continue;
+    for (const taker of takers) {
       const ahead = this.#claimants(snapshot).filter(
         ({ createIndex }) => createIndex < taker.createIndex,
       );
@@ -67,10 +70,32 @@ export class TurnOrder {
     }
   }
 
-  /** The first `count` waiters have had their turn: a slot was free for long enough. */
+  /** The first `count` waiters have had their turn: a slot was free for long enough, it seems. */
   pass(snapshot: QueueSnapshot, count: number): void {
     for (const waiter of waitersOf(snapshot).slice(0, count)) {
-      if (this.#claims(waiter)) this.#miss(waiter);
+      if (!this.#claims(waiter)) continue;
+      this.#presumed.set(waiter.session, { before: this.#missed.get(waiter.session) });
+      this.#miss(waiter);
+    }
+  }
+
+  /**
+   * A waiter has let a slot go by if somebody behind it has it in the end. But where one moves that
+   * was given up, word of it was only slow to come: those behind it had no turn at all.
+   */
+  #settlePresumed(waiters: readonly Contender[], takers: readonly Contender[]): void {
+    const waiting = new Map(waiters.map((waiter) => [waiter.session, waiter]));
+    const hasOneMoved =
+      takers.length > 0 || [...this.#presumed.keys()].some((session) => !waiting.has(session));
+    for (const [session, { before }] of this.#presumed) {
+      const waiter = waiting.get(session);
+      const isPassed =
+        waiter !== undefined && takers.some(({ createIndex }) => createIndex > waiter.createIndex);
+      if (waiter !== undefined && !isPassed && !hasOneMoved) continue;
+      this.#presumed.delete(session);
+      if (waiter === undefined || isPassed) continue;
+      if (before === undefined) this.#missed.delete(session);
+      else this.#missed.set(session, before);
     }
   }
 
@@ -126,6 +151,13 @@ export function waitersOf({ contenders, holders }: QueueSnapshot): readonly Cont
 /** How many slots nobody holds. */
 export function freeSlots({ limit, holders }: QueueSnapshot, ownLimit: number): number {
   return Math.max(0, (limit ?? ownLimit) - holders.size);
+}
+
+/** Who has become a holder from one to the other. */
+function takersBetween(before: QueueSnapshot, after: QueueSnapshot): readonly Contender[] {
+  return after.contenders.filter(
+    ({ session }) => after.holders.has(session) && !before.holders.has(session),
+  );
 }
 
 function hasSameHolders(one: QueueSnapshot, other: QueueSnapshot): boolean {

@@ -1,4 +1,5 @@
 import type { StoredEntry } from "./lock-entry.js";
+import type { SimulatedProcess } from "./simulated-process.js";
 
 /** Somebody who waits for a slot, as the entries show it. */
 export interface Waiter {
@@ -13,8 +14,8 @@ export interface Waiter {
   excusedUntil: number;
   /** How many who came later had a slot before it. */
   timesPassed: number;
-  /** For how long slots have been free, in all, because it was dead and others came after it. */
-  cost: number;
+  /** For how long slots have been free, in all, because it was dead, for each that came after it. */
+  readonly costs: Map<SimulatedProcess, number>;
 }
 
 /** Who waits, in the order of arrival, and for how long there has been a slot for them. */
@@ -79,6 +80,6 @@ function newWaiter(session: string, user: string, createIndex: bigint, enteredAt
     frontSince: Infinity,
     excusedUntil: -Infinity,
     timesPassed: 0,
-    cost: 0,
+    costs: new Map(),
   };
 }

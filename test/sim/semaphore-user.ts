@@ -26,6 +26,8 @@ const ABORT_WITHIN_MS = 110;
 /** For how long a session may outlive a release, for the sake of the next acquire. */
 const KEPT_MS = 10_000;
 
+const LONGEST_REST_MS = 60_000;
+
 /** How soon a process that comes back with its session has its slot, with nothing in the way. */
 const RESUMED_WITHIN_MS = 2_000;
 
@@ -76,7 +78,8 @@ export class SemaphoreUser {
   async work(): Promise<void> {
     if (this.#host.ownSessions.has(this.#plan.name)) await this.#takeTurn("resume");
     for (;;) {
-      await pause(this.#random.exponential(this.#plan.rest));
+      // One that rests until all is over would seem to have been forgotten.
+      await pause(Math.min(this.#random.exponential(this.#plan.rest), LONGEST_REST_MS));
       if (this.#world.windsDown) break;
       await this.#takeTurn();
     }
@@ -334,11 +337,14 @@ export class SemaphoreUser {
   /** The session may be kept for the next acquire of this process, but only if that comes soon. */
   #checkKept(session: string, releasedAt: number): void {
     const { time, ledger } = this.#world;
+    ledger.releases.set(session, releasedAt);
     time.after(KEPT_MS, () => {
       if (!this.#world.isSessionAlive(session) || this.#process.state !== "runs") return;
       if (this.#host.link.trouble.since(releasedAt)) return;
       if (ledger.lastCallOf(this.#process) >= releasedAt) return;
-      // A call that was made before the release may have taken it over, and wait with it.
+      // A call that was made before the release may have taken it over, and wait with it, or have
+      // had a slot with it since.
+      if (ledger.releases.get(session) !== releasedAt) return;
       if (this.#world.entry(`${PREFIX}/${session}`) !== undefined) return;
       this.#world.fail("C-leak", `${session} is kept ${KEPT_MS} ms after its last slot`);
     });
@@ -347,14 +353,17 @@ export class SemaphoreUser {
   async #run(semaphore: Semaphore): Promise<void> {
     const attempt = this.#call();
     let tenure: Tenure | undefined;
+    let releasedAt = 0;
     const work = async (slot: SemaphoreSlot): Promise<void> => {
       this.#world.ledger.attempts.delete(attempt);
       tenure = this.#acquired(attempt, slot, semaphore);
       await this.#hold(tenure);
       tenure.releaseBegun = true;
+      releasedAt = this.#world.time.now();
     };
     try {
       await semaphore.run(work);
+      if (tenure !== undefined) this.#checkGone(tenure, releasedAt);
     } catch (error) {
       this.#trace(`run rejects: ${String(error)}`);
       if (tenure === undefined) this.#refused(attempt, error);

@@ -7,8 +7,8 @@ import type { Violation } from "./violation.js";
 /** How long a slot may be free while the first in the queue is well. */
 const TAKEN_WITHIN_MS = 1_500;
 
-/** What one who is dead may cost the others in all: they have to notice only once. */
-const MOST_COST_MS = 2_500;
+/** What one who is dead may cost a process in all: it has to notice only once, and at times again. */
+const MOST_COST_MS = 2_000;
 
 /** So much longer a slot may be free at once for anybody but the first. */
 const OBSTACLES_MS = 2_000;
@@ -138,6 +138,11 @@ export class Turns {
       if (ready === undefined) continue;
       // Who has come back to an entry that was there before was dead for the others meanwhile.
       if (waiter.enteredAt < ready.attempt.calledAt) continue;
+      // It had its turn, or word of the free slot was slow to reach it; the others see it passed.
+      const wasSlow =
+        freeSince !== undefined &&
+        (now - freeSince >= GRACE_MS || ready.link.lag.share(freeSince, now) > 0);
+      if (wasSlow) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
       const links =
         hasWaited && takerLink !== undefined ? [ready.link, takerLink] : this.#world.links;
       if (calm(ready.since, now, links) < NEWCOMER_MS) continue;
@@ -145,11 +150,6 @@ export class Turns {
       if (waiter.timesPassed > MOST_PASSES) {
         return { kind: "E-starved", problem: `${waiter.user} was passed ${MOST_PASSES} times` };
       }
-      // It had its turn, or word of the free slot was slow to reach it; the others see it passed.
-      const wasSlow =
-        freeSince !== undefined &&
-        (now - freeSince >= GRACE_MS || ready.link.lag.share(freeSince, now) > 0);
-      if (wasSlow) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
       if (waiter.excusedUntil <= now) patient.push(ready);
     }
     if (!this.#inOrder || this.#isTroubled(takerLink, now)) return undefined;
@@ -177,13 +177,16 @@ export class Turns {
       else if (ready === undefined) break;
       if (ready === undefined || ready.attempt.barges || !lost.includes(waiter)) continue;
       for (const obstacle of dead.splice(0)) {
-        obstacle.cost += calm(Math.max(from, ready.since), now, links);
-        if (obstacle.cost <= MOST_COST_MS) continue;
+        const { process } = ready.attempt;
+        const cost =
+          (obstacle.costs.get(process) ?? 0) + calm(Math.max(from, ready.since), now, links);
+        obstacle.costs.set(process, cost);
+        if (cost <= MOST_COST_MS) continue;
         return {
           kind: "E-idle",
           problem:
             `${obstacle.user} (${obstacle.session}), who is dead, has kept slots free for ` +
-            `${obstacle.cost.toFixed(0)} ms in all, as seen by ${waiter.user} (${waiter.session})`,
+            `${cost.toFixed(0)} ms in all, as seen by ${waiter.user} (${waiter.session})`,
         };
       }
     }

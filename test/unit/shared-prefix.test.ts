@@ -709,6 +709,33 @@ describe("a slot that stays free", () => {
     expect(told.outcome).toMatchObject({ at: start + 400 });
   });
 
+  test("is the same while others come and go: one that does not move blocks none for good", async () => {
+    watching(see({ limit: 2, contenders: "xfa", holders: "x" }));
+    const told = news(place("a", 2));
+    await wait();
+    for (const lockIndex of [6n, 7n]) {
+      await wait(100);
+      store.onLook = see({ limit: 2, contenders: "xfa", holders: "x", lockIndex });
+      await prefix.look(1_000);
+    }
+    await wait(49);
+    expect(told.outcome).toBeUndefined();
+    await wait(1);
+    expect(told.outcome).toMatchObject({ at: start + 250 });
+  });
+
+  test("is another for each who is first in line", async () => {
+    watching(see({ limit: 2, contenders: "xfga", holders: "x" }));
+    const told = news(place("a", 2));
+    await wait(200);
+    store.onLook = see({ limit: 2, contenders: "xga", holders: "x" });
+    await prefix.look(1_000);
+    await wait(249);
+    expect(told.outcome).toBeUndefined();
+    await wait(1);
+    expect(told.outcome).toMatchObject({ at: start + 450 });
+  });
+
   test("is the same however often it is looked at", async () => {
     const { told } = await behind("f");
     await wait(150);

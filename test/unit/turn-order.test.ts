@@ -203,6 +203,50 @@ test("each slot has its own time in which to be let go by", () => {
   expect(order.claims(queue("bcd", "bd", 2))).toBe(1);
 });
 
+describe("one that was given up, as it seemed to let a free slot go by,", () => {
+  const snapshot = queue("abcd");
+
+  beforeEach(() => {
+    order.observe(snapshot);
+    order.pass(snapshot, 2);
+    expect(order.claims(snapshot)).toBe(2);
+  });
+
+  test("has missed its turn once somebody behind it has the slot", () => {
+    order.observe(queue("abcd", "c"));
+    order.observe(queue("abd"));
+    expect(upNext(queue("abd"), 1)).toBe("abd");
+  });
+
+  test.each([
+    ["has taken it", queue("abcd", "a"), queue("bcd")],
+    ["has given up", queue("bcd"), queue("bcd")],
+  ])("keeps its turn where one before it %s: word of that was slow", (_, then, later) => {
+    order.observe(then);
+    order.observe(later);
+    expect(order.claims(later)).toBe(3);
+    expect(upNext(later, 1)).toBe("b");
+  });
+
+  test("is given up until something happens", () => {
+    order.observe(snapshot);
+    order.observe({ ...snapshot, contenders: [...snapshot.contenders, contender("e", 200n)] });
+    expect(order.claims(snapshot)).toBe(2);
+  });
+
+  test("has missed as much as before where word was slow", () => {
+    order.observe(queue("abcd", "c"));
+    now += 5_000;
+    order.pass(queue("abd"), 2);
+    order.observe(queue("abd", "a"));
+    expect(order.claims(queue("b"))).toBe(1);
+    // This is the second time, not the third.
+    order.pass(queue("bd"), 1);
+    now += 10_000;
+    expect(order.claims(queue("b"))).toBe(1);
+  });
+});
+
 describe("who lets a free slot stay free", () => {
   test("has had its turn, one after the other", () => {
     const snapshot = queue("abc");
