@@ -4,7 +4,7 @@ import type { NodePrograms } from "./node-programs.js";
 import type { Options } from "./options.js";
 import type { Program } from "./program.js";
 import type { ScenarioResult, Showing } from "./results.js";
-import { beds, contendersOf, type Bed, type Scenario } from "./scenario.js";
+import { beds, contendersOf, isCrowd, type Bed, type Scenario } from "./scenario.js";
 import { startTestBed, type TestBed } from "./test-bed.js";
 import { runTrial, type Outcome, type TrialPlan } from "./trial.js";
 import { countWire } from "./wire/count-wire.js";
@@ -83,6 +83,9 @@ async function measureScenario(
     scenario,
     ours: await count(ours, ourRounds),
     ...(go === undefined ? {} : { go: await count(go, goRounds) }),
+    ...(isCrowd(scenario) && scenario.holdMs === 0
+      ? { inMemory: await runTrial(plan(programs.writes)) }
+      : {}),
   };
 }
 

@@ -39,6 +39,11 @@ export function contendersOf({ processes, contendersPerProcess }: Scenario): num
   return processes * contendersPerProcess;
 }
 
+/** Whether many wait in one process, where not everybody has a slot at once. */
+export function isCrowd({ processes, contendersPerProcess }: Scenario): boolean {
+  return processes === 1 && contendersPerProcess >= 8;
+}
+
 function crewName(processes: number, contenders: number): string {
   return processes === 1 ? String(contenders) : `${processes}x${contenders}`;
 }

@@ -1,4 +1,4 @@
-import { failureOf, figuresOf, ratioToGo } from "./figures.js";
+import { failureOf, figuresOf, ratioToGo, type Figures } from "./figures.js";
 import type { ScenarioResult, Showing } from "./results.js";
 import type { Outcome } from "./trial.js";
 
@@ -30,6 +30,7 @@ const columns: readonly Column[] = [
 export const legend = [
   "passed: the share of waits during which somebody who came more than 2 ms later got in earlier.",
   "requests, writes, bytes and both CPU times (its own, and Consul's) are for one cycle.",
+  "writes: two KV writes a turn, around a queue in memory, which is all that a turn could need.",
   "conns: the most connections at a time. MB: the peak of its memory, all its processes together.",
 ];
 
@@ -39,10 +40,13 @@ export function header(): string {
 
 /** A line for each program. */
 export function linesOf(result: ScenarioResult): string[] {
-  const { scenario, ours, go } = result;
+  const { scenario, ours, go, inMemory } = result;
   return [
     line(scenario.name, "ours", ours, ratioToGo(result)),
     ...(go === undefined ? [] : [line("", "Go", go, undefined)]),
+    ...(inMemory?.kind === "measured"
+      ? [row(["", "writes", ...timeCells(inMemory, undefined)])]
+      : []),
   ];
 }
 
@@ -61,17 +65,27 @@ function line(name: string, who: string, showing: Showing, ratio: number | undef
     const { connections } = showing.wire;
     return `${row([name, who])} fails, with ${connections} connections: ${failureOf(showing) ?? ""}`;
   }
-  const { acquire, longestOverMedian, overtaken, clientCpuPerCycle, consulCpuPerCycle } = figures;
+  const { overtaken, clientCpuPerCycle, consulCpuPerCycle } = figures;
   return row([
-    ...[name, who, brief(figures.cyclesPerSecond)],
-    ratio === undefined ? "" : ratio.toFixed(1),
-    ...[brief(acquire.p50), brief(acquire.p99), brief(acquire.max)],
-    ...[longestOverMedian.toFixed(1), `${(100 * overtaken).toFixed(0)} %`],
+    ...[name, who, ...timeCells(figures, ratio)],
+    `${(100 * overtaken).toFixed(0)} %`,
     ...wireCells(showing),
     brief(clientCpuPerCycle),
     consulCpuPerCycle === null ? "?" : brief(consulCpuPerCycle),
     (figures.peakRssBytes / 2 ** 20).toFixed(0),
   ]);
+}
+
+function timeCells(
+  { cyclesPerSecond, acquire, longestOverMedian }: Figures,
+  ratio: number | undefined,
+): string[] {
+  return [
+    brief(cyclesPerSecond),
+    ratio === undefined ? "" : ratio.toFixed(1),
+    ...[brief(acquire.p50), brief(acquire.p99), brief(acquire.max)],
+    longestOverMedian.toFixed(1),
+  ];
 }
 
 function wireCells({ wire }: Showing): string[] {
