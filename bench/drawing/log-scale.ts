@@ -42,8 +42,9 @@ export class LogScale {
 }
 
 function round(value: number, direction: "up" | "down"): number {
-  const power = Math.floor(Math.log10(value));
-  const candidates = [1, 2, 5, 10].map((factor) => fromPower(factor, power));
+  // Below the true one, as a logarithm is not exact.
+  const power = Math.floor(Math.log10(value) - 1e-9);
+  const candidates = [1, 2, 5, 10, 20].map((factor) => fromPower(factor, power));
   const found =
     direction === "up"
       ? candidates.find((candidate) => candidate >= value)

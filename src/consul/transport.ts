@@ -1,10 +1,9 @@
 import { inspect } from "node:util";
 
-import { request, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
 
 import { Deadline } from "../async/deadline.js";
 import { isAborted } from "../async/is-aborted.js";
-import { unlessAborted } from "../async/unless-aborted.js";
 import { resolveConfig, type ConsulClientConfig, type ResolvedConfig } from "./config.js";
 import {
   GivenConnections,
@@ -18,6 +17,7 @@ import {
   type ConsulErrorCode,
   type ConsulErrorDetails,
 } from "./consul-error.js";
+import { exchange, type RawAnswer } from "./exchange.js";
 import type { RequestOptions } from "./request-options.js";
 
 /** One request to Consul's HTTP API. */
@@ -52,6 +52,9 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** The codes of Node's errors for an address where nobody listens. */
 const NOBODY_THERE: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENOTFOUND", "ENOENT"]);
+
+/** Hundreds of contenders with values as long as Consul takes them are less. */
+const MOST_BYTES = 256 * 2 ** 20;
 
 /** How much of a server's text an error shows. */
 const SHOWN_TEXT_LENGTH = 300;
@@ -97,15 +100,11 @@ export class Transport {
     }
     const deadline = new Deadline(timeout, options.signal, this.#closing.signal);
     try {
-      const { response, body } = await this.#connections.use(lane, deadline.signal, (dispatcher) =>
-        // undici hears of an abort only once it is connected, which a silent network never gives.
-        unlessAborted(
-          this.#exchange(consulRequest, path, dispatcher, deadline.signal),
-          deadline.signal,
-        ),
+      const raw = await this.#connections.use(lane, deadline.signal, (dispatcher) =>
+        this.#exchange(consulRequest, path, dispatcher, deadline.signal),
       );
       this.#answered = true;
-      const answer = this.#answer(consulRequest, path, response, body);
+      const answer = this.#answer(consulRequest, path, raw);
       if (answer.status !== 200 && !consulRequest.alsoAccept?.includes(answer.status)) {
         throw this.#unexpectedStatus(method, path, answer);
       }
@@ -152,25 +151,22 @@ export class Transport {
     return this.#closed;
   }
 
-  async #exchange(
+  #exchange(
     { method, body }: ConsulRequest,
     path: string,
     dispatcher: Dispatcher,
     signal: AbortSignal,
-  ): Promise<{ response: Dispatcher.ResponseData; body: string }> {
+  ): Promise<RawAnswer> {
     const { token, origin, basePath } = this.#config;
-    const response = await request(`${origin}${basePath}${path}`, {
-      dispatcher,
-      method,
-      signal,
+    const options = {
+      ...{ origin, path: `${basePath}${path}`, method, body: body ?? null },
       headers: token === undefined ? {} : { "x-consul-token": token },
-      body: body ?? null,
       // undici gives up on an idle answer after 300 s by default, sooner than a blocking query may
       // take. The deadline is the one limit.
       headersTimeout: 0,
       bodyTimeout: 0,
-    });
-    return { response, body: await response.body.text() };
+    };
+    return exchange(dispatcher, options, { signal, mostBytes: MOST_BYTES });
   }
 
   #pathAndQuery({ method, path, query = {}, options }: ConsulRequest): string {
@@ -194,8 +190,7 @@ export class Transport {
   #answer(
     { method }: ConsulRequest,
     path: string,
-    { statusCode: status, headers }: Dispatcher.ResponseData,
-    body: string,
+    { status, headers, body }: RawAnswer,
   ): ConsulAnswer {
     const header = (name: string): string | undefined => {
       const value = headers[name];
