@@ -20,11 +20,21 @@ export interface WatchEvents {
   readonly failed: (error: unknown) => number | undefined;
 }
 
+/** A time in which changes gather, and what is worth a look before it is over. */
+export interface Pause {
+  /** In milliseconds. */
+  readonly ms: number;
+  /** Whoever has to leave before there can be anything to do. */
+  readonly until?: string | undefined;
+}
+
 export interface PrefixWatchOptions {
   /** Takes a look: at once, or when something has changed. */
   readonly look: (query: QueryOptions) => Promise<PrefixReading>;
-  /** How long to let changes gather before the next look, in milliseconds. */
-  readonly pause: () => number;
+  /** How long to let changes gather before the next look. */
+  readonly pause: () => Pause;
+  /** Waits so long; less if that contender leaves. */
+  readonly untilGone: (session: string, ms: number, signal: AbortSignal) => Promise<void>;
   /** Told of each look that went well, */
   readonly shown: () => void;
   /** and of each that failed; answers how long to pause, if not as long as usual. */
@@ -33,6 +43,9 @@ export interface PrefixWatchOptions {
 
 /** The last subscriber is often about to be followed by the next: a waiter that becomes a holder. */
 const LINGER_MS = 50;
+
+/** A wait for somebody to leave takes a request, which for less than that is not worth it. */
+const SHORTEST_VIGIL_MS = 20;
 
 const FIRST_RETRY_MS = 50;
 /** Less than the second within which a loss is to be told once looks get through again. */
@@ -116,7 +129,7 @@ export class PrefixWatch {
       });
       // The server adds up to a sixteenth.
       const timeout = wait + wait / 16 + grace;
-      let pauseMs = 0;
+      let rest: Pause = { ms: 0 };
       try {
         const reading = await look({
           index: this.#index,
@@ -129,19 +142,19 @@ export class PrefixWatch {
         this.#answeredAt = performance.now();
         backoff.reset();
         shown();
-        pauseMs = pause();
+        rest = pause();
       } catch (error) {
         // One that was given up might have waited for an index that no server knows any more, too.
         this.#index = 0n;
         if (!controller.signal.aborted) {
           const usual = backoff.next();
-          pauseMs = failed(error) ?? usual;
+          rest = { ms: failed(error) ?? usual };
         }
       } finally {
         off();
         this.#look = undefined;
       }
-      if (pauseMs > 0 && !isAborted(signal)) await this.#rest(pauseMs, signal);
+      if (rest.ms > 0 && !isAborted(signal)) await this.#rest(rest, signal);
     }
   }
 
@@ -157,13 +170,14 @@ export class PrefixWatch {
     return this.#lastNeeds;
   }
 
-  async #rest(ms: number, signal: AbortSignal): Promise<void> {
+  async #rest({ ms, until }: Pause, signal: AbortSignal): Promise<void> {
     const pause = new AbortController();
     this.#pause = pause;
     const off = onAbort(signal, () => {
       pause.abort();
     });
-    await sleep(ms, pause.signal);
+    if (until === undefined || ms < SHORTEST_VIGIL_MS) await sleep(ms, pause.signal);
+    else await this.#options.untilGone(until, ms, pause.signal);
     off();
     if (this.#pause === pause) this.#pause = undefined;
   }

@@ -240,6 +240,19 @@ export class SemaphoreStore {
     }
   }
 
+  /**
+   * Waits until the contender entry of a session is another than it was at that index, or gone; but
+   * no longer than `wait`. It costs the servers next to nothing, however many others contend.
+   */
+  async untilContenderChanges(
+    session: string,
+    query: QueryOptions & { readonly index: bigint },
+  ): Promise<void> {
+    await failingAs("SEMAPHORE_READ_FAILED", query.signal, () =>
+      this.#kv.get(this.#keys.contender(session), { ...this.#scope, ...query }),
+    );
+  }
+
   /** Deletes the contender entry of a session that is no holder. */
   async deleteContender(session: string, options: RequestOptions = {}): Promise<void> {
     await failingAs("SEMAPHORE_LEAVE_FAILED", options.signal, () =>

@@ -8,7 +8,7 @@ import { Place } from "./place.js";
 import { cleanPath } from "./prefix-keys.js";
 import { requireSameLimit, type Contender, type PrefixSnapshot } from "./prefix-snapshot.js";
 import { PrefixView } from "./prefix-view.js";
-import { PrefixWatch, type Subscription, type WatchEvents } from "./prefix-watch.js";
+import { PrefixWatch, type Pause, type Subscription, type WatchEvents } from "./prefix-watch.js";
 import { isPassing } from "./semaphore-errors.js";
 import type { SemaphoreLock } from "./semaphore-lock.js";
 import {
@@ -135,6 +135,7 @@ export class SharedPrefix {
     this.#watch = new PrefixWatch({
       look: (query) => this.#view.look(() => store.read(query)),
       pause: () => this.#pause(),
+      untilGone: (session, ms, signal) => this.#untilGone(session, ms, signal),
       shown: () => {
         this.#changed();
         if (this.#view.isInDoubt) void this.#makeSure();
@@ -461,18 +462,33 @@ export class SharedPrefix {
     this.#msPerMove = this.#msPerMove === 0 ? ms : (this.#msPerMove + ms) / 2;
   }
 
-  #pause(): number {
+  #pause(): Pause {
     const snapshot = this.#view.current?.snapshot;
-    if (snapshot === undefined) return 0;
+    if (snapshot === undefined) return { ms: 0 };
     const first = waitersOf(snapshot).find(({ session }) => this.#places.has(session));
-    return pauseBeforeLook({
+    const before = first === undefined ? [] : this.#order.claimantsBefore(snapshot, first.session);
+    const ms = pauseBeforeLook({
       contenders: snapshot.contenders.length,
       waits: this.#places.size > 0,
-      ahead: first === undefined ? 0 : this.#order.claimsBefore(snapshot, first.session),
+      ahead: before.length,
       othersHold: [...snapshot.holders].some((session) => !this.#holders.has(session)),
       isAnyFree: first !== undefined && freeSlots(snapshot, Infinity) > 0,
       msPerMove: this.#msPerMove,
     });
+    // Where all stay equally long, it is this one's departure that makes room for the first of ours.
+    const { limit = 1 } = snapshot;
+    return { ms, until: before[before.length - limit]?.session };
+  }
+
+  async #untilGone(session: string, ms: number, signal: AbortSignal): Promise<void> {
+    const index = this.#view.current?.index ?? 0n;
+    const until = performance.now() + ms;
+    try {
+      const timeout = ms + ms / 16 + LOOK_BETWEEN_WRITES_MS;
+      await this.store.untilContenderChanges(session, { index, wait: ms, timeout, signal });
+    } catch {
+      await sleep(until - performance.now(), signal);
+    }
   }
 }
 

@@ -116,14 +116,12 @@ export class TurnOrder {
     return this.#claimants(snapshot).length;
   }
 
-  /** How many that is for one who waits already. */
-  claimsBefore(snapshot: QueueSnapshot, session: string): number {
+  /** Who these are for one who waits already. */
+  claimantsBefore(snapshot: QueueSnapshot, session: string): readonly Contender[] {
     const claimants = this.#claimants(snapshot);
-    const waiters = waitersOf(snapshot);
-    const own = waiters.find((waiter) => waiter.session === session);
-    return own === undefined
-      ? claimants.length
-      : claimants.filter(({ createIndex }) => createIndex < own.createIndex).length;
+    const own = waitersOf(snapshot).find((waiter) => waiter.session === session);
+    if (own === undefined) return claimants;
+    return claimants.filter(({ createIndex }) => createIndex < own.createIndex);
   }
 
   #claimants(snapshot: QueueSnapshot): readonly Contender[] {

@@ -13,7 +13,8 @@ import { silence } from "./failures.js";
 
 /** A look at once, or one of the watch, which waits for a change. */
 type LookStep = "look" | "watch";
-type Step = LookStep | "enterAndJoin" | "join" | "joinAgain" | "leave" | "deleteContender";
+type Step =
+  LookStep | "enterAndJoin" | "join" | "joinAgain" | "leave" | "deleteContender" | "untilChanged";
 
 export interface StoreCall {
   readonly step: Step;
@@ -41,6 +42,11 @@ export class FakeStore extends SemaphoreStore {
   onJoinAgain: (session: string) => Promise<Joining> = silence;
   onLeave: (session: string, options: LeaveOptions) => Promise<Leaving> = () =>
     Promise.resolve(leftAsItIs);
+  /** A wait for one contender to leave, or for as long as it may take. */
+  onUntilContenderChanges: (
+    session: string,
+    query: QueryOptions & { readonly index: bigint },
+  ) => Promise<void> = silence;
   onDeleteContender: (session: string, options: RequestOptions) => Promise<void> = () =>
     Promise.resolve();
 
@@ -98,6 +104,14 @@ export class FakeStore extends SemaphoreStore {
   override leave(session: string, options: LeaveOptions = {}): Promise<Leaving> {
     this.calls.push({ step: "leave", session, options, at: performance.now() });
     return this.onLeave(session, options);
+  }
+
+  override untilContenderChanges(
+    session: string,
+    query: QueryOptions & { readonly index: bigint },
+  ): Promise<void> {
+    this.calls.push({ step: "untilChanged", session, options: query, at: performance.now() });
+    return this.onUntilContenderChanges(session, query);
   }
 
   override deleteContender(session: string, options: RequestOptions = {}): Promise<void> {

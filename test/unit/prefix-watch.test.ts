@@ -17,6 +17,10 @@ let watch: PrefixWatch;
 let queries: (QueryOptions & { readonly at: number })[];
 let onLook: Look;
 let pause: number;
+let until: string | undefined;
+/** How each wait for somebody to leave went on. */
+let vigils: { readonly session: string; readonly ms: number; readonly signal: AbortSignal }[];
+let leave: () => void;
 let pauseAfterFailure: number | undefined;
 /** What was told, and when. */
 let told: { readonly at: number; readonly failure?: unknown }[];
@@ -29,6 +33,8 @@ beforeEach(() => {
   queries = [];
   onLook = waiting;
   pause = 0;
+  until = undefined;
+  vigils = [];
   pauseAfterFailure = undefined;
   told = [];
   watch = new PrefixWatch({
@@ -36,7 +42,16 @@ beforeEach(() => {
       queries.push({ ...query, at: performance.now() - start });
       return onLook(query);
     },
-    pause: () => pause,
+    pause: () => ({ ms: pause, until }),
+    untilGone: (session, ms, signal) => {
+      vigils.push({ session, ms, signal });
+      return new Promise((resolve) => {
+        leave = resolve;
+        signal.addEventListener("abort", () => {
+          resolve();
+        });
+      });
+    },
     shown: () => told.push({ at: performance.now() - start }),
     failed: (failure) => {
       told.push({ at: performance.now() - start, failure });
@@ -219,6 +234,50 @@ describe("the end of a watch", () => {
     watch.subscribe(SUBSCRIPTION);
     await wait(10);
     expect(indexes()).toEqual([0n, 7n, 0n, 9n]);
+  });
+});
+
+describe("a pause that somebody's departure ends", () => {
+  beforeEach(() => {
+    until = "a";
+    pause = 20;
+    looks(shows(7n));
+  });
+
+  test("ends with it, and the next look follows at once", async () => {
+    watch.subscribe(SUBSCRIPTION);
+    await wait(15);
+    expect(vigils).toMatchObject([{ session: "a", ms: 20 }]);
+    expect(times()).toEqual([0]);
+    leave();
+    await wait();
+    expect(times()).toEqual([0, 15]);
+  });
+
+  test("ends as others do where there is a hurry", async () => {
+    watch.subscribe(SUBSCRIPTION);
+    await wait(5);
+    watch.hurry();
+    await wait();
+    expect(vigils[0]?.signal.aborted).toBe(true);
+    expect(times()).toEqual([0, 5]);
+  });
+
+  test("ends with the last subscriber", async () => {
+    const end = watch.subscribe(SUBSCRIPTION);
+    await wait(5);
+    end();
+    await wait(LINGER_MS);
+    expect(vigils[0]?.signal.aborted).toBe(true);
+    expect(times()).toEqual([0]);
+  });
+
+  test("is waited out where it is too short to ask for anything", async () => {
+    pause = 19;
+    watch.subscribe(SUBSCRIPTION);
+    await wait(19);
+    expect(vigils).toEqual([]);
+    expect(times()).toEqual([0, 19]);
   });
 });
 

@@ -557,6 +557,18 @@ describe("the contender entry", () => {
     ]);
   });
 
+  test("is waited for by its key alone, until it changes", async () => {
+    kv.onGet = () => read(null);
+    await store.untilContenderChanges(SESSION, { index: 3n, wait: 100, timeout: 1_000 });
+    expect(kv.calls).toEqual([
+      {
+        method: "get",
+        key: CONTENDER,
+        options: { ...SCOPE, index: 3n, wait: 100, timeout: 1_000 },
+      },
+    ]);
+  });
+
   test("that cannot be deleted is told as such", async () => {
     kv.onDelete = () => Promise.reject(refusal(500));
     expect(await rejectionOf(store.deleteContender(SESSION))).toMatchObject({

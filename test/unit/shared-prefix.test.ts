@@ -851,6 +851,38 @@ describe("the watch of a prefix", () => {
     expect(second.shown).toHaveBeenCalledTimes(2);
   });
 
+  describe("while others come first", () => {
+    /** The queue moves by one in 40 ms, and three come before the first of ours. */
+    async function far(limit: number): Promise<void> {
+      watching(see({ limit, contenders: "xyvwfgha", holders: "xy" }), () =>
+        after(40, readingOf(seen({ limit, contenders: "xywfgha", holders: "xy" }), 6n)),
+      );
+      const first = place("a", limit);
+      news(first);
+      await wait(1_000);
+    }
+
+    test("waits for the departure that makes room, with a request that costs little", async () => {
+      store.onUntilContenderChanges = () => after(30, undefined);
+      await far(2);
+      const [vigil] = store.of("untilChanged");
+      // Of w, f, g and h, who come first, two leave before there is a slot for a.
+      expect(vigil).toMatchObject({ session: "g", options: { index: 6n } });
+      const lookedAt = store.of("watch").map(({ at }) => at);
+      expect(lookedAt).toContain((vigil?.at ?? 0) + 30);
+    });
+
+    test("waits as long by itself where that cannot be asked", async () => {
+      store.onUntilContenderChanges = failWith(leaderless);
+      await far(2);
+      const [vigil] = store.of("untilChanged");
+      const ms = Number(vigil?.options?.wait);
+      expect(ms).toBeGreaterThanOrEqual(20);
+      expect(store.steps.length).toBeLessThan(10);
+      controller.abort();
+    });
+  });
+
   test("ends a moment after the last who wants to know, and leaves nothing behind", async () => {
     watching(see({}));
     const end = prefix.watch(SUBSCRIPTION, events());
