@@ -15,7 +15,7 @@ export interface QueueOutlook {
 }
 
 /** A look of a long list costs both sides about this much, in milliseconds for each contender. */
-const PAUSE_PER_CONTENDER_MS = 0.25;
+const PAUSE_PER_CONTENDER_MS = 0.4;
 
 /**
  * A longer pause would be felt by whoever has misjudged the queue. And if all before us are dead,

@@ -21,7 +21,7 @@ describe("the pause before a look", () => {
     ["is short where the next slot may come from others", { othersHold: true, msPerMove: 8 }, 2],
     ["and no longer where they take long", { othersHold: true, ahead: 1, msPerMove: 1_000 }, 4],
     ["and none while nobody knows how long they take", { othersHold: true }, 0],
-    ["is what the listing costs where it can come from us alone", { contenders: 40 }, 10],
+    ["is what the listing costs where it can come from us alone", { contenders: 40 }, 16],
     ["is bounded where the listing is long", { contenders: 4_000 }, 100],
     ["is most of the time for which others come first", { ahead: 3, msPerMove: 20 }, 30],
     ["is that also where others hold", { ahead: 3, msPerMove: 20, othersHold: true }, 30],
