@@ -39,7 +39,11 @@ function panel(results: Results, bed: Bed, frame: Frame): string[] {
   const rates = own.flatMap(({ ours, go }) => [rateOf(ours), rateOf(go)]);
   const up = LogScale.around(
     // With room for the number below the lowest point.
-    [...rates, floor].flatMap((rate) => (rate === undefined ? [] : [rate, rate / 1.6])),
+    [
+      ...[...rates, floor].flatMap((rate) => (rate === undefined ? [] : [rate, rate / 1.6])),
+      // And with room for the words above the floor.
+      ...(floor === undefined ? [] : [floor * 1.3]),
+    ],
     frame.bottom,
     frame.top,
   );
@@ -49,13 +53,15 @@ function panel(results: Results, bed: Bed, frame: Frame): string[] {
       const x = across.place(contendersOf(result.scenario));
       return rate === undefined ? [] : [{ x, y: up.place(rate), rate }];
     });
+    const floorY = floor === undefined ? -Infinity : up.place(floor);
+    const isByFloor = points.some(({ y }) => y - floorY < 24);
     const places = points.map(({ x, y }): [number, number] => [x, y]);
     return [
       path(places, `line ${who}`),
       ...dots(places, who),
       ...points.map(({ x, y, rate }) =>
-        // Each on its own side of the lines, which lie one above the other.
-        label(rate.toFixed(rate < 10 ? 1 : 0), x, y + (who === "ours" ? -9 : 18), {
+        // Each on its own side of the lines, which lie one above the other; but not on the floor's.
+        label(rate.toFixed(rate < 10 ? 1 : 0), x, y + (who === "ours" && !isByFloor ? -9 : 18), {
           anchor: "middle",
           look: who,
         }),
