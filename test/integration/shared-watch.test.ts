@@ -121,14 +121,23 @@ test("a holder and waiters of one client share a blocking query, from the first 
   expect(lastLookAt).toBeLessThan(lastReleasedAt + LINGER_MS);
 });
 
+/** The index that a blocking query waits on. */
+function indexIn(path: string): bigint {
+  return BigInt(/[?&]index=(\d+)/.exec(path)?.[1] ?? 0);
+}
+
 test("a waiter is handed the slot by a release of its own client, in the same write", async () => {
   const { prefix, proxy, behind } = await scene();
   const [one, two] = [behind.semaphorePrefix(prefix, 1), behind.semaphorePrefix(prefix, 1)];
   const first = await one.acquire();
   const attempt = two.acquire();
   await inQueue(one, 1);
-  // The waiter's own client has to have seen it, too.
-  await underWay(proxy, 1);
+  const [waiter] = (await one.inspect()).waiters;
+  // The waiter's own client has to have seen it, too: it waits for what comes after that.
+  await eventually(
+    () => Promise.resolve(proxy.seen("blocking query").map(({ path }) => indexIn(path))),
+    (indexes) => indexes.some((index) => index >= (waiter?.createIndex ?? Infinity)),
+  );
 
   await one.release();
 
@@ -173,24 +182,48 @@ function inOrderOfTokens(served: readonly Served[]): readonly Served[] {
   return served.toSorted((a, b) => Number(a.fencingToken - b.fencingToken));
 }
 
+/** In which order those who wait at two clients are served, each by its place in the queue. */
+async function serve(
+  limit: number,
+  each: number,
+): Promise<{ readonly arrivals: readonly string[]; readonly served: readonly Served[] }> {
+  const prefix = freshPrefix();
+  const [occupier, ...clients] = [connect(), connect(), connect()];
+  const occupants = Array.from({ length: limit }, () => occupier.semaphorePrefix(prefix, limit));
+  for (const occupant of occupants) await occupant.acquire();
+  const observer = occupier.semaphorePrefix(prefix, limit);
+  const turns = passAllThrough(clients, prefix, { limit, each });
+  await inQueue(observer, turns.length);
+  const { waiters } = await observer.inspect();
+  const arrivals = waiters
+    .toSorted((a, b) => Number(a.createIndex - b.createIndex))
+    .map(({ session }) => session);
+  for (const occupant of occupants) await occupant.release();
+  return { arrivals, served: inOrderOfTokens(await Promise.all(turns)) };
+}
+
+/**
+ * Whether nothing stood still for so long that somebody's turn was over: who does not move then is
+ * passed, as it should be, and the order says nothing.
+ */
+function isSteady(served: readonly Served[]): boolean {
+  return served.every(({ at }, place) => {
+    const before = served[place - 1];
+    return before === undefined || at - before.at < SHORTEST_GRACE_MS / 2;
+  });
+}
+
 test.each([1, 2])(
   "waiters of two clients are served in the order of their arrival (limit %i)",
   async (limit) => {
     const EACH = 6;
-    const prefix = freshPrefix();
-    const [occupier, ...clients] = [connect(), connect(), connect()];
-    const occupants = Array.from({ length: limit }, () => occupier.semaphorePrefix(prefix, limit));
-    for (const occupant of occupants) await occupant.acquire();
-    const observer = occupier.semaphorePrefix(prefix, limit);
+    let { arrivals, served } = await serve(limit, EACH);
+    for (let tries = 1; tries < 20 && !isSteady(served); tries += 1) {
+      ({ arrivals, served } = await serve(limit, EACH));
+    }
+    expect(isSteady(served), "the machine stood still in each of 20 tries").toBe(true);
 
-    const turns = passAllThrough(clients, prefix, { limit, each: EACH });
-    await inQueue(observer, turns.length);
-    const { waiters } = await observer.inspect();
-    const arrivals = waiters.toSorted((a, b) => Number(a.createIndex - b.createIndex));
-    for (const occupant of occupants) await occupant.release();
-    const served = inOrderOfTokens(await Promise.all(turns));
-
-    const left = arrivals.map(({ session }) => session);
+    const left = [...arrivals];
     for (const { session } of served) {
       // As many as there are slots have their turn at the same time.
       const place = left.indexOf(session);

@@ -176,10 +176,12 @@ export class Turns {
       // One who is merely slow has a part in it that is hard to tell.
       else if (ready === undefined) break;
       if (ready === undefined || ready.attempt.barges || !lost.includes(waiter)) continue;
-      for (const obstacle of dead.splice(0)) {
+      const obstacles = dead.splice(0);
+      // Each of them has a time of its own in which it might have moved.
+      const share = calm(Math.max(from, ready.since), now, links) / obstacles.length;
+      for (const obstacle of obstacles) {
         const { process } = ready.attempt;
-        const cost =
-          (obstacle.costs.get(process) ?? 0) + calm(Math.max(from, ready.since), now, links);
+        const cost = (obstacle.costs.get(process) ?? 0) + share;
         obstacle.costs.set(process, cost);
         if (cost <= MOST_COST_MS) continue;
         return {
