@@ -12,6 +12,8 @@ export interface Waiter {
   frontSince: number;
   /** Until when the order in which it stands is in disorder, as it let somebody go first. */
   excusedUntil: number;
+  /** How often that was without an excuse. */
+  timesOutOfTurn: number;
   /** How many who came later had a slot before it. */
   timesPassed: number;
   /** For how long slots have been free, in all, because it was dead, for each that came after it. */
@@ -79,6 +81,7 @@ function newWaiter(session: string, user: string, createIndex: bigint, enteredAt
     enteredAt,
     frontSince: Infinity,
     excusedUntil: -Infinity,
+    timesOutOfTurn: 0,
     timesPassed: 0,
     costs: new Map(),
   };

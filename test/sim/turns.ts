@@ -22,6 +22,12 @@ const GRACE_MS = 600;
 /** And then, for a while, nobody waits for it any more: the first miss costs it that much. */
 const NOT_WAITED_FOR_MS = 5_600;
 
+/**
+ * Each client goes by what it has seen, and two that give up the same dead waiters do so by their own
+ * clocks: that one comes out of turn can happen, once in thousands of runs, but not twice to the same.
+ */
+const OUT_OF_TURN = 2;
+
 /** Where others are faster they are so by chance, and not every time. */
 const MOST_PASSES = 40;
 
@@ -155,6 +161,8 @@ export class Turns {
     if (!this.#inOrder || this.#isTroubled(takerLink, now)) return undefined;
     const [first] = patient;
     if (first === undefined || patient.length <= this.#queue.freeSlots) return undefined;
+    first.waiter.timesOutOfTurn += 1;
+    if (first.waiter.timesOutOfTurn < OUT_OF_TURN) return undefined;
     const waited = (now - first.since).toFixed(0);
     return {
       kind: "E-order",
