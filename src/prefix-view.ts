@@ -30,6 +30,8 @@ export class PrefixView {
   readonly #looks = new Set<{ readonly sentAt: number }>();
   #writes: readonly RecordedWrite[] = [];
   #isInDoubt = false;
+  /** After a restore: from where on indexes are those of before it. */
+  #outdatedFrom: bigint | undefined;
 
   get current(): PrefixReading | undefined {
     return this.#current;
@@ -69,6 +71,11 @@ export class PrefixView {
     const isStale =
       last !== undefined && reading.index < last.index && reading.sentAt < this.#shownAt;
     if (this.#current !== undefined && isStale) return this.#current;
+    if (last !== undefined && reading.index < last.index) {
+      this.#outdatedFrom = (last.index + reading.index) / 2n + 1n;
+    } else if (this.#outdatedFrom !== undefined && reading.index >= this.#outdatedFrom) {
+      this.#outdatedFrom = undefined;
+    }
     this.#lastShown = reading;
     this.#shownAt = performance.now();
     const unseen = this.#writes
@@ -84,6 +91,8 @@ export class PrefixView {
 
   /** Takes in what was written here. */
   wrote(write: LockWrite): void {
+    // The answer to a write of before a restore: its index would go before all that has come since.
+    if (this.#outdatedFrom !== undefined && write.index >= this.#outdatedFrom) return;
     const answeredAt = performance.now();
     if (this.#looks.size > 0) this.#writes = [...this.#writes, { ...write, answeredAt }];
     const current = this.#current;

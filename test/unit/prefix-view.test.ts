@@ -128,6 +128,36 @@ describe("a reading", () => {
   });
 });
 
+describe("after a restore, a write of our own", () => {
+  beforeEach(async () => {
+    view.show(lockAt(100n, "a"));
+    await wait();
+    view.show(lockAt(50n, "c"));
+  });
+
+  test("that was made before it counts for nothing, though its index is greater", async () => {
+    const look = looking(lockAt(51n, "c"), 10);
+    await wait();
+    view.wrote(writeAt(101n, "ab"));
+    expect(holders()).toBe("c");
+    await wait(9);
+    await look;
+    expect(holders()).toBe("c");
+  });
+
+  test("that was made since counts", () => {
+    view.wrote(writeAt(51n, "cd"));
+    expect(holders()).toBe("cd");
+  });
+
+  test("counts as ever once indexes have grown again", async () => {
+    await wait();
+    view.show(lockAt(100n, "c"));
+    view.wrote(writeAt(101n, "cd"));
+    expect(holders()).toBe("cd");
+  });
+});
+
 describe("a write of our own", () => {
   test("counts at once, and is where the next swap begins", async () => {
     view.show(lockAt(5n, "a"));
