@@ -83,9 +83,7 @@ async function measureScenario(
     scenario,
     ours: await count(ours, ourRounds),
     ...(go === undefined ? {} : { go: await count(go, goRounds) }),
-    ...(isCrowd(scenario) && scenario.holdMs === 0
-      ? { inMemory: await runTrial(plan(programs.writes)) }
-      : {}),
+    ...(isCrowd(scenario) ? { inMemory: await runTrial(plan(programs.writes)) } : {}),
   };
 }
 

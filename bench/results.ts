@@ -14,7 +14,7 @@ export interface ScenarioResult {
   readonly ours: Showing;
   /** Missing where the original could not be built. */
   readonly go?: Showing;
-  /** Two KV writes a turn, around a queue in memory; measured where many contend without a hold. */
+  /** Two KV writes a turn, around a queue in memory; measured where many contend in one process. */
   readonly inMemory?: Outcome;
 }
 

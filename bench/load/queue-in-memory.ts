@@ -1,16 +1,20 @@
-/** Lets one in at a time, in the order in which they ask. */
+/** Lets as many in at a time as the limit allows, in the order in which they ask. */
 export class QueueInMemory {
   readonly #waiters: (() => void)[] = [];
-  #isTaken = false;
+  #free: number;
+
+  constructor(limit: number) {
+    this.#free = limit;
+  }
 
   async enter(): Promise<void> {
-    if (this.#isTaken) await new Promise<void>((resolve) => this.#waiters.push(resolve));
-    this.#isTaken = true;
+    if (this.#free === 0) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    else this.#free -= 1;
   }
 
   leave(): void {
     const next = this.#waiters.shift();
-    if (next === undefined) this.#isTaken = false;
+    if (next === undefined) this.#free += 1;
     else next();
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { judge } from "../../../bench/goals.js";
+import { judge, type Verdict } from "../../../bench/goals.js";
 import type { Results, ScenarioResult, Showing } from "../../../bench/results.js";
 import { scenarios } from "../../../bench/scenario.js";
 import type { Outcome } from "../../../bench/trial.js";
@@ -21,16 +21,18 @@ interface OnTheWire {
   readonly requests?: number;
   readonly bytesRead?: number;
   readonly connections?: number;
+  readonly renewals?: number;
 }
 
 const showing = (
   rounds: readonly Outcome[],
-  { requests = 2, bytesRead = 1_000, connections = 9 }: OnTheWire = {},
+  { requests = 2, bytesRead = 1_000, connections = 9, renewals = 0 }: OnTheWire = {},
 ): Showing => ({
   rounds,
   wire: {
     kind: "counted",
-    ...{ requests, writes: 2, bytesRead, bytesWritten: 1, connections, requestsByKind: {} },
+    ...{ requests, writes: 2, bytesRead, bytesWritten: 1, connections },
+    requestsByKind: { "PUT /v1/session/renew/ID": renewals },
   },
 });
 
@@ -44,6 +46,15 @@ function result(name: string, ours: Showing, go?: Showing): ScenarioResult {
 
 /** Whether each goal was met that has this in its name. */
 function verdicts(part: string, ...results: readonly ScenarioResult[]): readonly boolean[] {
+  return judged(part, results).map(({ met }) => met);
+}
+
+/** What was found of each goal that has this in its name. */
+function found(part: string, ...results: readonly ScenarioResult[]): readonly string[] {
+  return judged(part, results).map((verdict) => verdict.found);
+}
+
+function judged(part: string, results: readonly ScenarioResult[]): readonly Verdict[] {
   const machine = { cpu: "", cores: 2, memoryBytes: 1, node: "", consul: "", go: "" };
   const all: Results = {
     machine,
@@ -51,9 +62,7 @@ function verdicts(part: string, ...results: readonly ScenarioResult[]): readonly
     scenarios: results,
     twoWrites: {},
   };
-  return judge(all)
-    .filter(({ goal }) => goal.includes(part))
-    .map(({ met }) => met);
+  return judge(all).filter(({ goal }) => goal.includes(part));
 }
 
 describe("the goals", () => {
@@ -110,6 +119,19 @@ describe("the goals", () => {
     const good = result("dev:8:20", showing([measured({ cyclesPerSecond: 99 })]));
     const other = result("dev:100:20", showing([measured({ cyclesPerSecond })]));
     expect(verdicts("with a hold of 20 ms", good, other)).toEqual([met]);
+  });
+
+  test("show beside it what a queue in memory does, and what is renewed", () => {
+    const held = result("dev:8:20", showing([measured({ cyclesPerSecond: 80 })]));
+    const few = result("dev:8:0", showing([measured()]));
+    const many = result("dev:300:0", showing([measured()], { requests: 3, renewals: 0.75 }));
+    const results = [{ ...held, inMemory: measured({ cyclesPerSecond: 82 }) }, few, many];
+    expect(found("with a hold of 20 ms", ...results)).toEqual([
+      "80 % (dev:8:20); with a queue in memory before two KV writes 82 %",
+    ]);
+    expect(found("requests per cycle", ...results)).toEqual([
+      "2.00 at 8, 3.00 at 300; of these renewals 0.00 at 8, 0.75 at 300",
+    ]);
   });
 
   test.each([

@@ -52,23 +52,28 @@ describe("a logarithmic scale", () => {
   });
 });
 
-test("a queue in memory lets one in at a time, in the order of arrival", async () => {
-  const queue = new QueueInMemory();
-  const inside: number[] = [];
-  const entered: number[] = [];
-  const visit = async (who: number): Promise<void> => {
-    await queue.enter();
-    expect(inside).toEqual([]);
-    inside.push(who);
-    entered.push(who);
-    await Promise.resolve();
-    inside.pop();
-    queue.leave();
-  };
-  await Promise.all([1, 2, 3].map(visit));
-  await visit(4);
-  expect(entered).toEqual([1, 2, 3, 4]);
-});
+test.each([1, 2])(
+  "a queue in memory lets %d in at a time, in the order of arrival",
+  async (limit) => {
+    const queue = new QueueInMemory(limit);
+    const entered: number[] = [];
+    let inside = 0;
+    let most = 0;
+    const visit = async (who: number): Promise<void> => {
+      await queue.enter();
+      inside += 1;
+      most = Math.max(most, inside);
+      entered.push(who);
+      await Promise.resolve();
+      inside -= 1;
+      queue.leave();
+    };
+    await Promise.all([1, 2, 3].map(visit));
+    await Promise.all([4, 5, 6].map(visit));
+    expect(entered).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(most).toBe(limit);
+  },
+);
 
 describe("what a trial comes to", () => {
   const load = { address: "", prefix: "", limit: 1, contenders: 2, holdMs: 0 };
