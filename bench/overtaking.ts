@@ -5,19 +5,20 @@ const raceMs = 2;
 
 /**
  * The share of turns that were passed: somebody who asked more than 2 ms later got in earlier. Who
- * got in earlier is told by the fencing tokens, and where there are none by the clock, which is
+ * got in earlier is told by the fencing tokens, and where not all have one by the clock, which is
  * less exact: there it takes another 2 ms.
  */
 export function shareOvertaken(turns: readonly Turn[]): number {
   if (turns.length === 0) return 0;
+  const haveTokens = turns.every(([, , , token]) => token !== null);
+  const slack = haveTokens ? 0 : raceMs;
   const order = turns
-    .map(([asked, began, , token]) => ({ asked, began, entered: token ?? began, token }))
+    .map(([asked, began, , token]) => ({ asked, entered: haveTokens ? (token ?? began) : began }))
     .sort((a, b) => a.entered - b.entered);
   let passed = 0;
   let latestAsked = -Infinity;
   let next = 0;
   for (const turn of order) {
-    const slack = turn.token === null ? raceMs : 0;
     for (; ; next += 1) {
       const earlier = order[next];
       if (earlier === undefined || earlier.entered + slack >= turn.entered) break;
