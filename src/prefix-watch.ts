@@ -47,6 +47,12 @@ const LINGER_MS = 50;
 /** A wait for somebody to leave takes a request, which for less than that is not worth it. */
 const SHORTEST_VIGIL_MS = 20;
 
+/**
+ * A look that is answered before its time though nothing has changed means nothing, once. Where it
+ * goes on, something on the way drops what makes a query wait, and to ask on and on would be a load.
+ */
+const IDLE_PAUSES = { first: 50, longest: 500 };
+
 const FIRST_RETRY_MS = 50;
 /** Less than the second within which a loss is to be told once looks get through again. */
 const LONGEST_RETRY_MS = 500;
@@ -119,6 +125,8 @@ export class PrefixWatch {
   async #run(signal: AbortSignal): Promise<void> {
     const { look, pause, shown, failed } = this.#options;
     const backoff = new Backoff({ first: FIRST_RETRY_MS, longest: LONGEST_RETRY_MS });
+    const idle = new Backoff(IDLE_PAUSES);
+    let wasIdle = false;
     this.#index = 0n;
     while (!signal.aborted) {
       const { wait, grace } = this.#needs();
@@ -130,6 +138,8 @@ export class PrefixWatch {
       // The server adds up to a sixteenth.
       const timeout = wait + wait / 16 + grace;
       let rest: Pause = { ms: 0 };
+      const askedAt = performance.now();
+      const since = this.#index;
       try {
         const reading = await look({
           index: this.#index,
@@ -143,6 +153,10 @@ export class PrefixWatch {
         backoff.reset();
         shown();
         rest = pause();
+        const isIdle = since > 0n && this.#index === since && this.#answeredAt - askedAt < wait / 2;
+        if (!isIdle) idle.reset();
+        else if (wasIdle) rest = { ms: Math.max(rest.ms, idle.next()) };
+        wasIdle = isIdle;
       } catch (error) {
         // One that was given up might have waited for an index that no server knows any more, too.
         this.#index = 0n;

@@ -316,6 +316,46 @@ describe("a pause", () => {
   });
 });
 
+describe("looks that are answered at once though nothing has changed", () => {
+  const idle = shows(7n, { ms: 1 });
+
+  test("are paused between, longer and longer: something on the way does not let them wait", async () => {
+    looks(...Array.from({ length: 9 }, () => idle));
+    watch.subscribe(SUBSCRIPTION);
+    await wait(3_000);
+    // Twice it may be by chance.
+    expect(times()).toEqual([0, 1, 2, 53, 154, 355, 756, 1_257, 1_758, 2_259]);
+  });
+
+  test("are so for long only as nothing does change", async () => {
+    looks(idle, idle, idle, idle, shows(9n, { ms: 1 }), shows(9n, { ms: 1 }), shows(9n, { ms: 1 }));
+    watch.subscribe(SUBSCRIPTION);
+    await wait(1_000);
+    expect(times()).toEqual([0, 1, 2, 53, 154, 155, 156, 207]);
+  });
+
+  test("have no vigil between them, which would not wait either", async () => {
+    [until, pause] = ["a", 20];
+    looks(idle, idle, idle);
+    watch.subscribe(SUBSCRIPTION);
+    await wait(1);
+    leave();
+    await wait(1);
+    leave();
+    await wait(51);
+    expect(vigils).toHaveLength(2);
+    expect(times()).toEqual([0, 1, 2, 53]);
+  });
+
+  test("are none that have waited in full", async () => {
+    const patient = shows(7n, { ms: 8_000 });
+    looks(shows(7n), patient, patient, patient);
+    watch.subscribe(SUBSCRIPTION);
+    await wait(30_000);
+    expect(times()).toEqual([0, 0, 8_000, 16_000, 24_000]);
+  });
+});
+
 describe("a subscriber that wants shorter looks", () => {
   test("has the one under way asked anew, at once: the index that it waited for may be outdated", async () => {
     looks(shows(7n, { ms: 5 }));
