@@ -1,8 +1,11 @@
 export { ConsulClient } from "./consul-client.js";
-export { ConsulConfigError, type ConsulClientConfig } from "./consul/config.js";
+export type { ConsulClientConfig } from "./consul/config.js";
+export { ConsulConfigError } from "./consul/config-error.js";
 export { ConsulError, type ConsulErrorCode } from "./consul/consul-error.js";
+export type { HttpBasicAuth } from "./consul/credentials.js";
 export type { Duration } from "./consul/duration.js";
 export type { ConsulEndpoints } from "./consul/endpoints.js";
+export type { ConsulTlsConfig } from "./consul/tls-settings.js";
 export { KV, type KVEntry, type KVWrite } from "./consul/kv.js";
 export type { QueryMeta, QueryOptions, QueryResult } from "./consul/query.js";
 export type { RequestOptions } from "./consul/request-options.js";

@@ -109,6 +109,6 @@ export function readAnswer<Schema extends z.ZodType>(
     throw answer.malformed(`${expected} as JSON`);
   }
   const parsed = schema.safeParse(json);
-  if (!parsed.success) throw answer.malformed(expected, parsed.error);
+  if (!parsed.success) throw answer.malformed(expected, { cause: parsed.error });
   return parsed.data;
 }

@@ -1,21 +1,53 @@
 import type { Dispatcher } from "undici";
 import { z } from "zod";
 
-/** Where a {@link ConsulClient} finds Consul and as whom it speaks. All of it is optional. */
+import { ConsulConfigError } from "./config-error.js";
+import { Credentials, type HttpBasicAuth } from "./credentials.js";
+import { locate, type Location, type Scheme } from "./location.js";
+import { variableOf, type Environment } from "./setting.js";
+import { readTlsSettings, type ConsulTlsConfig, type TlsSettings } from "./tls-settings.js";
+
+/**
+ * Where a {@link ConsulClient} finds Consul and as whom it speaks (Go: `Config`). All of it is
+ * optional; what is not given comes from the variables that Consul's Go client and its CLI read.
+ */
 export interface ConsulClientConfig {
   /**
    * The agent's HTTP address: `host:port`, `http://host:port`, `https://host:port` or
    * `unix:///path/to/socket`. Default: `CONSUL_HTTP_ADDR`, or else `127.0.0.1:8500`.
    */
   readonly address?: string | undefined;
-  /** The ACL token to send. Default: `CONSUL_HTTP_TOKEN`, or else none. */
-  readonly token?: string | undefined;
-  /** The namespace of every request that names none (Consul Enterprise). */
-  readonly namespace?: string | undefined;
-  /** The admin partition of every request that names none (Consul Enterprise). */
-  readonly partition?: string | undefined;
+  /**
+   * For an address without one. Default: `"https"` where `CONSUL_HTTP_SSL` is true, or else
+   * `"http"`.
+   */
+  readonly scheme?: Scheme | undefined;
   /** The datacenter to ask. Default: that of the agent. */
   readonly datacenter?: string | undefined;
+  /** The ACL token to send. Default: `CONSUL_HTTP_TOKEN`, or else none. */
+  readonly token?: string | undefined;
+  /**
+   * A file with the ACL token, which goes before `token`. It is read again when Consul answers 403,
+   * so that a rotated token is taken up. Default: `CONSUL_HTTP_TOKEN_FILE`, where `token` is not
+   * given.
+   */
+  readonly tokenFile?: string | undefined;
+  /**
+   * A user name and a password for a proxy before Consul, also as `"user:password"`. Default:
+   * `CONSUL_HTTP_AUTH`.
+   */
+  readonly httpAuth?: string | HttpBasicAuth | undefined;
+  /**
+   * The namespace of every request that names none (Consul Enterprise). Default: `CONSUL_NAMESPACE`.
+   */
+  readonly namespace?: string | undefined;
+  /**
+   * The admin partition of every request that names none (Consul Enterprise). Default:
+   * `CONSUL_PARTITION`.
+   */
+  readonly partition?: string | undefined;
+  /** How to speak TLS, for an `https://` address. */
+  readonly tls?: ConsulTlsConfig | undefined;
   /**
    * The undici `Dispatcher` that carries the requests, for a proxy, a mock or settings of your own.
    * It stays yours: closing the client does not close it. Default: connections of the client's own,
@@ -25,38 +57,41 @@ export interface ConsulClientConfig {
 }
 
 /** The configuration after defaults and environment, in the form the transport needs. */
-export interface ResolvedConfig {
-  /** Scheme, host and port, for requests and for messages. */
-  readonly origin: string;
-  /** The path under which a proxy serves Consul; empty as a rule. */
-  readonly basePath: string;
-  /** What to call the other end in an error message. */
-  readonly displayAddress: string;
-  readonly token: string | undefined;
+export interface ResolvedConfig extends Location {
+  readonly credentials: Credentials;
   readonly namespace: string | undefined;
   readonly partition: string | undefined;
   readonly datacenter: string | undefined;
-  /** The unix socket to connect to, instead of the origin's host and port. */
-  readonly socketPath: string | undefined;
+  /** Where the address is one of TLS. */
+  readonly tls: TlsSettings | undefined;
   /** The caller's, which is not to be ended with the client. */
   readonly dispatcher: Dispatcher | undefined;
 }
 
-/** A {@link ConsulClient} was given a configuration it cannot work with; nothing was sent. */
-export class ConsulConfigError extends TypeError {
-  override readonly name = "ConsulConfigError";
-  /** Stable across versions. */
-  readonly code = "CONSUL_INVALID_CONFIG";
-}
-
-const DEFAULT_ADDRESS = "127.0.0.1:8500";
+const pem = z.union([z.string(), z.instanceof(Uint8Array)]);
 
 const configSchema = z.strictObject({
   address: z.string().optional(),
+  scheme: z.enum(["http", "https"]).optional(),
+  datacenter: z.string().optional(),
   token: z.string().optional(),
+  tokenFile: z.string().optional(),
+  httpAuth: z
+    .union([z.string(), z.strictObject({ username: z.string(), password: z.string().optional() })])
+    .optional(),
   namespace: z.string().optional(),
   partition: z.string().optional(),
-  datacenter: z.string().optional(),
+  tls: z
+    .strictObject({
+      ca: z.union([pem, z.array(pem)]).optional(),
+      caFile: z.string().optional(),
+      caPath: z.string().optional(),
+      certFile: z.string().optional(),
+      keyFile: z.string().optional(),
+      serverName: z.string().optional(),
+      insecureSkipVerify: z.boolean().optional(),
+    })
+    .optional(),
   dispatcher: z
     .custom<Dispatcher>(
       (value) =>
@@ -74,103 +109,69 @@ const configSchema = z.strictObject({
  *
  * @throws ConsulConfigError that names the option or the variable and what is wrong with it.
  */
-export function resolveConfig(
-  config: ConsulClientConfig,
-  env: Readonly<Record<string, string | undefined>>,
-): ResolvedConfig {
+export function resolveConfig(config: ConsulClientConfig, env: Environment): ResolvedConfig {
   const parsed = configSchema.safeParse(config);
   if (!parsed.success) throw new ConsulConfigError(describeIssues(parsed.error.issues));
   const given = parsed.data;
-  const location = locate(given.address, env["CONSUL_HTTP_ADDR"]);
-  if (location.socketPath !== undefined && given.dispatcher !== undefined) {
+  const location = locate(given, env);
+  requireOwnConnections(given, location);
+  const isTls = location.origin.startsWith("https:");
+  if (given.tls !== undefined && !isTls) {
     throw new ConsulConfigError(
-      `the address ${location.displayAddress} cannot go with a dispatcher: give the dispatcher ` +
-        `the socket (new Agent({ connect: { socketPath } })), and http://localhost as the address`,
-    );
-  }
-  const token = given.token ?? env["CONSUL_HTTP_TOKEN"];
-  if (token !== undefined && !/^[\x21-\x7e]*$/.test(token)) {
-    throw new ConsulConfigError(
-      `invalid ${given.token === undefined ? "CONSUL_HTTP_TOKEN" : "token"}: it contains a space, ` +
-        `a line break or another character that no token has`,
+      `the option tls is of no use with ${location.displayAddress}, which is asked without TLS: ` +
+        `write https:// before the address, or set the option scheme or CONSUL_HTTP_SSL`,
     );
   }
   return {
-    origin: location.origin,
-    basePath: location.basePath,
-    displayAddress: location.displayAddress,
-    token: token === "" ? undefined : token,
-    namespace: given.namespace,
-    partition: given.partition,
+    ...location,
+    credentials: new Credentials(given, env),
+    namespace: given.namespace ?? variableOf("CONSUL_NAMESPACE", env)?.value,
+    partition: given.partition ?? variableOf("CONSUL_PARTITION", env)?.value,
     datacenter: given.datacenter,
-    socketPath: location.socketPath,
+    tls:
+      isTls && given.dispatcher === undefined ? readTlsSettings(given.tls ?? {}, env) : undefined,
     dispatcher: given.dispatcher,
   };
 }
 
-function locate(given: string | undefined, fromEnv: string | undefined): Location {
-  if (given !== undefined) return parseAddress(given, "address");
-  // As in the shell, a variable that is set to nothing is not set.
-  if (fromEnv !== undefined && fromEnv !== "") return parseAddress(fromEnv, "CONSUL_HTTP_ADDR");
-  return parseAddress(DEFAULT_ADDRESS, "address");
-}
-
-interface Location {
-  readonly origin: string;
-  readonly basePath: string;
-  readonly displayAddress: string;
-  readonly socketPath?: string;
-}
-
-function parseAddress(address: string, option: string): Location {
-  const [, givenScheme, rest] = /^(?:([^:/]*):\/\/)?(.*)$/s.exec(address) ?? [];
-  const scheme = givenScheme?.toLowerCase();
-  if (scheme === "unix") {
-    if (!rest?.startsWith("/")) throw badAddress(option, address, "a socket needs its full path");
-    return {
-      origin: "http://localhost",
-      basePath: "",
-      displayAddress: address,
-      socketPath: rest,
-    };
+/** What is a matter of the connections cannot be had of a dispatcher that makes its own. */
+function requireOwnConnections(
+  { dispatcher, tls }: z.output<typeof configSchema>,
+  { socketPath, displayAddress }: Location,
+): void {
+  if (dispatcher === undefined) return;
+  if (socketPath !== undefined) {
+    throw new ConsulConfigError(
+      `the address ${displayAddress} cannot go with a dispatcher: give the dispatcher ` +
+        `the socket (new Agent({ connect: { socketPath } })), and http://localhost as the address`,
+    );
   }
-  if (scheme !== undefined && scheme !== "http" && scheme !== "https") {
-    throw badAddress(option, address, `unknown scheme "${scheme}"`);
+  if (tls !== undefined) {
+    throw new ConsulConfigError(
+      "the option tls cannot go with a dispatcher: give it to the dispatcher " +
+        "(new Agent({ connect: { ca, cert, key } }))",
+    );
   }
-  if (address.includes("@")) {
-    throw badAddress(option, address, "it must not contain a user name or password");
-  }
-  if (/^\d+$/.test(address)) throw badAddress(option, address, "the host is missing");
-  const text = `${scheme ?? "http"}://${rest ?? ""}`;
-  if (!URL.canParse(text)) throw badAddress(option, address, "this is no address");
-  const url = new URL(text);
-  if (url.search !== "" || url.hash !== "") {
-    throw badAddress(option, address, "it must not have a query or fragment");
-  }
-  return {
-    origin: url.origin,
-    basePath: url.pathname.replace(/\/+$/, ""),
-    displayAddress: `${url.origin}${url.pathname.replace(/\/+$/, "")}`,
-  };
-}
-
-function badAddress(option: string, address: string, problem: string): ConsulConfigError {
-  // A user name, a password or a query may be in there, in the wrong form or not.
-  const shown = /[@?#]/.test(address) ? "" : ` ${JSON.stringify(address)}`;
-  return new ConsulConfigError(
-    `invalid ${option}${shown}: ${problem} ` +
-      `(expected host:port, http://host:port, https://host:port or unix:///path)`,
-  );
 }
 
 function describeIssues(issues: readonly z.core.$ZodIssue[]): string {
   return issues
     .map((issue) =>
       issue.code === "unrecognized_keys"
-        ? `unknown option ${issue.keys.map((key) => JSON.stringify(key)).join(", ")} of ConsulClient ` +
-          `(known: ${Object.keys(configSchema.shape).join(", ")})`
+        ? `unknown option ${issue.keys.map((key) => JSON.stringify(pathOf([...issue.path, key]))).join(", ")} ` +
+          `of ConsulClient (known: ${knownOptions(issue.path).join(", ")})`
         : // The value is left out on purpose: it may be a token.
-          `invalid ${issue.path.join(".") || "ConsulClient configuration"}: ${issue.message}`,
+          `invalid ${pathOf(issue.path) || "ConsulClient configuration"}: ${issue.message}`,
     )
     .join("; ");
+}
+
+function pathOf(path: readonly PropertyKey[]): string {
+  return path.map(String).join(".");
+}
+
+function knownOptions(path: readonly PropertyKey[]): readonly string[] {
+  if (path[0] === "tls") return Object.keys(configSchema.shape.tls.unwrap().shape);
+  if (path[0] === "httpAuth") return ["username", "password"];
+  return Object.keys(configSchema.shape);
 }

@@ -1,4 +1,4 @@
-import { Client, type Dispatcher } from "undici";
+import type { Client, Dispatcher } from "undici";
 
 import { onAbort } from "../async/on-abort.js";
 
@@ -12,16 +12,15 @@ import { onAbort } from "../async/on-abort.js";
  * over it has failed or was given up.
  */
 export class ConnectionLane {
-  readonly #origin: string;
-  readonly #socketPath: string | undefined;
+  readonly #open: () => Client;
   readonly #most: number;
   readonly #clients = new Set<Client>();
   readonly #idle: Client[] = [];
   readonly #waiting = new Set<(client: Client) => void>();
 
-  constructor(origin: string, socketPath: string | undefined, most: number) {
-    this.#origin = origin;
-    this.#socketPath = socketPath;
+  /** `open`: makes one more. */
+  constructor(open: () => Client, most: number) {
+    this.#open = open;
     this.#most = most;
   }
 
@@ -49,7 +48,7 @@ export class ConnectionLane {
     // The one that was used last is the likeliest to be connected still.
     const idle = this.#idle.pop();
     if (idle !== undefined) return Promise.resolve(idle);
-    if (this.#clients.size < this.#most) return Promise.resolve(this.#open());
+    if (this.#clients.size < this.#most) return Promise.resolve(this.#add());
     return new Promise((resolve, reject) => {
       const take = (client: Client): void => {
         off();
@@ -63,10 +62,8 @@ export class ConnectionLane {
     });
   }
 
-  /** A connection to be: undici connects with the first request. */
-  #open(): Client {
-    const socket = this.#socketPath === undefined ? {} : { socketPath: this.#socketPath };
-    const client = new Client(this.#origin, socket);
+  #add(): Client {
+    const client = this.#open();
     this.#clients.add(client);
     return client;
   }
@@ -85,6 +82,6 @@ export class ConnectionLane {
     // Until it is closed it counts.
     await client.destroy();
     this.#clients.delete(client);
-    if (this.#waiting.size > 0) this.#handOn(this.#open());
+    if (this.#waiting.size > 0) this.#handOn(this.#add());
   }
 }

@@ -1,6 +1,8 @@
-import type { Dispatcher } from "undici";
+import { buildConnector, Client, type Dispatcher } from "undici";
 
 import { ConnectionLane } from "./connection-lane.js";
+import type { Location } from "./location.js";
+import type { TlsSettings } from "./tls-settings.js";
 
 /**
  * Which connections a request takes. Consul's agent allows one address 200, so that they are few;
@@ -28,12 +30,23 @@ export interface Connections {
   destroy(): Promise<void>;
 }
 
+/** What connections of our own need to know. */
+export type ConnectionOptions = Pick<Location, "origin" | "socketPath"> & {
+  readonly tls: TlsSettings | undefined;
+};
+
 /** Connections of our own to one address. */
 export class OwnConnections implements Connections {
   readonly #lanes: Readonly<Record<LaneName, ConnectionLane>>;
 
-  constructor(origin: string, socketPath: string | undefined) {
-    const lane = (most: number): ConnectionLane => new ConnectionLane(origin, socketPath, most);
+  constructor({ origin, socketPath, tls }: ConnectionOptions) {
+    const connect =
+      tls === undefined
+        ? buildConnector(socketPath === undefined ? {} : { socketPath })
+        : overTls(tls);
+    // A connection to be: undici connects with the first request.
+    const open = (): Client => new Client(origin, { connect });
+    const lane = (most: number): ConnectionLane => new ConnectionLane(open, most);
     this.#lanes = { watch: lane(Infinity), renewal: lane(2), call: lane(6) };
   }
 
@@ -69,4 +82,31 @@ export class GivenConnections implements Connections {
   destroy(): Promise<void> {
     return Promise.resolve();
   }
+}
+
+/** All connections share it, so that a later handshake can take up where an earlier one was. */
+function overTls({
+  ca,
+  cert,
+  key,
+  serverName,
+  insecureSkipVerify,
+}: TlsSettings): buildConnector.connector {
+  const connect = buildConnector({
+    ...(ca === undefined ? {} : { ca: [...ca] }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    rejectUnauthorized: !insecureSkipVerify,
+  });
+  return (options, callback) => {
+    // undici would rather have the name of the address.
+    const named = serverName === undefined ? options : { ...options, servername: serverName };
+    connect(named, (...outcome) => {
+      const [, socket] = outcome;
+      // With TLS 1.3 a server refuses us after the handshake: by an alert, and then the end, which
+      // undici would take for the reason.
+      socket?.once("error", (alert: Error) => socket.destroy(alert));
+      callback(...outcome);
+    });
+  };
 }

@@ -135,7 +135,7 @@ export class KV {
       lane: plan.lane,
       alsoAccept: [404],
     });
-    const meta = readMeta(answer);
+    const meta = readMeta(answer, options);
     if (answer.status === 404) return { value: [], meta };
     return { value: readAnswer(answer, kvEntriesSchema, "a list of key/value entries"), meta };
   }

@@ -94,9 +94,18 @@ export function checkedDuration<Result>(
  * What the headers of an answer say.
  *
  * @throws ConsulError without a sound `X-Consul-Index`: a loop of blocking queries that took it for
- *   0 would turn without pause.
+ *   0 would turn without pause. And where a read that asks for a leader's answer was answered by a
+ *   server that knows of none, or by a cache: what it shows may be long past.
  */
-export function readMeta(answer: ConsulAnswer): QueryMeta {
+export function readMeta(
+  answer: ConsulAnswer,
+  { consistent }: Pick<QueryOptions, "consistent"> = {},
+): QueryMeta {
+  if (consistent === true && answer.header("x-consul-knownleader") === "false") {
+    throw answer.malformed("the answer of a leader (found X-Consul-KnownLeader: false)", {
+      retryable: true,
+    });
+  }
   const index = answer.header("x-consul-index");
   if (index === undefined || !/^\d{1,20}$/.test(index)) {
     throw answer.malformed(

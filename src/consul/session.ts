@@ -98,8 +98,9 @@ export class Sessions {
       if (answer.body.includes(`'${id}' not found`)) return null;
       throw answer.malformed("the renewed session, or that there is none");
     }
-    const [session] = readAnswer(answer, sessionEntriesSchema, "the renewed session");
-    if (session === undefined) throw answer.malformed("the renewed session");
+    const [session] = readAnswer(answer, sessionEntriesSchema, `session ${id}`);
+    // Consul finds it whatever the case of its letters.
+    if (session?.id.toLowerCase() !== id.toLowerCase()) throw answer.malformed(`session ${id}`);
     return session;
   }
 
@@ -134,7 +135,7 @@ export class Sessions {
       lane: plan.lane,
     });
     const value = readAnswer(answer, sessionEntriesSchema, "a list of sessions");
-    return { value, meta: readMeta(answer) };
+    return { value, meta: readMeta(answer, options) };
   }
 }
 

@@ -1,9 +1,9 @@
 import { transactionErrorsSchema, transactionResultsSchema, readAnswer } from "./answers.js";
-import { ConsulError } from "./consul-error.js";
 import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
 import type { KVEntry, KVWrite } from "./kv.js";
+import { keyPermission } from "./permission.js";
 import type { RequestOptions } from "./request-options.js";
-import type { ConsulAnswer, RequestScope, Transport } from "./transport.js";
+import type { RequestScope, Transport } from "./transport.js";
 
 /** One step of a transaction (Go: `KVTxnOp`). */
 export type KVOperation =
@@ -60,15 +60,18 @@ export async function transact(
     body: `[${operations.map((operation) => encode(operation, scope)).join(",")}]`,
     options,
     alsoAccept: [409],
+    isDenied: ({ status, body }) => status === 409 && isPermissionDenied(body),
   });
   if (answer.status === 200) {
     const entries = readAnswer(answer, transactionResultsSchema, "the results of a transaction");
     return { applied: true, entries };
   }
   const errors = readAnswer(answer, transactionErrorsSchema, "the errors of a transaction");
-  const denied = errors.find(({ what }) => /permission denied/i.test(what));
-  if (denied !== undefined) throw permissionDenied(answer, denied);
-  return { applied: false, errors };
+  const denied = errors.find(({ what }) => isPermissionDenied(what));
+  if (denied === undefined) return { applied: false, errors };
+  // Consul says it with the 409 of a lost race, but no later try will go better.
+  const key = operations[denied.operation]?.key ?? "";
+  throw answer.denied(keyPermission("write", key), denied.what);
 }
 
 /** By hand: JSON of JavaScript's has no integers beyond 2^53, and Consul's flags are such. */
@@ -94,10 +97,6 @@ function encode(operation: KVOperation, { namespace, partition }: RequestScope):
   return `{"KV":{${fields.join(",")}}}`;
 }
 
-/** Consul says it with the 409 of a lost race, but no later try will go better. */
-function permissionDenied({ status }: ConsulAnswer, { what }: TransactionError): ConsulError {
-  return new ConsulError(
-    `Unexpected response code: ${status} (${what}) for ${REQUEST.method} ${REQUEST.path}`,
-    { code: "CONSUL_STATUS", ...REQUEST, status, text: what },
-  );
+function isPermissionDenied(text: string): boolean {
+  return /permission denied/i.test(text);
 }

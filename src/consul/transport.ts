@@ -17,7 +17,9 @@ import {
   type ConsulErrorCode,
   type ConsulErrorDetails,
 } from "./consul-error.js";
-import { exchange, type RawAnswer } from "./exchange.js";
+import { AnswerTooLongError, exchange, type RawAnswer } from "./exchange.js";
+import { adviceOn, adviceOnStatus, isTlsProblem } from "./failure-advice.js";
+import { neededPermission } from "./permission.js";
 import type { RequestOptions } from "./request-options.js";
 
 /** One request to Consul's HTTP API. */
@@ -33,6 +35,8 @@ export interface ConsulRequest {
   readonly alsoAccept?: readonly number[];
   /** Default: `"call"`. */
   readonly lane?: LaneName;
+  /** Whether an answer refuses what the token is not allowed to; that of 403 always does. */
+  readonly isDenied?: (answer: RawAnswer) => boolean;
 }
 
 /** The namespace and the admin partition of a request (Consul Enterprise). */
@@ -45,7 +49,12 @@ export interface ConsulAnswer {
   /** The value of a header, by its lower-case name. */
   header(name: string): string | undefined;
   /** A failure to understand this answer, as an error that says what came from where. */
-  malformed(expected: string, cause?: unknown): ConsulError;
+  malformed(
+    expected: string,
+    details?: Pick<ConsulErrorDetails, "cause" | "retryable">,
+  ): ConsulError;
+  /** The refusal of something that the token may not do, by what it would need for that. */
+  denied(permission: string | undefined, text: string): ConsulError;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -74,11 +83,12 @@ export class Transport {
   /** @throws ConsulConfigError */
   constructor(config: ConsulClientConfig) {
     this.#config = resolveConfig(config, process.env);
-    const { origin, socketPath, dispatcher } = this.#config;
+    const { dispatcher, tls } = this.#config;
     this.#connections =
       dispatcher === undefined
-        ? new OwnConnections(origin, socketPath)
+        ? new OwnConnections(this.#config)
         : new GivenConnections(dispatcher);
+    if (tls?.insecureSkipVerify === true) warnOfInsecureTls(this.#config.displayAddress);
   }
 
   /** @throws ConsulError, or the reason of the request's signal when that has aborted. */
@@ -101,7 +111,7 @@ export class Transport {
     const deadline = new Deadline(timeout, options.signal, this.#closing.signal);
     try {
       const raw = await this.#connections.use(lane, deadline.signal, (dispatcher) =>
-        this.#exchange(consulRequest, path, dispatcher, deadline.signal),
+        this.#exchangeAllowed(consulRequest, path, dispatcher, deadline.signal),
       );
       this.#answered = true;
       const answer = this.#answer(consulRequest, path, raw);
@@ -121,14 +131,20 @@ export class Transport {
           `no complete answer from ${this.#config.displayAddress} within ${timeout} ms`,
         );
       }
+      if (error instanceof AnswerTooLongError) {
+        throw failure(
+          "CONSUL_BAD_ANSWER",
+          `${error.message}, which no answer of Consul's is (from ${this.#config.displayAddress})`,
+        );
+      }
+      const code = codeOf(error) ?? "";
       throw failure(
         "CONSUL_UNREACHABLE",
         `no answer from Consul at ${this.#config.displayAddress}: ` +
-          `${this.#shown(describeCause(error))} ` +
-          `(is an agent running there? the address is the client's option, or CONSUL_HTTP_ADDR)`,
+          `${this.#shown(describeCause(error))} (${adviceOn(code)})`,
         {
-          cause: this.#withoutToken(error),
-          retryable: this.#answered || !NOBODY_THERE.has(codeOf(error) ?? ""),
+          cause: this.#withoutSecrets(error),
+          retryable: !isTlsProblem(code) && (this.#answered || !NOBODY_THERE.has(code)),
         },
       );
     } finally {
@@ -151,16 +167,31 @@ export class Transport {
     return this.#closed;
   }
 
-  #exchange(
-    { method, body }: ConsulRequest,
+  /** Where the token is refused that a file had, and there is another in it now, tries that one. */
+  async #exchangeAllowed(
+    request: ConsulRequest,
     path: string,
     dispatcher: Dispatcher,
     signal: AbortSignal,
   ): Promise<RawAnswer> {
-    const { token, origin, basePath } = this.#config;
+    const { credentials } = this.#config;
+    const { headers } = credentials;
+    const answer = await this.#exchange(request, path, headers, dispatcher, signal);
+    const isDenied = answer.status === 403 || request.isDenied?.(answer) === true;
+    if (!isDenied || !(await credentials.renew(headers))) return answer;
+    return await this.#exchange(request, path, credentials.headers, dispatcher, signal);
+  }
+
+  #exchange(
+    { method, body }: ConsulRequest,
+    path: string,
+    headers: Record<string, string>,
+    dispatcher: Dispatcher,
+    signal: AbortSignal,
+  ): Promise<RawAnswer> {
+    const { origin, basePath } = this.#config;
     const options = {
-      ...{ origin, path: `${basePath}${path}`, method, body: body ?? null },
-      headers: token === undefined ? {} : { "x-consul-token": token },
+      ...{ origin, path: `${basePath}${path}`, method, body: body ?? null, headers },
       // undici gives up on an idle answer after 300 s by default, sooner than a blocking query may
       // take. The deadline is the one limit.
       headersTimeout: 0,
@@ -200,39 +231,65 @@ export class Transport {
       status,
       body,
       header,
-      malformed: (expected, cause) => {
+      malformed: (expected, details = {}) => {
         const type = header("content-type") ?? "no content type";
         const text = this.#shown(body);
         return new ConsulError(
           `${method} ${path}: expected ${expected} from Consul at ${this.#config.displayAddress}, ` +
             `got ${status} with ${type}: ${text}`,
-          { code: "CONSUL_BAD_ANSWER", method, path, status, text, cause },
+          { code: "CONSUL_BAD_ANSWER", method, path, status, text, ...details },
         );
       },
+      denied: (permission, text) =>
+        this.#failedWith(method, path, status, text, this.#whyDenied(permission)),
     };
   }
 
   #unexpectedStatus(method: string, path: string, { status, body }: ConsulAnswer): ConsulError {
+    const why = status === 403 ? this.#whyDenied(neededPermission(method, path)) : "";
+    return this.#failedWith(method, path, status, body, why || adviceOnStatus(status, body));
+  }
+
+  #failedWith(
+    method: string,
+    path: string,
+    status: number,
+    body: string,
+    advice: string,
+  ): ConsulError {
     const text = this.#shown(body);
     return new ConsulError(
       `Unexpected response code: ${status} (${text}) ` +
-        `for ${method} ${path} from ${this.#config.displayAddress}`,
+        `for ${method} ${path} from ${this.#config.displayAddress}${advice && `: ${advice}`}`,
       { code: "CONSUL_STATUS", method, path, status, text },
     );
   }
 
+  #whyDenied(permission: string | undefined): string {
+    const needed = permission ?? "the permission for it";
+    return this.#config.credentials.hasToken
+      ? `if Consul knows the token, it lacks ${needed}`
+      : `without a token (option token, or CONSUL_HTTP_TOKEN) there is no ${needed}`;
+  }
+
   /** An error of undici's or Node's. A parser's shows what it could not read: an echo, maybe. */
-  #withoutToken(error: unknown): unknown {
-    const { token } = this.#config;
-    if (token === undefined || !inspect(error, { depth: null }).includes(token)) return error;
+  #withoutSecrets(error: unknown): unknown {
+    if (!this.#config.credentials.secrets.areIn(error)) return error;
     return new Error(this.#shown(describeCause(error)));
   }
 
-  /** A server's text for an error: one short line, without our token, which a proxy may echo. */
+  /** A server's text for an error: one short line, without our secrets, which a proxy may echo. */
   #shown(text: string): string {
-    const { token } = this.#config;
-    return shorten(token === undefined ? text : text.replaceAll(token, "***"));
+    return shorten(this.#config.credentials.secrets.hide(text));
   }
+}
+
+function warnOfInsecureTls(address: string): void {
+  process.emitWarning(
+    `Whoever answers at ${address} is taken for Consul, and is told the token: ` +
+      `tls.insecureSkipVerify is set, or CONSUL_HTTP_SSL_VERIFY is false`,
+    { type: "SecurityWarning", code: "CONSUL_TLS_INSECURE" },
+  );
 }
 
 function shorten(text: string): string {

@@ -2,11 +2,11 @@ import { Agent, MockAgent } from "undici";
 import { describe, expect, test } from "vitest";
 
 import {
-  ConsulConfigError,
   resolveConfig,
   type ConsulClientConfig,
   type ResolvedConfig,
 } from "../../../src/consul/config.js";
+import { ConsulConfigError } from "../../../src/consul/config-error.js";
 import { ConsulClient } from "../../../src/consul-client.js";
 
 function resolved(
@@ -75,6 +75,13 @@ describe("the address", () => {
     ["tcp://consul.example:8500", 'unknown scheme "tcp"'],
     ["://consul.example", 'unknown scheme ""'],
     ["8500", "the host is missing"],
+    [":8500", "the host is missing"],
+    ["https//consul.example:8501", "after the scheme come a colon and two slashes"],
+    ["https:/consul.example:8501", "after the scheme come a colon and two slashes"],
+    ["https:consul.example:8501", "after the scheme come a colon and two slashes"],
+    ["http:8500", "after the scheme come a colon and two slashes"],
+    ["unix:/run/consul.sock", "after the scheme come a colon and two slashes"],
+    ["consul.example:443", "port 443 is for TLS"],
     ["unix://", "a socket needs its full path"],
     ["unix://consul.sock", "a socket needs its full path"],
   ];
@@ -130,31 +137,78 @@ describe("the address", () => {
   });
 });
 
-describe("the token", () => {
-  test("is what was given, over the environment", () => {
-    expect(resolved({ token: "a" }, { CONSUL_HTTP_TOKEN: "b" }).token).toBe("a");
-    expect(resolved({}, { CONSUL_HTTP_TOKEN: "b" }).token).toBe("b");
-    expect(resolved().token).toBeUndefined();
+describe("the scheme", () => {
+  const host = "consul.example:8501";
+  const origin = (config: ConsulClientConfig, env: Record<string, string> = {}): string =>
+    resolved(config, env).origin;
+
+  test.each<[string, ConsulClientConfig, Record<string, string>, "http" | "https"]>([
+    ["is http by default", { address: host }, {}, "http"],
+    ["is that of the option", { address: host, scheme: "https" }, {}, "https"],
+    ["is that of the variable", { address: host }, { CONSUL_HTTP_SSL: "1" }, "https"],
+    ["is not that of a variable that says no", { address: host }, { CONSUL_HTTP_SSL: "F" }, "http"],
+    ["is not that of an empty variable", { address: host }, { CONSUL_HTTP_SSL: "" }, "http"],
+    [
+      "is that of the option, over the variable",
+      { address: host, scheme: "http" },
+      { CONSUL_HTTP_SSL: "true" },
+      "http",
+    ],
+    [
+      "is that of the address, over the variable",
+      { address: `http://${host}` },
+      { CONSUL_HTTP_SSL: "true" },
+      "http",
+    ],
+    [
+      "is https where one of two variables demands it, as in Go",
+      {},
+      { CONSUL_HTTP_ADDR: `http://${host}`, CONSUL_HTTP_SSL: "true" },
+      "https",
+    ],
+    [
+      "is https where the address says so and the variable does not",
+      {},
+      { CONSUL_HTTP_ADDR: `https://${host}`, CONSUL_HTTP_SSL: "false" },
+      "https",
+    ],
+    [
+      "is that of the option, over the variable's address",
+      { scheme: "https" },
+      { CONSUL_HTTP_ADDR: `http://${host}` },
+      "https",
+    ],
+    ["may be said twice", { address: `https://${host}`, scheme: "https" }, {}, "https"],
+  ])("%s", (_, config, env, scheme) => {
+    expect(origin(config, env)).toBe(`${scheme}://${host}`);
   });
 
-  test("is none where it is empty", () => {
-    expect(resolved({ token: "" }, { CONSUL_HTTP_TOKEN: "b" }).token).toBeUndefined();
-    expect(resolved({}, { CONSUL_HTTP_TOKEN: "" }).token).toBeUndefined();
+  test("is refused where two options contradict each other", () => {
+    expect(refusal({ address: `https://${host}`, scheme: "http" }).message).toContain(
+      'it contradicts the option scheme, which is "http"',
+    );
+    expect(refusal({ address: "unix:///run/consul.sock", scheme: "https" }).message).toContain(
+      "a socket is asked without TLS",
+    );
   });
 
-  test.each(["secret\n", "secret\r\nx-evil: 1", " secret", "sec ret", "secret\0", "secrét"])(
-    "is refused unseen where no token looks so: %j",
-    (token) => {
-      const given = refusal({ token });
-      expect(given.message).toMatch(/^invalid token: /);
-      const fromEnv = refusal({}, { CONSUL_HTTP_TOKEN: token });
-      expect(fromEnv.message).toMatch(/^invalid CONSUL_HTTP_TOKEN: /);
-      for (const { message } of [given, fromEnv]) {
-        expect(message).not.toContain("sec");
-        expect(message).toContain("a line break");
-      }
-    },
-  );
+  test("is of no account for a unix socket, where a variable has it", () => {
+    const config = resolved({ address: "unix:///run/consul.sock" }, { CONSUL_HTTP_SSL: "true" });
+    expect(config).toMatchObject({ socketPath: "/run/consul.sock", tls: undefined });
+  });
+
+  test("may be http on port 443 for who writes it", () => {
+    expect(origin({ address: "http://consul.example:443" })).toBe("http://consul.example:443");
+    expect(origin({ address: "consul.example:443", scheme: "https" })).toBe(
+      "https://consul.example",
+    );
+  });
+
+  test.each(["yes", "TRUE ", "2", "on"])("is refused where a variable says %j", (word) => {
+    expect(refusal({}, { CONSUL_HTTP_SSL: word }).message).toContain(
+      `invalid CONSUL_HTTP_SSL ${JSON.stringify(word)}: expected one of 1, t, T, TRUE, true, True, 0`,
+    );
+  });
 });
 
 describe("the rest of the configuration", () => {
@@ -166,6 +220,35 @@ describe("the rest of the configuration", () => {
       namespace: undefined,
       partition: undefined,
     });
+  });
+
+  test("comes from the environment where it is not given", () => {
+    const env = { CONSUL_NAMESPACE: "team", CONSUL_PARTITION: "west" };
+    expect(resolved({}, env)).toMatchObject({ namespace: "team", partition: "west" });
+    expect(resolved({ namespace: "other", partition: "east" }, env)).toMatchObject({
+      namespace: "other",
+      partition: "east",
+    });
+  });
+
+  test("refuses TLS settings that nothing would use", async () => {
+    const tls = { serverName: "consul.example" };
+    expect(refusal({ tls }).message).toContain(
+      "the option tls is of no use with http://127.0.0.1:8500, which is asked without TLS",
+    );
+    const dispatcher = new Agent();
+    expect(refusal({ address: "https://consul.example", tls, dispatcher }).message).toContain(
+      "the option tls cannot go with a dispatcher",
+    );
+    await dispatcher.close();
+  });
+
+  test("leaves TLS variables alone where there is no TLS, or none of ours", async () => {
+    const env = { CONSUL_CACERT: "/no/such/file" };
+    expect(resolved({}, env).tls).toBeUndefined();
+    const dispatcher = new Agent();
+    expect(resolved({ address: "https://consul.example", dispatcher }, env).tls).toBeUndefined();
+    await dispatcher.close();
   });
 
   test.each([
@@ -203,11 +286,14 @@ describe("the rest of the configuration", () => {
   test("refuses an option that it does not know, and tells those it does", () => {
     const { message } = refusal({ adress: "a", tokens: "secret" });
     expect(message).toContain('unknown option "adress", "tokens"');
-    expect(message).toContain("known: address, token");
+    expect(message).toContain("known: address, scheme, datacenter, token");
     expect(message).not.toContain("secret");
+    expect(refusal({ tls: { cafile: "x" } }).message).toContain(
+      'unknown option "tls.cafile" of ConsulClient (known: ca, caFile,',
+    );
   });
 
-  test.each(["address", "token", "namespace", "partition", "datacenter"])(
+  test.each(["address", "token", "tokenFile", "namespace", "partition", "datacenter"])(
     "refuses a %s that is no string, without showing it",
     (option) => {
       const { message } = refusal({ [option]: 123456789 });

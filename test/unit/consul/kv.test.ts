@@ -127,6 +127,18 @@ describe("reading", () => {
     });
   });
 
+  test("takes no answer of a server without a leader for one of the leader's", async () => {
+    const headers = { "x-consul-index": "7", "x-consul-knownleader": "false" };
+    server.always(reply(`[${entryJson()}]`, { headers }));
+    expect((await client.kv.get("a")).meta.knownLeader).toBe(false);
+    expect(await consulErrorOf(client.kv.get("a", { consistent: true }))).toMatchObject({
+      code: "CONSUL_BAD_ANSWER",
+      retryable: true,
+    });
+    const { message } = await consulErrorOf(client.kv.list("a", { consistent: true }));
+    expect(message).toContain("expected the answer of a leader");
+  });
+
   test.each([
     ["Key", { Key: "5" }],
     ["Value", { Value: '"no base64!"' }],

@@ -1,0 +1,134 @@
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { inspect } from "node:util";
+
+import { ConsulConfigError } from "./config-error.js";
+import { Secrets } from "./secrets.js";
+import { setting, variableOf, type Environment, type Setting } from "./setting.js";
+
+/** A user name and a password, for a proxy that asks for them. */
+export interface HttpBasicAuth {
+  readonly username: string;
+  readonly password?: string | undefined;
+}
+
+export interface CredentialOptions {
+  readonly token?: string | undefined;
+  readonly tokenFile?: string | undefined;
+  readonly httpAuth?: string | HttpBasicAuth | undefined;
+}
+
+/** As whom to speak: what is sent with each request, and shown nowhere. */
+export class Credentials {
+  readonly #secrets = new Secrets();
+  readonly #tokenFile: Setting<string> | undefined;
+  readonly #authorization: string | undefined;
+  #token: string | undefined;
+
+  /** @throws ConsulConfigError */
+  constructor(options: CredentialOptions, env: Environment) {
+    this.#tokenFile = tokenFileOf(options, env);
+    this.#token =
+      this.#tokenFile === undefined
+        ? givenToken(options, env)
+        : readToken(this.#tokenFile, this.#tokenFile.value);
+    this.#secrets.add(this.#token ?? "");
+    this.#authorization = this.#authorizationOf(options, env);
+  }
+
+  /** The headers that a request carries. */
+  get headers(): Record<string, string> {
+    return {
+      ...(this.#token === undefined ? {} : { "x-consul-token": this.#token }),
+      ...(this.#authorization === undefined ? {} : { authorization: this.#authorization }),
+    };
+  }
+
+  /** Whether there is a token. */
+  get hasToken(): boolean {
+    return this.#token !== undefined;
+  }
+
+  /** All that there was so far: an old token may still be one. */
+  get secrets(): Secrets {
+    return this.#secrets;
+  }
+
+  /**
+   * Reads the token's file again, if it comes from one: it may have been rotated. Resolves to whether
+   * there is another than `before` now.
+   */
+  async renew(before: Readonly<Record<string, string>>): Promise<boolean> {
+    if (this.#tokenFile === undefined) return false;
+    const text = await readFile(this.#tokenFile.value, "utf8").catch(() => "");
+    const token = text.trim();
+    // One that is being written, or is gone, says nothing.
+    if (token !== "" && isToken(token)) {
+      this.#secrets.add(token);
+      this.#token = token;
+    }
+    return this.#token !== before["x-consul-token"];
+  }
+
+  #authorizationOf({ httpAuth }: CredentialOptions, env: Environment): string | undefined {
+    const given = httpAuth ?? variableOf("CONSUL_HTTP_AUTH", env)?.value;
+    if (given === undefined || given === "") return undefined;
+    const { username, password = "" } = typeof given === "string" ? takeApart(given) : given;
+    if (username.includes(":")) {
+      throw new ConsulConfigError("invalid httpAuth: a user name cannot contain a colon");
+    }
+    const pair = `${username}:${password}`;
+    this.#secrets.add(password);
+    this.#secrets.add(pair);
+    return `Basic ${Buffer.from(pair).toString("base64")}`;
+  }
+}
+
+/** Where the token is read from. As in Go, a file goes before a token that was given beside it. */
+function tokenFileOf(
+  { token, tokenFile }: CredentialOptions,
+  env: Environment,
+): Setting<string> | undefined {
+  if (tokenFile === undefined && token !== undefined) return undefined;
+  return setting("tokenFile", tokenFile, "CONSUL_HTTP_TOKEN_FILE", env);
+}
+
+function givenToken({ token }: CredentialOptions, env: Environment): string | undefined {
+  const given = setting("token", token, "CONSUL_HTTP_TOKEN", env);
+  if (given === undefined || given.value === "") return undefined;
+  if (isToken(given.value)) return given.value;
+  throw new ConsulConfigError(
+    `invalid ${given.name}: it contains a space, a line break or another character that no token has`,
+  );
+}
+
+function readToken({ name }: Setting<string>, file: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : inspect(error);
+    throw new ConsulConfigError(`invalid ${name}: ${file} cannot be read (${problem})`, {
+      cause: error,
+    });
+  }
+  const token = text.trim();
+  if (token === "") throw new ConsulConfigError(`invalid ${name}: there is no token in ${file}`);
+  if (isToken(token)) return token;
+  throw new ConsulConfigError(
+    `invalid ${name}: what is in ${file} contains a space, a line break or another character that ` +
+      `no token has`,
+  );
+}
+
+function isToken(text: string): boolean {
+  return /^[\x21-\x7e]+$/.test(text);
+}
+
+/** `user:password`; the password may contain colons. */
+function takeApart(text: string): HttpBasicAuth {
+  const colon = text.indexOf(":");
+  return colon === -1
+    ? { username: text }
+    : { username: text.slice(0, colon), password: text.slice(colon + 1) };
+}

@@ -1,0 +1,49 @@
+/** What a user can do about a failure, by the code of Node's or OpenSSL's error. */
+export function adviceOn(code: string): string {
+  if (UNTRUSTED.has(code)) {
+    return "is the server's certificate signed by an authority of tls.caFile, CONSUL_CACERT or the system?";
+  }
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    return "tls.serverName, or CONSUL_TLS_SERVER_NAME, says which name it carries instead";
+  }
+  if (
+    /^ERR_SSL_.*(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE)/.test(code)
+  ) {
+    return "does Consul ask for a certificate of ours? see tls.certFile and tls.keyFile";
+  }
+  if (isTlsProblem(code))
+    return "does Consul serve https there? if not, the address begins with http://";
+  return "is an agent running there? the address is the client's option, or CONSUL_HTTP_ADDR";
+}
+
+/** Whether the two ends do not agree on TLS, which time does not mend. */
+export function isTlsProblem(code: string): boolean {
+  return UNTRUSTED.has(code) || /^ERR_(?:TLS|SSL)_/.test(code) || code === "EPROTO";
+}
+
+/** The same by a status and what came with it, where that tells something. */
+export function adviceOnStatus(status: number, body: string): string {
+  if (status === 400 && /HTTP request to an HTTPS server/i.test(body)) {
+    return "the address has to begin with https:// (or set CONSUL_HTTP_SSL)";
+  }
+  if (status === 500 && /missing node registration/i.test(body)) {
+    return (
+      "the node of the agent is not known there (yet); a session in another datacenter needs one of " +
+      'its nodes, as in session.create({ node, ttl, behavior: "delete" })'
+    );
+  }
+  if (status === 401 || status === 407) return "a proxy before Consul asks for httpAuth";
+  return "";
+}
+
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "CERT_SIGNATURE_FAILURE",
+  "CERT_UNTRUSTED",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);

@@ -1,0 +1,121 @@
+import { ConsulConfigError } from "./config-error.js";
+import { flagOf, setting, type Environment, type Setting } from "./setting.js";
+
+/** Where Consul is. */
+export interface Location {
+  /** Scheme, host and port, for requests and for messages. */
+  readonly origin: string;
+  /** The path under which a proxy serves Consul; empty as a rule. */
+  readonly basePath: string;
+  /** What to call the other end in an error message. */
+  readonly displayAddress: string;
+  /** The unix socket to connect to, instead of the origin's host and port. */
+  readonly socketPath: string | undefined;
+}
+
+export type Scheme = "http" | "https";
+
+export interface LocationOptions {
+  readonly address?: string | undefined;
+  readonly scheme?: Scheme | undefined;
+}
+
+const DEFAULT_ADDRESS = "127.0.0.1:8500";
+
+/**
+ * Takes the address apart. Its own scheme counts, then the option, then `CONSUL_HTTP_SSL`; only that
+ * a variable which demands TLS is not overridden by another (Go's client does the same).
+ *
+ * @throws ConsulConfigError
+ */
+export function locate({ address, scheme }: LocationOptions, env: Environment): Location {
+  const given = setting("address", address, "CONSUL_HTTP_ADDR", env) ?? {
+    value: DEFAULT_ADDRESS,
+    name: "address",
+    from: "options",
+  };
+  const { written, rest } = takeApart(given);
+  if (written === "unix") return socketAt(given, rest, scheme);
+  const ssl = flagOf("CONSUL_HTTP_SSL", env);
+  const chosen = chooseScheme(given, written, scheme, ssl);
+  return serverAt(given, chosen, rest, written === undefined);
+}
+
+function takeApart(address: Setting<string>): {
+  readonly written: Scheme | "unix" | undefined;
+  readonly rest: string;
+} {
+  if (/^(?:https?|unix)(?::(?!\/\/)|:?\/(?!\/)|\/\/)/i.test(address.value)) {
+    throw badAddress(address, `after the scheme come a colon and two slashes`);
+  }
+  const [, scheme, rest = ""] = /^(?:([^:/]*):\/\/)?(.*)$/s.exec(address.value) ?? [];
+  const written = scheme?.toLowerCase();
+  if (written === undefined || written === "http" || written === "https" || written === "unix") {
+    return { written, rest };
+  }
+  throw badAddress(address, `unknown scheme "${written}"`);
+}
+
+function chooseScheme(
+  address: Setting<string>,
+  written: Scheme | undefined,
+  option: Scheme | undefined,
+  ssl: boolean | undefined,
+): Scheme {
+  if (written !== undefined && option !== undefined && written !== option) {
+    if (address.from === "environment") return option;
+    throw badAddress(address, `it contradicts the option scheme, which is "${option}"`);
+  }
+  if (option !== undefined) return option;
+  if (written === "http" && address.from === "environment" && ssl === true) return "https";
+  return written ?? (ssl === true ? "https" : "http");
+}
+
+function socketAt(address: Setting<string>, path: string, scheme: Scheme | undefined): Location {
+  if (!path.startsWith("/")) throw badAddress(address, "a socket needs its full path");
+  if (scheme === "https")
+    throw badAddress(address, `a socket is asked without TLS, not by "https"`);
+  return {
+    origin: "http://localhost",
+    basePath: "",
+    displayAddress: address.value,
+    socketPath: path,
+  };
+}
+
+function serverAt(
+  address: Setting<string>,
+  scheme: Scheme,
+  rest: string,
+  isSchemeLeftOut: boolean,
+): Location {
+  if (address.value.includes("@")) {
+    throw badAddress(address, "it must not contain a user name or password (see httpAuth)");
+  }
+  if (/^:?\d+$/.test(rest)) throw badAddress(address, "the host is missing");
+  const text = `${scheme}://${rest}`;
+  if (!URL.canParse(text)) throw badAddress(address, "this is no address");
+  const url = new URL(text);
+  if (url.search !== "" || url.hash !== "") {
+    throw badAddress(address, "it must not have a query or fragment");
+  }
+  if (isSchemeLeftOut && scheme === "http" && url.port === "443") {
+    throw badAddress(address, "port 443 is for TLS; if it is not here, write http:// before it");
+  }
+  const basePath = url.pathname.replace(/\/+$/, "");
+  return {
+    origin: url.origin,
+    basePath,
+    displayAddress: `${url.origin}${basePath}`,
+    socketPath: undefined,
+  };
+}
+
+function badAddress({ value, name }: Setting<string>, problem: string): ConsulConfigError {
+  // A user name, a password or a query may be in there, in the wrong form or not.
+  const shown = /[@?#]/.test(value) ? "" : ` ${JSON.stringify(value)}`;
+  return new ConsulConfigError(
+    `invalid ${name}${shown}: ${problem} ` +
+      `(expected host:port, http://host:port, https://host:port or unix:///path)`,
+  );
+}

@@ -1,0 +1,17 @@
+/** What a token has to be allowed for a request, in the words of Consul's ACL rules. */
+export function neededPermission(method: string, path: string): string | undefined {
+  const access = method === "GET" ? "read" : "write";
+  const [route = ""] = path.split("?");
+  const [, key] = /^\/v1\/kv\/(.*)$/.exec(route) ?? [];
+  if (key !== undefined) return keyPermission(access, decodeURIComponent(key));
+  if (route.startsWith("/v1/session/")) {
+    const isRead = method === "GET";
+    return `session:${access} on ${isRead ? "the session's node" : "the node of the agent"}`;
+  }
+  return undefined;
+}
+
+/** The same for one key, as a transaction is about several. */
+export function keyPermission(access: "read" | "write", key: string): string {
+  return `key:${access} on ${JSON.stringify(key)}`;
+}

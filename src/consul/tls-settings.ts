@@ -1,0 +1,160 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+import { ConsulConfigError } from "./config-error.js";
+import { flagOf, setting, type Environment, type Setting } from "./setting.js";
+
+/** How to speak TLS with Consul, for an `https://` address (Go: `TLSConfig`). All of it is optional. */
+export interface ConsulTlsConfig {
+  /** Certificates of authorities to trust instead of the system's, in PEM (Go: `CAPem`). */
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+  /** A file with such certificates. Default: `CONSUL_CACERT`. */
+  readonly caFile?: string | undefined;
+  /** A folder with files of such certificates. Default: `CONSUL_CAPATH`. */
+  readonly caPath?: string | undefined;
+  /** A file with the client's certificate, in PEM. Default: `CONSUL_CLIENT_CERT`. */
+  readonly certFile?: string | undefined;
+  /** A file with the key of that certificate, in PEM. Default: `CONSUL_CLIENT_KEY`. */
+  readonly keyFile?: string | undefined;
+  /**
+   * The name that the server's certificate has to carry, where that is not the address's host (Go:
+   * `Address`). Default: `CONSUL_TLS_SERVER_NAME`.
+   */
+  readonly serverName?: string | undefined;
+  /**
+   * Talks to a server whoever it is, with a warning of the process. Default: the opposite of
+   * `CONSUL_HTTP_SSL_VERIFY`, or else `false`.
+   */
+  readonly insecureSkipVerify?: boolean | undefined;
+}
+
+/** The same, read and checked. */
+export interface TlsSettings {
+  readonly ca: readonly string[] | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly serverName: string | undefined;
+  readonly insecureSkipVerify: boolean;
+}
+
+const PEM_CERTIFICATES = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs;
+
+/**
+ * Reads the files, so that what is wrong with them is told now and not by the first handshake.
+ *
+ * @throws ConsulConfigError
+ */
+export function readTlsSettings(config: ConsulTlsConfig, env: Environment): TlsSettings {
+  const caFile = setting("tls.caFile", config.caFile, "CONSUL_CACERT", env);
+  const caPath = setting("tls.caPath", config.caPath, "CONSUL_CAPATH", env);
+  const certFile = setting("tls.certFile", config.certFile, "CONSUL_CLIENT_CERT", env);
+  const keyFile = setting("tls.keyFile", config.keyFile, "CONSUL_CLIENT_KEY", env);
+  requireBoth(certFile, keyFile);
+  const authorities = [
+    ...givenAuthorities(config.ca),
+    ...(caFile === undefined ? [] : [certificatesIn(caFile, caFile.value)]),
+    ...(caPath === undefined ? [] : certificatesBelow(caPath)),
+  ];
+  const cert = certFile && certificatesIn(certFile, certFile.value);
+  const key =
+    certFile && cert !== undefined && keyFile ? requirePair(certFile, cert, keyFile) : undefined;
+  return {
+    ca: authorities.length > 0 ? authorities : undefined,
+    ...{ cert, key },
+    serverName: setting("tls.serverName", config.serverName, "CONSUL_TLS_SERVER_NAME", env)?.value,
+    insecureSkipVerify:
+      config.insecureSkipVerify ?? flagOf("CONSUL_HTTP_SSL_VERIFY", env) === false,
+  };
+}
+
+function requireBoth(cert: Setting<string> | undefined, key: Setting<string> | undefined): void {
+  if (cert !== undefined && key === undefined) {
+    throw new ConsulConfigError(
+      `${cert.name} is a certificate without its key: set tls.keyFile or CONSUL_CLIENT_KEY too`,
+    );
+  }
+  if (key !== undefined && cert === undefined) {
+    throw new ConsulConfigError(
+      `${key.name} is a key without its certificate: set tls.certFile or CONSUL_CLIENT_CERT too`,
+    );
+  }
+}
+
+function givenAuthorities(ca: ConsulTlsConfig["ca"]): readonly string[] {
+  if (ca === undefined) return [];
+  const all = typeof ca === "string" || ca instanceof Uint8Array ? [ca] : ca;
+  return all.map((one) => {
+    const text = typeof one === "string" ? one : Buffer.from(one).toString();
+    return checkedCertificates(text, "tls.ca", "it");
+  });
+}
+
+function certificatesIn({ name }: Setting<string>, file: string): string {
+  return checkedCertificates(readText({ name }, file), name, file);
+}
+
+function checkedCertificates(text: string, name: string, place: string): string {
+  const certificates = text.match(PEM_CERTIFICATES) ?? [];
+  if (certificates.length === 0) {
+    throw new ConsulConfigError(`invalid ${name}: there is no certificate in PEM in ${place}`);
+  }
+  try {
+    for (const certificate of certificates) new X509Certificate(certificate);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new ConsulConfigError(
+      `invalid ${name}: a certificate in ${place} cannot be read (${problem})`,
+      { cause: error },
+    );
+  }
+  return text;
+}
+
+/** Of each file in the folder, and in those below it. */
+function certificatesBelow(folder: Setting<string>): readonly string[] {
+  const files = attempt(folder.name, folder.value, () =>
+    readdirSync(folder.value, { recursive: true, encoding: "utf8" })
+      .map((name) => join(folder.value, name))
+      .filter((path) => statSync(path).isFile())
+      .sort(),
+  );
+  if (files.length === 0) {
+    throw new ConsulConfigError(`invalid ${folder.name}: there is no file in ${folder.value}`);
+  }
+  return files.map((file) => certificatesIn(folder, file));
+}
+
+function readText({ name }: Pick<Setting<string>, "name">, file: string): string {
+  return attempt(name, file, () => readFileSync(file, "utf8"));
+}
+
+function attempt<Result>(name: string, path: string, read: () => Result): Result {
+  try {
+    return read();
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new ConsulConfigError(`invalid ${name}: ${path} cannot be read (${problem})`, {
+      cause: error,
+    });
+  }
+}
+
+/** @throws ConsulConfigError for a key that cannot be read, or is that of another certificate. */
+function requirePair(cert: Setting<string>, certificate: string, key: Setting<string>): string {
+  const text = readText(key, key.value);
+  let isPair: boolean;
+  try {
+    isPair = new X509Certificate(certificate).checkPrivateKey(createPrivateKey(text));
+  } catch (error) {
+    // Of a key that cannot be read OpenSSL says no more than that.
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new ConsulConfigError(`invalid ${key.name}: ${key.value} is no key in PEM (${problem})`, {
+      cause: error,
+    });
+  }
+  if (isPair) return text;
+  throw new ConsulConfigError(
+    `invalid ${cert.name}, ${key.name}: the key is not that of the certificate`,
+  );
+}
