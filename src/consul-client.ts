@@ -1,3 +1,4 @@
+import { clientUse } from "./client-use.js";
 import type { ConsulClientConfig } from "./consul/config.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
 import { KV } from "./consul/kv.js";
@@ -7,11 +8,14 @@ import { keptSessions } from "./kept-sessions.js";
 import type { SemaphoreOptions } from "./semaphore-options.js";
 import { Semaphore } from "./semaphore.js";
 
+/** How long a process that ends waits for a Consul that does not answer. */
+const CLOSE_PATIENCE_MS = 5_000;
+
 /**
  * A client of one Consul agent (Go: `Client`). It opens connections as it needs them, and an idle
  * one does not keep the process alive.
  */
-export class ConsulClient implements ConsulEndpoints {
+export class ConsulClient implements ConsulEndpoints, AsyncDisposable {
   /** The key/value store. */
   readonly kv: KV;
   /** Sessions. */
@@ -50,14 +54,26 @@ export class ConsulClient implements ConsulEndpoints {
   }
 
   /**
-   * Ends the sessions that were kept for the next slot, then all requests under way, and closes the connections; a dispatcher that you gave stays open.
-   * Before it, release what you hold and abort what waits: what is left is freed by Consul when its
-   * session's TTL is over. May be called again.
+   * Ends all that goes on with this client. Whoever waits for a slot is rejected with a
+   * {@link SemaphoreClosedError}; slots that are held are released, so that their signals abort;
+   * kept sessions are destroyed; then requests under way are ended and the connections closed. A
+   * dispatcher that you gave stays open. It takes a few round trips, and 5 s at most for all of the
+   * semaphores where Consul does not answer: what is left then is freed by Consul when its session's
+   * TTL is over. May be called again.
    */
   async close(): Promise<void> {
-    this.#closed ??= keptSessions(this)
-      .close()
-      .then(() => this.#transport.close());
+    this.#closed ??= this.#close();
     await this.#closed;
+  }
+
+  /** For `await using`: closes the client. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    await clientUse(this).end(CLOSE_PATIENCE_MS);
+    await keptSessions(this).close();
+    await this.#transport.close();
   }
 }

@@ -14,6 +14,7 @@ export { Sessions, type SessionEntry, type SessionSpec } from "./consul/session.
 export { DEFAULT_SEMAPHORE_KEY } from "./prefix-keys.js";
 export { SEMAPHORE_FLAG_VALUE, type Contender } from "./prefix-snapshot.js";
 export {
+  SemaphoreClosedError,
   SemaphoreConflictError,
   SemaphoreDecodingError,
   SemaphoreError,

@@ -34,6 +34,16 @@ export class SemaphoreNotHeldError extends SemaphoreError {
   }
 }
 
+/** `acquire` and its like when the client is closed, or was closed before there was a slot. */
+export class SemaphoreClosedError extends SemaphoreError {
+  override readonly name = "SemaphoreClosedError";
+  readonly code = "SEMAPHORE_CLOSED";
+
+  constructor() {
+    super("Semaphore cannot be acquired: its client has been closed");
+  }
+}
+
 /** `destroy` while somebody holds a slot (Go: `ErrSemaphoreInUse`). */
 export class SemaphoreInUseError extends SemaphoreError {
   override readonly name = "SemaphoreInUseError";

@@ -1,10 +1,12 @@
 import { answerTime } from "./async/answer-time.js";
 import { Backoff } from "./async/backoff.js";
 import { Deadline } from "./async/deadline.js";
+import { eitherSignal } from "./async/either-signal.js";
 import { persist } from "./async/persist.js";
 import { SerialCalls } from "./async/serial-calls.js";
 import { settleAfterAbort } from "./async/settle-after-abort.js";
 import { sleep } from "./async/sleep.js";
+import { clientUse, type ClientUse } from "./client-use.js";
 import { ConsulError } from "./consul/consul-error.js";
 import { parseDuration } from "./consul/duration.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
@@ -94,6 +96,7 @@ export class Semaphore {
   readonly #consul: ConsulEndpoints;
   readonly #options: ResolvedSemaphoreOptions;
   readonly #prefix: SharedPrefix;
+  readonly #use: ClientUse;
   readonly #calls = new SerialCalls();
   #held: Holding | undefined;
 
@@ -106,6 +109,7 @@ export class Semaphore {
     requireClient(consul);
     this.#consul = consul;
     this.#options = resolveOptions(options);
+    this.#use = clientUse(consul);
     this.#prefix = sharedPrefix(consul, this.#options.prefix, this.#scope);
   }
 
@@ -125,6 +129,7 @@ export class Semaphore {
    *   if there is something to clear away, within 100 ms. Nothing stays behind. Once acquired, the
    *   slot does not depend on it.
    * @throws SemaphoreHeldError while this semaphore has a slot that was not released
+   * @throws SemaphoreClosedError when the client is closed
    * @throws SemaphoreConflictError, SemaphoreLimitConflictError, SemaphoreDecodingError when the
    *   prefix is in use for something else
    * @throws SemaphoreRequestError when Consul refuses a request, or could not be reached for the
@@ -143,19 +148,21 @@ export class Semaphore {
   async tryAcquire(signal?: AbortSignal): Promise<SemaphoreSlot | null> {
     requireSignal(signal);
     const waitLimit = parseDuration(this.#options.semaphoreWaitTime);
-    const untilTurn = new Deadline(waitLimit, signal);
+    const giveUp = eitherSignal(signal, this.#use.closing);
+    const untilTurn = new Deadline(waitLimit, giveUp.signal);
     try {
       const waitUntil = performance.now() + waitLimit;
       const turn = this.#inTurn<HeldSlot | null>((tell) => {
         untilTurn.dispose();
-        return this.#acquire(signal, waitUntil, tell);
+        return this.#acquire(giveUp.signal, waitUntil, tell);
       }, untilTurn.signal);
-      return await settleAfterAbort(turn, signal, ABORT_GRACE_MS);
+      return await settleAfterAbort(turn, giveUp.signal, ABORT_GRACE_MS);
     } catch (error) {
       if (untilTurn.expired) return null;
       throw error;
     } finally {
       untilTurn.dispose();
+      giveUp.dispose();
     }
   }
 
@@ -250,14 +257,19 @@ export class Semaphore {
 
   async #acquireSlot(signal: AbortSignal | undefined): Promise<HeldSlot> {
     requireSignal(signal);
-    for (;;) {
-      const turn = this.#inTurn<HeldSlot | null>(
-        (tell) => this.#acquire(signal, Infinity, tell),
-        signal,
-      );
-      const slot = await settleAfterAbort(turn, signal, ABORT_GRACE_MS);
-      // Only a wait with a limit comes to an end without one.
-      if (slot !== null) return slot;
+    const giveUp = eitherSignal(signal, this.#use.closing);
+    try {
+      for (;;) {
+        const turn = this.#inTurn<HeldSlot | null>(
+          (tell) => this.#acquire(giveUp.signal, Infinity, tell),
+          giveUp.signal,
+        );
+        const slot = await settleAfterAbort(turn, giveUp.signal, ABORT_GRACE_MS);
+        // Only a wait with a limit comes to an end without one.
+        if (slot !== null) return slot;
+      }
+    } finally {
+      giveUp.dispose();
     }
   }
 
@@ -274,7 +286,9 @@ export class Semaphore {
         checkWatchdogs(this.#consul.session);
         resolve(result);
       };
-      this.#calls.run(() => call({ result: report, failure: reject }), signal).then(report, reject);
+      const turn = this.#calls.run(() => call({ result: report, failure: reject }), signal);
+      this.#use.track(turn);
+      turn.then(report, reject);
     });
   }
 
@@ -459,6 +473,7 @@ export class Semaphore {
       traces: { ...traces, contender: true, holder: true },
     };
     this.#held = holding;
+    this.#use.hold(slot);
     void this.#monitor(slot, lease.ttl);
     return slot;
   }
@@ -479,6 +494,7 @@ export class Semaphore {
     const lost = slot.loss() !== undefined;
     // First of all it is no longer ours: whoever works in it must hear before the next one may.
     this.#held = undefined;
+    this.#use.letGo(slot);
     slot.end(new SemaphoreReleasedError());
     // What is left of a lost slot goes with its session, if that is ours.
     const moot = lost && lease.own;

@@ -5,8 +5,11 @@ import { expect, inject, test } from "vitest";
 import { freshPrefix, keysBelow, lockBelow, sessionsNamed } from "./fixture.js";
 import { runProcess } from "./process-run.js";
 
-/** How long a process may live on with nothing left to do: less than an idle connection does. */
-const LINGER_MS = 2_000;
+/**
+ * How long a process may live on with nothing left to do, by its own clock: less than an idle
+ * connection does, which is closed after 4 s.
+ */
+const LINGER_MS = 3_500;
 
 test("a process that only makes a client and a semaphore ends by itself", async () => {
   const prefix = freshPrefix();
@@ -30,9 +33,14 @@ test("so does one that has not closed it; what it kept for a next slot holds not
   expect(await sessionsNamed(prefix)).toHaveLength(1);
 });
 
-test("a process that closes its client over a slot is told of the loss, and ends", async () => {
-  const output = await expectNaturalEnd("closes-while-holding", [freshPrefix()]);
-  expect(output).toEqual({ held: false });
+test("a process that closes its client over a slot gives it back, and ends", async () => {
+  const prefix = freshPrefix();
+  const output = await expectNaturalEnd("closes-while-holding", [prefix]);
+  expect(output).toEqual({
+    held: false,
+    reason: "SemaphoreReleasedError: Semaphore slot released",
+  });
+  await expectNothingHeld(prefix);
 });
 
 test("`await using` releases at the end of the block", async () => {

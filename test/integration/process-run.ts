@@ -1,6 +1,8 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
+import { pathToFileURL } from "node:url";
 
 export interface ProcessRun {
   readonly code: number | null;
@@ -8,7 +10,7 @@ export interface ProcessRun {
   readonly signal: NodeJS.Signals | null;
   readonly output: string;
   readonly errorOutput: string;
-  /** From its output, which it writes when all its work is done, to its end. */
+  /** From its output, which it writes when all its work is done, to its end; as it tells itself. */
   readonly lingeredMs: number;
 }
 
@@ -25,27 +27,23 @@ export async function runProcess(
       "--no-deprecation",
       "--import",
       "tsx",
+      "--import",
+      pathToFileURL(join(import.meta.dirname, "processes", "tell-lingering.ts")).href,
       join(import.meta.dirname, "processes", `${name}.ts`),
       ...args,
     ],
-    { cwd: join(import.meta.dirname, "..", ".."), stdio: ["ignore", "pipe", "pipe"] },
+    { cwd: join(import.meta.dirname, "..", ".."), stdio: ["ignore", "pipe", "pipe", "pipe"] },
   );
   const timer = setTimeout(() => child.kill("SIGKILL"), limitMs);
-  let doneAt = Infinity;
-  child.stdout.on("data", () => {
-    doneAt = performance.now();
-  });
   const end = new Promise<Pick<ProcessRun, "code" | "signal">>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code, signal) => {
       resolve({ code, signal });
     });
   });
-  const [output, errorOutput, ending] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    end,
-  ]);
+  const pipes = child.stdio.filter((stream) => stream instanceof Readable);
+  const [ending, ...said] = await Promise.all([end, ...pipes.map((pipe) => text(pipe))]);
+  const [output = "", errorOutput = "", lingered = ""] = said;
   clearTimeout(timer);
-  return { ...ending, output, errorOutput, lingeredMs: performance.now() - doneAt };
+  return { ...ending, output, errorOutput, lingeredMs: lingered === "" ? NaN : Number(lingered) };
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 import { expect, inject, onTestFinished, test } from "vitest";
 
-import type { SemaphoreSlot } from "../../src/index.js";
+import { SEMAPHORE_FLAG_VALUE, type SemaphoreSlot } from "../../src/index.js";
 import {
   abortWithin,
   connect,
@@ -27,18 +27,19 @@ interface Abandoned {
   readonly fencingToken: bigint;
 }
 
-/** A session that holds a slot for a process which is no more. */
+/** A session that holds a slot for a process which is no more: it neither renews nor watches. */
 async function abandonedSlot(
   prefix: string,
   { limit = 1, ttl = "60s" }: { limit?: number; ttl?: string | null } = {},
 ): Promise<Abandoned> {
   const session = await makeSession({ ttl });
-  const formerProcess = connect();
-  const slot = await formerProcess.semaphoreOpts({ prefix, limit, session }).acquire();
-  const { fencingToken } = slot;
-  // It neither renews nor watches any more.
-  await formerProcess.close();
-  return { session, fencingToken };
+  const flags = `flags=${SEMAPHORE_FLAG_VALUE}`;
+  const { holders } = await connect().semaphorePrefix(prefix, limit).inspect();
+  const all = [...holders.map((holder) => holder.session), session].sort();
+  const lock = { Limit: limit, Holders: Object.fromEntries(all.map((holder) => [holder, true])) };
+  await consul("PUT", `/v1/kv/${prefix}/${session}?acquire=${session}&${flags}`);
+  await consul("PUT", `/v1/kv/${prefix}/.lock?${flags}`, JSON.stringify(lock));
+  return { session, fencingToken: (await lockBelow(prefix)).modifyIndex };
 }
 
 /** Waits in the queue, and is counted there. */
