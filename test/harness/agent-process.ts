@@ -14,11 +14,20 @@ const attempts = 3;
 
 class PortTaken extends Error {}
 
+export interface AgentOptions {
+  /** The token that may make a session, where it takes one to see whether the agent serves. */
+  readonly token?: string;
+}
+
 /** Starts a dev agent on free ports of the loopback address and waits until it serves. */
-export async function startAgentProcess(binary: ConsulBinary, hcl: string): Promise<StartedAgent> {
+export async function startAgentProcess(
+  binary: ConsulBinary,
+  hcl: string,
+  options: AgentOptions = {},
+): Promise<StartedAgent> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await launch(binary, hcl);
+      return await launch(binary, hcl, options);
     } catch (error) {
       // Between choosing a free port and listening on it, another program may have taken it.
       if (!(error instanceof PortTaken) || attempt === attempts) throw error;
@@ -26,7 +35,11 @@ export async function startAgentProcess(binary: ConsulBinary, hcl: string): Prom
   }
 }
 
-async function launch(binary: ConsulBinary, hcl: string): Promise<StartedAgent> {
+async function launch(
+  binary: ConsulBinary,
+  hcl: string,
+  { token }: AgentOptions,
+): Promise<StartedAgent> {
   const [http = 0, server = 0, serfLan = 0] = await freePorts(3);
   const address = `http://127.0.0.1:${http}`;
   const node = `test-agent-${http}`;
@@ -73,7 +86,7 @@ async function launch(binary: ConsulBinary, hcl: string): Promise<StartedAgent> 
 
   try {
     const bound = AbortSignal.timeout(readyWithinMs);
-    await untilReady(address, AbortSignal.any([bound, ended.signal]), node);
+    await untilReady(address, AbortSignal.any([bound, ended.signal]), { node, token });
     return { address, stop };
   } catch (error) {
     const reason = ended.signal.aborted

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { inspect } from "node:util";
 
 import { expect, inject, onTestFinished } from "vitest";
 import { z } from "zod";
@@ -153,7 +154,7 @@ export async function eventually<Answer>(
     const answer = await ask();
     if (wanted(answer)) return answer;
     if (performance.now() > giveUpAt) {
-      throw new Error(`still ${JSON.stringify(answer)} after 30 s`);
+      throw new Error(`still ${inspect(answer)} after 30 s`);
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
