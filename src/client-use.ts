@@ -3,7 +3,7 @@ import type { ConsulEndpoints } from "./consul/endpoints.js";
 import { SemaphoreClosedError } from "./semaphore-errors.js";
 
 /** Something that can be given back. */
-interface Releasable {
+export interface Releasable {
   release(): Promise<void>;
 }
 

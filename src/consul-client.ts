@@ -57,9 +57,9 @@ export class ConsulClient implements ConsulEndpoints, AsyncDisposable {
    * Ends all that goes on with this client. Whoever waits for a slot is rejected with a
    * {@link SemaphoreClosedError}; slots that are held are released, so that their signals abort;
    * kept sessions are destroyed; then requests under way are ended and the connections closed. A
-   * dispatcher that you gave stays open. It takes a few round trips, and 5 s at most for all of the
-   * semaphores where Consul does not answer: what is left then is freed by Consul when its session's
-   * TTL is over. May be called again.
+   * dispatcher that you gave stays open. It takes a few round trips. Where Consul does not answer, it
+   * gives up after 5 s, and 1 s for the kept sessions: what is left is then freed by Consul when its
+   * session's TTL is over, or, with a session of yours, when that ends. May be called again.
    */
   async close(): Promise<void> {
     this.#closed ??= this.#close();

@@ -34,13 +34,16 @@ export class SemaphoreNotHeldError extends SemaphoreError {
   }
 }
 
-/** `acquire` and its like when the client is closed, or was closed before there was a slot. */
+/**
+ * `acquire` and its like when the client has been closed, or is closed while they wait; and `run`
+ * when that took the slot from under its function.
+ */
 export class SemaphoreClosedError extends SemaphoreError {
   override readonly name = "SemaphoreClosedError";
   readonly code = "SEMAPHORE_CLOSED";
 
   constructor() {
-    super("Semaphore cannot be acquired: its client has been closed");
+    super("Semaphore closed: its client has been closed");
   }
 }
 

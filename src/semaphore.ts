@@ -6,7 +6,7 @@ import { persist } from "./async/persist.js";
 import { SerialCalls } from "./async/serial-calls.js";
 import { settleAfterAbort } from "./async/settle-after-abort.js";
 import { sleep } from "./async/sleep.js";
-import { clientUse, type ClientUse } from "./client-use.js";
+import { clientUse, type ClientUse, type Releasable } from "./client-use.js";
 import { ConsulError } from "./consul/consul-error.js";
 import { parseDuration } from "./consul/duration.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
@@ -17,6 +17,7 @@ import type { Contender } from "./prefix-snapshot.js";
 import {
   isPassing,
   isUnclear,
+  SemaphoreClosedError,
   SemaphoreHeldError,
   SemaphoreInUseError,
   SemaphoreNotHeldError,
@@ -50,6 +51,8 @@ export interface SemaphoreState {
 interface Holding {
   readonly slot: HeldSlot;
   readonly lease: SessionLease;
+  /** What the end of the client does. */
+  readonly untilClosed: Releasable;
   readonly traces: Traces;
 }
 
@@ -99,6 +102,8 @@ export class Semaphore {
   readonly #use: ClientUse;
   readonly #calls = new SerialCalls();
   #held: Holding | undefined;
+  /** Whether a slot was given back by the end of the client, of which its user need not know. */
+  #isClosedOver = false;
 
   /**
    * Sends nothing yet (Go: `SemaphoreOpts`).
@@ -178,6 +183,7 @@ export class Semaphore {
    */
   async release(): Promise<void> {
     await this.#inTurn(async (tell: Tell<void>) => {
+      if (this.#held === undefined && this.#isClosedOver) return;
       if (this.#held === undefined) throw new SemaphoreNotHeldError();
       await this.#release(this.#held, tell);
     });
@@ -190,6 +196,7 @@ export class Semaphore {
    * @param signal gives up waiting for the slot, as in `acquire`. It does not reach into `fn`, which
    *   has `slot.signal`.
    * @throws SemaphoreLostError when the slot was lost while `fn` ran and `fn` did not throw
+   * @throws SemaphoreClosedError when the slot was given back by the end of the client meanwhile
    * @throws what `fn` throws, which is never hidden by a failed release
    */
   async run<Result>(
@@ -203,6 +210,7 @@ export class Semaphore {
       result = await fn(slot);
       const loss = slot.loss();
       if (loss !== undefined) throw loss;
+      if (this.#isClosedOver) throw new SemaphoreClosedError();
     } catch (error) {
       await slot.release().catch(() => undefined);
       throw error;
@@ -467,13 +475,18 @@ export class Semaphore {
       });
     });
     // A slot that came with its session is ours from here on.
+    const untilClosed = {
+      release: async (): Promise<void> => {
+        this.#isClosedOver = true;
+        await slot.release();
+      },
+    };
     const holding: Holding = {
-      slot,
-      lease,
+      ...{ slot, lease, untilClosed },
       traces: { ...traces, contender: true, holder: true },
     };
     this.#held = holding;
-    this.#use.hold(slot);
+    this.#use.hold(untilClosed);
     void this.#monitor(slot, lease.ttl);
     return slot;
   }
@@ -490,11 +503,11 @@ export class Semaphore {
     if (loss !== undefined) slot.end(loss);
   }
 
-  async #release({ slot, lease, traces }: Holding, tell: Tell<void>): Promise<void> {
+  async #release({ slot, lease, untilClosed, traces }: Holding, tell: Tell<void>): Promise<void> {
     const lost = slot.loss() !== undefined;
     // First of all it is no longer ours: whoever works in it must hear before the next one may.
     this.#held = undefined;
-    this.#use.letGo(slot);
+    this.#use.letGo(untilClosed);
     slot.end(new SemaphoreReleasedError());
     // What is left of a lost slot goes with its session, if that is ours.
     const moot = lost && lease.own;

@@ -116,18 +116,20 @@ export function resolveConfig(config: ConsulClientConfig, env: Environment): Res
   const location = locate(given, env);
   requireOwnConnections(given, location);
   const isTls = location.origin.startsWith("https:");
-  if (given.tls !== undefined && !isTls) {
+  if (asksFor(given.tls) && !isTls) {
     throw new ConsulConfigError(
-      `the option tls is of no use with ${location.displayAddress}, which is asked without TLS: ` +
-        `write https:// before the address, or set the option scheme or CONSUL_HTTP_SSL`,
+      `the option tls is of no use with ${location.displayAddress}, which is asked without TLS` +
+        (location.socketPath === undefined
+          ? ": write https:// before the address, or set the option scheme or CONSUL_HTTP_SSL"
+          : ", as a socket is"),
     );
   }
   return {
     ...location,
     credentials: new Credentials(given, env),
-    namespace: given.namespace ?? variableOf("CONSUL_NAMESPACE", env)?.value,
-    partition: given.partition ?? variableOf("CONSUL_PARTITION", env)?.value,
-    datacenter: given.datacenter,
+    namespace: someText(given.namespace ?? variableOf("CONSUL_NAMESPACE", env)?.value),
+    partition: someText(given.partition ?? variableOf("CONSUL_PARTITION", env)?.value),
+    datacenter: someText(given.datacenter),
     tls:
       isTls && given.dispatcher === undefined ? readTlsSettings(given.tls ?? {}, env) : undefined,
     dispatcher: given.dispatcher,
@@ -146,12 +148,21 @@ function requireOwnConnections(
         `the socket (new Agent({ connect: { socketPath } })), and http://localhost as the address`,
     );
   }
-  if (tls !== undefined) {
+  if (asksFor(tls)) {
     throw new ConsulConfigError(
       "the option tls cannot go with a dispatcher: give it to the dispatcher " +
         "(new Agent({ connect: { ca, cert, key } }))",
     );
   }
+}
+
+/** An empty option is none, whatever the environment says. */
+function someText(text: string | undefined): string | undefined {
+  return text === "" ? undefined : text;
+}
+
+function asksFor(tls: z.output<typeof configSchema>["tls"]): boolean {
+  return Object.values(tls ?? {}).some((value) => value !== undefined);
 }
 
 function describeIssues(issues: readonly z.core.$ZodIssue[]): string {

@@ -58,7 +58,11 @@ export class ConsulError extends Error {
     this.path = details.path;
     this.status = details.status;
     this.text = details.text;
-    this.retryable = details.retryable ?? mayPass(details);
+    this.retryable =
+      details.retryable ??
+      (details.status === undefined
+        ? details.code === "CONSUL_UNREACHABLE" || details.code === "CONSUL_TIMEOUT"
+        : mayPass(details.status, details.text ?? ""));
   }
 
   /**
@@ -70,8 +74,8 @@ export class ConsulError extends Error {
   }
 }
 
-function mayPass({ code, status, text = "" }: ConsulErrorDetails): boolean {
-  if (status === undefined) return code === "CONSUL_UNREACHABLE" || code === "CONSUL_TIMEOUT";
+/** Whether what an answer says, by its status and its text, may be otherwise a moment later. */
+export function mayPass(status: number, text: string): boolean {
   if (status === 500) return !ASKED_WRONGLY.test(text);
   return status === 429 || status > 500;
 }

@@ -58,9 +58,10 @@ export class Credentials {
    * Reads the token's file again, if it comes from one: it may have been rotated. Resolves to whether
    * there is another than `before` now.
    */
-  async renew(before: Readonly<Record<string, string>>): Promise<boolean> {
+  async renew(before: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<boolean> {
     if (this.#tokenFile === undefined) return false;
-    const text = await readFile(this.#tokenFile.value, "utf8").catch(() => "");
+    const options = { encoding: "utf8", signal } as const;
+    const text = await readFile(this.#tokenFile.value, options).catch(() => "");
     const token = text.trim();
     // One that is being written, or is gone, says nothing.
     if (token !== "" && isToken(token)) {
@@ -95,6 +96,7 @@ function tokenFileOf(
 
 function givenToken({ token }: CredentialOptions, env: Environment): string | undefined {
   const given = setting("token", token, "CONSUL_HTTP_TOKEN", env);
+  // An empty option is none, whatever the environment says.
   if (given === undefined || given.value === "") return undefined;
   if (isToken(given.value)) return given.value;
   throw new ConsulConfigError(

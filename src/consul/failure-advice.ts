@@ -1,7 +1,7 @@
 /** What a user can do about a failure, by the code of Node's or OpenSSL's error. */
 export function adviceOn(code: string): string {
   if (UNTRUSTED.has(code)) {
-    return "is the server's certificate signed by an authority of tls.caFile, CONSUL_CACERT or the system?";
+    return "is the server's certificate signed by an authority of tls.caFile, CONSUL_CACERT or, by default, Node (NODE_EXTRA_CA_CERTS)?";
   }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
     return "tls.serverName, or CONSUL_TLS_SERVER_NAME, says which name it carries instead";
@@ -37,11 +37,17 @@ export function adviceOnStatus(status: number, body: string): string {
 }
 
 const UNTRUSTED: ReadonlySet<string> = new Set([
+  "CERT_CHAIN_TOO_LONG",
   "CERT_HAS_EXPIRED",
   "CERT_NOT_YET_VALID",
+  "CERT_REJECTED",
+  "CERT_REVOKED",
   "CERT_SIGNATURE_FAILURE",
   "CERT_UNTRUSTED",
   "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "INVALID_CA",
+  "INVALID_PURPOSE",
+  "PATH_LENGTH_EXCEEDED",
   "SELF_SIGNED_CERT_IN_CHAIN",
   "UNABLE_TO_GET_ISSUER_CERT",
   "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",

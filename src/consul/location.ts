@@ -23,8 +23,8 @@ export interface LocationOptions {
 const DEFAULT_ADDRESS = "127.0.0.1:8500";
 
 /**
- * Takes the address apart. Its own scheme counts, then the option, then `CONSUL_HTTP_SSL`; only that
- * a variable which demands TLS is not overridden by another (Go's client does the same).
+ * Takes the address apart. Its own scheme counts, then the option, then `CONSUL_HTTP_SSL`. Where it
+ * comes from the environment, an `http://` of its own gives way to whatever demands TLS.
  *
  * @throws ConsulConfigError
  */
@@ -35,8 +35,8 @@ export function locate({ address, scheme }: LocationOptions, env: Environment): 
     from: "options",
   };
   const { written, rest } = takeApart(given);
-  if (written === "unix") return socketAt(given, rest, scheme);
   const ssl = flagOf("CONSUL_HTTP_SSL", env);
+  if (written === "unix") return socketAt(given, rest, scheme, ssl);
   const chosen = chooseScheme(given, written, scheme, ssl);
   return serverAt(given, chosen, rest, written === undefined);
 }
@@ -63,7 +63,7 @@ function chooseScheme(
   ssl: boolean | undefined,
 ): Scheme {
   if (written !== undefined && option !== undefined && written !== option) {
-    if (address.from === "environment") return option;
+    if (address.from === "environment" && option === "https") return option;
     throw badAddress(address, `it contradicts the option scheme, which is "${option}"`);
   }
   if (option !== undefined) return option;
@@ -71,10 +71,17 @@ function chooseScheme(
   return written ?? (ssl === true ? "https" : "http");
 }
 
-function socketAt(address: Setting<string>, path: string, scheme: Scheme | undefined): Location {
+function socketAt(
+  address: Setting<string>,
+  path: string,
+  scheme: Scheme | undefined,
+  ssl: boolean | undefined,
+): Location {
   if (!path.startsWith("/")) throw badAddress(address, "a socket needs its full path");
-  if (scheme === "https")
-    throw badAddress(address, `a socket is asked without TLS, not by "https"`);
+  if (scheme === "https" || (scheme === undefined && ssl === true)) {
+    const demand = scheme === "https" ? 'the option scheme, "https",' : "CONSUL_HTTP_SSL";
+    throw badAddress(address, `a socket is asked without TLS, which ${demand} demands`);
+  }
   return {
     origin: "http://localhost",
     basePath: "",

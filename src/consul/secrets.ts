@@ -1,15 +1,26 @@
-import { inspect } from "node:util";
+const HTML_ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&#34;",
+  "'": "&#39;",
+};
 
 /** What must not be shown: a server, or a proxy before it, may echo what it was sent. */
 export class Secrets {
   readonly #values = new Set<string>();
 
-  /** Also in the forms in which it goes over the wire. */
+  /** Also in the forms in which it goes over the wire, or comes back in somebody's page or JSON. */
   add(secret: string): void {
     if (secret === "") return;
-    this.#values.add(secret);
-    this.#values.add(encodeURIComponent(secret));
-    this.#values.add(Buffer.from(secret).toString("base64"));
+    const forms = [
+      secret,
+      encodeURIComponent(secret),
+      Buffer.from(secret).toString("base64"),
+      JSON.stringify(secret).slice(1, -1),
+      secret.replace(/[&<>"']/g, (character) => HTML_ENTITIES[character] ?? character),
+    ];
+    for (const form of forms) this.#values.add(form);
   }
 
   /** The text without them. */
@@ -19,10 +30,24 @@ export class Secrets {
     return longestFirst.reduce((shown, secret) => shown.replaceAll(secret, "***"), text);
   }
 
-  /** Whether one of them can be seen in it, at any depth. */
+  /** Whether one of them can be found in it, at any depth. */
   areIn(value: unknown): boolean {
     if (this.#values.size === 0) return false;
-    const shown = inspect(value, { depth: null });
-    return [...this.#values].some((secret) => shown.includes(secret));
+    const open: unknown[] = [value];
+    const seen = new Set<unknown>();
+    while (open.length > 0) {
+      const next = open.pop();
+      if (typeof next === "string" && this.#isIn(next)) return true;
+      if (typeof next !== "object" || next === null || seen.has(next)) continue;
+      seen.add(next);
+      if (next instanceof Uint8Array) open.push(Buffer.from(next).toString());
+      else if (next instanceof Map || next instanceof Set) open.push(...next);
+      else for (const name of Reflect.ownKeys(next)) open.push(Reflect.get(next, name));
+    }
+    return false;
+  }
+
+  #isIn(text: string): boolean {
+    return [...this.#values].some((secret) => text.includes(secret));
   }
 }

@@ -3,15 +3,21 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 import { ConsulConfigError } from "./config-error.js";
-import { flagOf, setting, type Environment, type Setting } from "./setting.js";
+import { flagOf, setting, variableOf, type Environment, type Setting } from "./setting.js";
 
 /** How to speak TLS with Consul, for an `https://` address (Go: `TLSConfig`). All of it is optional. */
 export interface ConsulTlsConfig {
-  /** Certificates of authorities to trust instead of the system's, in PEM (Go: `CAPem`). */
+  /**
+   * Certificates of authorities to trust, in PEM (Go: `CAPem`). Default, where none are given by any
+   * other way: those that Node trusts.
+   */
   readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
-  /** A file with such certificates. Default: `CONSUL_CACERT`. */
+  /** A file with such certificates. Default, where no authorities are given: `CONSUL_CACERT`. */
   readonly caFile?: string | undefined;
-  /** A folder with files of such certificates. Default: `CONSUL_CAPATH`. */
+  /**
+   * A folder with files of such certificates. Default, where no authorities are given and there is
+   * no `CONSUL_CACERT`: `CONSUL_CAPATH`.
+   */
   readonly caPath?: string | undefined;
   /** A file with the client's certificate, in PEM. Default: `CONSUL_CLIENT_CERT`. */
   readonly certFile?: string | undefined;
@@ -46,22 +52,14 @@ const PEM_CERTIFICATES = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE----
  * @throws ConsulConfigError
  */
 export function readTlsSettings(config: ConsulTlsConfig, env: Environment): TlsSettings {
-  const caFile = setting("tls.caFile", config.caFile, "CONSUL_CACERT", env);
-  const caPath = setting("tls.caPath", config.caPath, "CONSUL_CAPATH", env);
   const certFile = setting("tls.certFile", config.certFile, "CONSUL_CLIENT_CERT", env);
   const keyFile = setting("tls.keyFile", config.keyFile, "CONSUL_CLIENT_KEY", env);
   requireBoth(certFile, keyFile);
-  const authorities = [
-    ...givenAuthorities(config.ca),
-    ...(caFile === undefined ? [] : [certificatesIn(caFile, caFile.value)]),
-    ...(caPath === undefined ? [] : certificatesBelow(caPath)),
-  ];
-  const cert = certFile && certificatesIn(certFile, certFile.value);
+  const cert = certFile && certificatesIn(certFile);
   const key =
     certFile && cert !== undefined && keyFile ? requirePair(certFile, cert, keyFile) : undefined;
   return {
-    ca: authorities.length > 0 ? authorities : undefined,
-    ...{ cert, key },
+    ...{ ca: authoritiesOf(config, env), cert, key },
     serverName: setting("tls.serverName", config.serverName, "CONSUL_TLS_SERVER_NAME", env)?.value,
     insecureSkipVerify:
       config.insecureSkipVerify ?? flagOf("CONSUL_HTTP_SSL_VERIFY", env) === false,
@@ -81,16 +79,40 @@ function requireBoth(cert: Setting<string> | undefined, key: Setting<string> | u
   }
 }
 
+/** What the environment would add to the authorities that were chosen is not trusted beside them. */
+function authoritiesOf(
+  { ca, caFile, caPath }: ConsulTlsConfig,
+  env: Environment,
+): readonly string[] | undefined {
+  if (ca !== undefined || caFile !== undefined || caPath !== undefined) {
+    return [
+      ...givenAuthorities(ca),
+      ...(caFile === undefined ? [] : [certificatesIn(option("tls.caFile", caFile))]),
+      ...(caPath === undefined ? [] : certificatesBelow(option("tls.caPath", caPath))),
+    ];
+  }
+  const file = variableOf("CONSUL_CACERT", env);
+  if (file !== undefined) return [certificatesIn(file)];
+  const folder = variableOf("CONSUL_CAPATH", env);
+  return folder && certificatesBelow(folder);
+}
+
+function option(name: string, value: string): Setting<string> {
+  return { name, value, from: "options" };
+}
+
 function givenAuthorities(ca: ConsulTlsConfig["ca"]): readonly string[] {
   if (ca === undefined) return [];
   const all = typeof ca === "string" || ca instanceof Uint8Array ? [ca] : ca;
+  if (all.length === 0) throw new ConsulConfigError("invalid tls.ca: the list is empty");
   return all.map((one) => {
     const text = typeof one === "string" ? one : Buffer.from(one).toString();
     return checkedCertificates(text, "tls.ca", "it");
   });
 }
 
-function certificatesIn({ name }: Setting<string>, file: string): string {
+/** `file`: where it is not the setting that names it. */
+function certificatesIn({ name, value }: Setting<string>, file = value): string {
   return checkedCertificates(readText({ name }, file), name, file);
 }
 

@@ -48,6 +48,15 @@ export interface TransactionError {
 
 const REQUEST = { method: "PUT", path: "/v1/txn" } as const;
 
+/** How Consul begins to say it. Further on in its words there may be a key of any name. */
+const DENIED = /^(?:rpc error[^:]*: )*permission denied/i;
+/** The same in an answer that is not read yet. */
+const DENIED_IN_ANSWER = /"What":\s*"(?:rpc error[^:"]*: )*permission denied/i;
+
+const READS: ReadonlySet<KVOperation["verb"]> = new Set([
+  ...(["get", "get-tree", "check-not-exists", "check-index", "check-session"] as const),
+]);
+
 /** Sends the operations as one (Go: `KV.Txn`). */
 export async function transact(
   transport: Transport,
@@ -60,18 +69,24 @@ export async function transact(
     body: `[${operations.map((operation) => encode(operation, scope)).join(",")}]`,
     options,
     alsoAccept: [409],
-    isDenied: ({ status, body }) => status === 409 && isPermissionDenied(body),
+    isDenied: ({ status, body }) => status === 409 && DENIED_IN_ANSWER.test(body),
   });
   if (answer.status === 200) {
     const entries = readAnswer(answer, transactionResultsSchema, "the results of a transaction");
     return { applied: true, entries };
   }
   const errors = readAnswer(answer, transactionErrorsSchema, "the errors of a transaction");
-  const denied = errors.find(({ what }) => isPermissionDenied(what));
-  if (denied === undefined) return { applied: false, errors };
+  const denied = errors.find(({ what }) => DENIED.test(what));
+  if (denied === undefined) {
+    const concealed = errors.map(({ operation, what }) => ({
+      operation,
+      what: answer.concealed(what),
+    }));
+    return { applied: false, errors: concealed };
+  }
   // Consul says it with the 409 of a lost race, but no later try will go better.
-  const key = operations[denied.operation]?.key ?? "";
-  throw answer.denied(keyPermission("write", key), denied.what);
+  const { verb, key } = operations[denied.operation] ?? { verb: "set", key: "" };
+  throw answer.denied(keyPermission(READS.has(verb) ? "read" : "write", key), denied.what);
 }
 
 /** By hand: JSON of JavaScript's has no integers beyond 2^53, and Consul's flags are such. */
@@ -95,8 +110,4 @@ function encode(operation: KVOperation, { namespace, partition }: RequestScope):
   if (namespace !== undefined) fields.push(`"Namespace":${JSON.stringify(namespace)}`);
   if (partition !== undefined) fields.push(`"Partition":${JSON.stringify(partition)}`);
   return `{"KV":{${fields.join(",")}}}`;
-}
-
-function isPermissionDenied(text: string): boolean {
-  return /permission denied/i.test(text);
 }

@@ -1,9 +1,10 @@
 import { inspect } from "node:util";
 
-import type { Dispatcher } from "undici";
+import { errors, type Dispatcher } from "undici";
 
 import { Deadline } from "../async/deadline.js";
 import { isAborted } from "../async/is-aborted.js";
+import { unlessAborted } from "../async/unless-aborted.js";
 import { resolveConfig, type ConsulClientConfig, type ResolvedConfig } from "./config.js";
 import {
   GivenConnections,
@@ -14,6 +15,7 @@ import {
 import {
   badRequest,
   ConsulError,
+  mayPass,
   type ConsulErrorCode,
   type ConsulErrorDetails,
 } from "./consul-error.js";
@@ -53,6 +55,8 @@ export interface ConsulAnswer {
     expected: string,
     details?: Pick<ConsulErrorDetails, "cause" | "retryable">,
   ): ConsulError;
+  /** What it says, without our secrets. */
+  concealed(text: string): string;
   /** The refusal of something that the token may not do, by what it would need for that. */
   denied(permission: string | undefined, text: string): ConsulError;
 }
@@ -60,7 +64,9 @@ export interface ConsulAnswer {
 const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** The codes of Node's errors for an address where nobody listens. */
-const NOBODY_THERE: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENOTFOUND", "ENOENT"]);
+const NOBODY_THERE: ReadonlySet<string> = new Set([
+  ...["ECONNREFUSED", "ENOTFOUND", "ENOENT", "ENOTDIR"],
+]);
 
 /** Hundreds of contenders with values as long as Consul takes them are less. */
 const MOST_BYTES = 256 * 2 ** 20;
@@ -144,7 +150,8 @@ export class Transport {
           `${this.#shown(describeCause(error))} (${adviceOn(code)})`,
         {
           cause: this.#withoutSecrets(error),
-          retryable: !isTlsProblem(code) && (this.#answered || !NOBODY_THERE.has(code)),
+          // Where Consul has answered before, it is not the configuration that is wrong.
+          retryable: this.#answered || !(isTlsProblem(code) || NOBODY_THERE.has(code)),
         },
       );
     } finally {
@@ -178,7 +185,9 @@ export class Transport {
     const { headers } = credentials;
     const answer = await this.#exchange(request, path, headers, dispatcher, signal);
     const isDenied = answer.status === 403 || request.isDenied?.(answer) === true;
-    if (!isDenied || !(await credentials.renew(headers))) return answer;
+    if (!isDenied || !(await unlessAborted(credentials.renew(headers, signal), signal))) {
+      return answer;
+    }
     return await this.#exchange(request, path, credentials.headers, dispatcher, signal);
   }
 
@@ -235,11 +244,12 @@ export class Transport {
         const type = header("content-type") ?? "no content type";
         const text = this.#shown(body);
         return new ConsulError(
-          `${method} ${path}: expected ${expected} from Consul at ${this.#config.displayAddress}, ` +
-            `got ${status} with ${type}: ${text}`,
+          `${method} ${path}: expected ${this.#concealed(expected)} from Consul at ` +
+            `${this.#config.displayAddress}, got ${status} with ${this.#shown(type)}: ${text}`,
           { code: "CONSUL_BAD_ANSWER", method, path, status, text, ...details },
         );
       },
+      concealed: (text) => this.#concealed(text),
       denied: (permission, text) =>
         this.#failedWith(method, path, status, text, this.#whyDenied(permission)),
     };
@@ -261,7 +271,8 @@ export class Transport {
     return new ConsulError(
       `Unexpected response code: ${status} (${text}) ` +
         `for ${method} ${path} from ${this.#config.displayAddress}${advice && `: ${advice}`}`,
-      { code: "CONSUL_STATUS", method, path, status, text },
+      // Not by what is shown of it: that may be cut, or have something hidden.
+      { code: "CONSUL_STATUS", method, path, status, text, retryable: mayPass(status, body) },
     );
   }
 
@@ -272,15 +283,21 @@ export class Transport {
       : `without a token (option token, or CONSUL_HTTP_TOKEN) there is no ${needed}`;
   }
 
-  /** An error of undici's or Node's. A parser's shows what it could not read: an echo, maybe. */
+  /** An error of undici's or Node's. A parser's has what it could not read: a part of an echo, maybe. */
   #withoutSecrets(error: unknown): unknown {
-    if (!this.#config.credentials.secrets.areIn(error)) return error;
-    return new Error(this.#shown(describeCause(error)));
+    const isHarmless =
+      !(error instanceof errors.HTTPParserError) && !this.#config.credentials.secrets.areIn(error);
+    if (isHarmless) return error;
+    return Object.assign(new Error(this.#shown(describeCause(error))), { code: codeOf(error) });
+  }
+
+  #concealed(text: string): string {
+    return this.#config.credentials.secrets.hide(text);
   }
 
   /** A server's text for an error: one short line, without our secrets, which a proxy may echo. */
   #shown(text: string): string {
-    return shorten(this.#config.credentials.secrets.hide(text));
+    return shorten(this.#concealed(text));
   }
 }
 

@@ -41,17 +41,49 @@ describe("closing a client", () => {
     await sem.release();
   });
 
-  test("lets a function in the slot come to its end, which has its signal", async () => {
+  test("lets a function in the slot come to its end, but what it comes to is no result", async () => {
+    const client = connect();
+    const sem = client.semaphorePrefix(freshPrefix(), 1);
+    let isDone = false;
+    const running = sem.run(async ({ signal }) => {
+      const aborted = new Promise((resolve) => {
+        signal.addEventListener("abort", resolve, { once: true });
+      });
+      await Promise.all([client.close(), aborted]);
+      isDone = true;
+    });
+    expect(await rejectionOf(running)).toBeInstanceOf(SemaphoreClosedError);
+    expect(isDone).toBe(true);
+  });
+
+  test("does not get in the way of an error, nor of a release that comes after", async () => {
+    const client = connect();
+    const sem = client.semaphorePrefix(freshPrefix(), 1);
+    const problem = new Error("no luck");
+    const running = sem.run(async () => {
+      await client.close();
+      throw problem;
+    });
+    expect(await rejectionOf(running)).toBe(problem);
+
+    const other = connect();
+    const held = other.semaphorePrefix(freshPrefix(), 1);
+    const slot = await held.acquire();
+    await Promise.all([other.close(), held.release()]);
+    await held.release();
+    await slot.release();
+  });
+
+  test("has nothing to say of a slot that was released before", async () => {
     const client = connect();
     const sem = client.semaphorePrefix(freshPrefix(), 1);
     const result = await sem.run(async (slot) => {
-      const aborted = new Promise((resolve) => {
-        slot.signal.addEventListener("abort", resolve, { once: true });
-      });
-      await Promise.all([client.close(), aborted]);
+      await slot.release();
+      await client.close();
       return "done";
     });
     expect(result).toBe("done");
+    expect(await rejectionOf(sem.release())).toMatchObject({ code: "SEMAPHORE_NOT_HELD" });
   });
 
   test("may be done twice, at the same time too, and by the end of a block", async () => {

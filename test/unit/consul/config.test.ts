@@ -192,9 +192,29 @@ describe("the scheme", () => {
     );
   });
 
-  test("is of no account for a unix socket, where a variable has it", () => {
-    const config = resolved({ address: "unix:///run/consul.sock" }, { CONSUL_HTTP_SSL: "true" });
+  test("is refused for a unix socket where a variable demands TLS, but not where an option does not", () => {
+    const address = "unix:///run/consul.sock";
+    expect(refusal({ address }, { CONSUL_HTTP_SSL: "true" }).message).toContain(
+      "a socket is asked without TLS, which CONSUL_HTTP_SSL demands",
+    );
+    expect(refusal({ address, scheme: "https" }).message).toContain(
+      'a socket is asked without TLS, which the option scheme, "https", demands',
+    );
+    const config = resolved({ address, scheme: "http" }, { CONSUL_HTTP_SSL: "true" });
     expect(config).toMatchObject({ socketPath: "/run/consul.sock", tls: undefined });
+    expect(refusal({ address, tls: { serverName: "a" } }).message).toContain(
+      "asked without TLS, as a socket is",
+    );
+  });
+
+  test("is not made http by an option where the variable's address is of https", () => {
+    const env = { CONSUL_HTTP_ADDR: "https://consul.example" };
+    expect(refusal({ scheme: "http" }, env).message).toContain(
+      'invalid CONSUL_HTTP_ADDR "https://consul.example": it contradicts the option scheme',
+    );
+    expect(origin({ scheme: "https" }, { CONSUL_HTTP_ADDR: "http://consul.example" })).toBe(
+      "https://consul.example",
+    );
   });
 
   test("may be http on port 443 for who writes it", () => {

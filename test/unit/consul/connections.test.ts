@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { Agent } from "undici";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { ConsulClient } from "../../../src/consul-client.js";
 import type { ConsulError } from "../../../src/consul/consul-error.js";
@@ -216,8 +216,12 @@ describe("a request that waits for a connection", () => {
   });
 
   test("is never sent after its time is over, where those before it were given up as well", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const hung = times(CALLS, () => consulErrorOf(put("first", { timeout: 60 })));
     const late = times(CALLS, () => consulErrorOf(put("late", { timeout: 50 })));
+    await server.received(CALLS);
+    await vi.advanceTimersByTimeAsync(60);
+    vi.useRealTimers();
     for (const { code } of await Promise.all([...hung, ...late])) {
       expect(code).toBe("CONSUL_TIMEOUT");
     }

@@ -167,6 +167,15 @@ describe("secrets", () => {
     expect(secrets.areIn({ deep: "nothing" })).toBe(false);
   });
 
+  test("are hidden as JSON and HTML write them, and found in a text of any length", () => {
+    const { secrets } = new Credentials({ token: `a"b\\c<d>&'e` }, {});
+    const token = `a"b\\c<d>&'e`;
+    expect(secrets.hide(JSON.stringify({ token }))).toBe('{"token":"***"}');
+    expect(secrets.hide("<b>a&#34;b\\c&lt;d&gt;&amp;&#39;e</b>")).toBe("<b>***</b>");
+    expect(secrets.areIn({ data: `${"x".repeat(50_000)}${token}` })).toBe(true);
+    expect(secrets.areIn([...Array.from({ length: 500 }, () => "x"), token])).toBe(true);
+  });
+
   test("are those of a token that was rotated, too", async () => {
     const tokenFile = fileWith("first-one");
     const rotated = new Credentials({ tokenFile }, {});

@@ -1,12 +1,13 @@
 // What becomes of a request that the token may not make.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { ConsulClient, type ConsulClientConfig } from "../../../src/index.js";
-import { consulErrorOf } from "../rejection.js";
+import { consulErrorOf, rejectionOf } from "../rejection.js";
 import { reply, ScriptedServer } from "../scripted-server.js";
 
 let server: ScriptedServer;
@@ -40,6 +41,34 @@ const forbiddenInTransaction = reply(
   JSON.stringify({ Errors: [{ OpIndex: 1, What: "Permission denied" }] }),
   { status: 409 },
 );
+
+describe("a token's file that cannot be read to its end", () => {
+  test.each(["timeout", "signal", "close"] as const)("holds up no %s", async (way) => {
+    const tokenFile = path.join(folder, "token");
+    writeFileSync(tokenFile, "first");
+    const client = newClient({ tokenFile });
+    rmSync(tokenFile);
+    // Nobody ever writes to it.
+    execFileSync("mkfifo", [tokenFile]);
+    const writer = openSync(tokenFile, constants.O_RDWR);
+    server.always(forbidden);
+    if (way === "timeout") {
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    }
+    const controller = new AbortController();
+    const asked = rejectionOf(client.kv.get("a", { signal: controller.signal, timeout: 60_000 }));
+    await server.received(1);
+    if (way === "timeout") await vi.advanceTimersByTimeAsync(60_000);
+    if (way === "signal") controller.abort("enough");
+    if (way === "close") await client.close();
+    vi.useRealTimers();
+    const outcome = await asked;
+    if (way === "signal") expect(outcome).toBe("enough");
+    else
+      expect(outcome).toMatchObject({ code: `CONSUL_${way === "timeout" ? "TIMEOUT" : "CLOSED"}` });
+    closeSync(writer);
+  });
+});
 
 describe("a refusal says what the token lacks", () => {
   test.each<[string, (client: ConsulClient) => Promise<unknown>, string]>([

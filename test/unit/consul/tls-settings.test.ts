@@ -58,6 +58,15 @@ test("nothing given is the system's authorities, and no certificate of ours", ()
 });
 
 describe("authorities", () => {
+  test("that were chosen are not widened by the environment, nor one of its variables by another", () => {
+    const env = { CONSUL_CACERT: at("ca.pem"), CONSUL_CAPATH: at("authorities/more") };
+    expect(readTlsSettings({ ca: another }, env).ca).toEqual([another]);
+    expect(readTlsSettings({ caPath: at("authorities/more") }, env).ca).toEqual([another]);
+    expect(readTlsSettings({}, env).ca).toEqual([authority]);
+    expect(readTlsSettings({}, { ...env, CONSUL_CACERT: "" }).ca).toEqual([another]);
+    expect(refusal({ ca: [] })).toBe("invalid tls.ca: the list is empty");
+  });
+
   test("come from a file, a folder and below, and as they are", () => {
     expect(readTlsSettings({ caFile: at("ca.pem") }, {}).ca).toEqual([authority]);
     expect(readTlsSettings({ caPath: at("authorities") }, {}).ca).toEqual([authority, another]);

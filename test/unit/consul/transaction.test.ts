@@ -215,6 +215,32 @@ describe("the outcome", () => {
     });
   });
 
+  test("is no matter of permission where only a key is called so", async () => {
+    const what = 'failed to set key "permission denied/.lock", index is stale';
+    server.next(reply(JSON.stringify({ Errors: [{ OpIndex: 0, What: what }] }), { status: 409 }));
+    expect(await client.kv.txn([{ verb: "delete", key: "permission denied/.lock" }])).toEqual({
+      applied: false,
+      errors: [{ operation: 0, what }],
+    });
+  });
+
+  test.each<[KVOperation, string]>([
+    [{ verb: "set", key: "a" }, "key:write"],
+    [{ verb: "cas", key: "a", modifyIndex: 1n }, "key:write"],
+    [{ verb: "lock", key: "a", session: "s" }, "key:write"],
+    [{ verb: "delete", key: "a" }, "key:write"],
+    [{ verb: "get", key: "a" }, "key:read"],
+    [{ verb: "get-tree", key: "a" }, "key:read"],
+    [{ verb: "check-index", key: "a", modifyIndex: 1n }, "key:read"],
+    [{ verb: "check-not-exists", key: "a" }, "key:read"],
+    [{ verb: "check-session", key: "a", session: "s" }, "key:read"],
+  ])("says which permission an operation needs: %o", async (operation, permission) => {
+    const errors = [{ OpIndex: 0, What: "Permission denied" }];
+    server.next(reply(JSON.stringify({ Errors: errors }), { status: 409 }));
+    const error = await consulErrorOf(client.kv.txn([operation]));
+    expect(error.message).toContain(`${permission} on "a"`);
+  });
+
   test.each(["Permission denied", "rpc error: Permission denied: token lacks 'key:write'"])(
     "is a failure where it is forbidden, though Consul calls it a conflict: %s",
     async (what) => {

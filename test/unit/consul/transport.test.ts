@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 
-import { Agent } from "undici";
+import { Agent, buildConnector } from "undici";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 
@@ -547,6 +547,7 @@ describe("a failure to connect", () => {
   test.each([
     ["an unknown name", "ENOTFOUND"],
     ["a socket that is not there", "ENOENT"],
+    ["a socket's folder that is none", "ENOTDIR"],
     ["a refusal", "ECONNREFUSED"],
   ])("for good is one of an address where nobody has ever answered: %s", async (_, code) => {
     const client = newClient({ dispatcher: failingToConnect(code) });
@@ -564,6 +565,33 @@ describe("a failure to connect", () => {
         code: "CONSUL_UNREACHABLE",
         retryable: true,
       });
+    },
+  );
+
+  const TLS_PROBLEMS = ["ERR_SSL_WRONG_VERSION_NUMBER", "CERT_HAS_EXPIRED", "INVALID_PURPOSE"];
+
+  test.each(TLS_PROBLEMS)(
+    "of TLS is for good, but only before anybody has answered: %s",
+    async (code) => {
+      const trouble = { code: "" };
+      const open = buildConnector({});
+      const dispatcher = new Agent({
+        pipelining: 0,
+        connect: (options, callback) => {
+          if (trouble.code === "") open(options, callback);
+          else callback(Object.assign(new Error(trouble.code), { code: trouble.code }), null);
+        },
+      });
+      trouble.code = code;
+      const client = newClient({ dispatcher });
+      expect((await consulErrorOf(client.kv.get("a"))).retryable).toBe(false);
+      trouble.code = "";
+      server.next(reply("no leader", { status: 500, headers: { connection: "close" } }));
+      expect((await consulErrorOf(client.kv.get("a"))).code).toBe("CONSUL_STATUS");
+      // A certificate is being rotated, say.
+      trouble.code = code;
+      expect((await consulErrorOf(client.kv.get("a"))).retryable).toBe(true);
+      await dispatcher.destroy();
     },
   );
 
@@ -762,6 +790,48 @@ test.each([
   const error = await consulErrorOf(client.kv.get("a"));
   expect(error.text).toContain("***");
   expect(inspect(error, { depth: null, showHidden: true })).not.toContain(TOKEN);
+});
+
+test("an echo that a parser chokes on is in no error, not even a part of it", async () => {
+  const broken = createServer((socket) => {
+    socket.once("data", () => {
+      socket.write(`HTTP/1.1 200 OK\r\n\0x-consul-token: ${TOKEN.slice(0, 30)}`);
+    });
+    socket.on("error", () => undefined);
+  });
+  await new Promise<void>((resolve) => broken.listen(0, "127.0.0.1", resolve));
+  const address: unknown = broken.address();
+  const { port } = z.object({ port: z.number() }).parse(address);
+  const client = new ConsulClient({ address: `127.0.0.1:${port}`, token: TOKEN });
+  clients.push(client);
+  const error = await consulErrorOf(client.kv.get("a"));
+  await client.close();
+  broken.close();
+  expect(error.code).toBe("CONSUL_UNREACHABLE");
+  expect(String(error.cause)).toContain("does not match the HTTP/1.1 protocol");
+  expect(error.cause).not.toHaveProperty("data");
+  expect(inspect(error, { depth: null, showHidden: true })).not.toContain(TOKEN.slice(0, 20));
+});
+
+test("an echo in a header is in no error", async () => {
+  const client = newClient({ token: TOKEN });
+  server.next(reply("<html>", { headers: { "x-consul-index": "1", "content-type": TOKEN } }));
+  const strange = await consulErrorOf(client.kv.get("a"));
+  expect(strange.message).toContain("got 200 with ***");
+  server.next(reply("[]", { headers: { "x-consul-index": TOKEN } }));
+  const indexless = await consulErrorOf(client.kv.get("a"));
+  expect(indexless.message).toContain("expected an X-Consul-Index header");
+  server.next(reply(`{"Errors":[{"OpIndex":0,"What":"stale ${TOKEN}"}]}`, { status: 409 }));
+  const lostRace = await client.kv.txn([{ verb: "delete", key: "a" }]);
+  expect(lostRace).toMatchObject({ errors: [{ what: "stale ***" }] });
+  for (const shown of [strange, indexless, lostRace]) expect(shownOf(shown)).not.toContain(TOKEN);
+});
+
+test("what is hidden of a text changes nothing about what it means", async () => {
+  const client = newClient({ httpAuth: { username: "me", password: "valid" } });
+  server.next(reply("invalid session", { status: 500 }));
+  const error = await consulErrorOf(client.session.create());
+  expect(error).toMatchObject({ text: "in*** session", retryable: false });
 });
 
 test.each([0, -1, NaN])("a timeout of %d is refused before anything is sent", async (timeout) => {
