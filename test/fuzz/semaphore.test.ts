@@ -90,7 +90,8 @@ interface Tally {
 class Scene {
   readonly #plan: Plan;
   readonly #time: VirtualTime;
-  readonly #process = new SimulatedProcess("fuzz", 12_345);
+  /** By the world's clock: what is asked of a slot between two turns is asked by that one. */
+  readonly #process = new SimulatedProcess("fuzz", 0);
   readonly #consul: FakeConsul;
   readonly #server: StrangeServer;
   readonly #slots = new Set<SemaphoreSlot>();
