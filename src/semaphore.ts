@@ -474,7 +474,6 @@ export class Semaphore {
         if (this.#held === holding) await this.#release(holding, tell);
       });
     });
-    // A slot that came with its session is ours from here on.
     const untilClosed = {
       release: async (): Promise<void> => {
         this.#isClosedOver = true;
@@ -483,6 +482,7 @@ export class Semaphore {
     };
     const holding: Holding = {
       ...{ slot, lease, untilClosed },
+      // A slot that came with its session is ours from here on.
       traces: { ...traces, contender: true, holder: true },
     };
     this.#held = holding;

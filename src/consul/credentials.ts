@@ -1,10 +1,9 @@
-import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { inspect } from "node:util";
 
 import { ConsulConfigError } from "./config-error.js";
 import { Secrets } from "./secrets.js";
 import { setting, variableOf, type Environment, type Setting } from "./setting.js";
+import { readText } from "./setting-file.js";
 
 /** A user name and a password, for a proxy that asks for them. */
 export interface HttpBasicAuth {
@@ -29,9 +28,7 @@ export class Credentials {
   constructor(options: CredentialOptions, env: Environment) {
     this.#tokenFile = tokenFileOf(options, env);
     this.#token =
-      this.#tokenFile === undefined
-        ? givenToken(options, env)
-        : readToken(this.#tokenFile, this.#tokenFile.value);
+      this.#tokenFile === undefined ? givenToken(options, env) : readToken(this.#tokenFile);
     this.#secrets.add(this.#token ?? "");
     this.#authorization = this.#authorizationOf(options, env);
   }
@@ -104,17 +101,9 @@ function givenToken({ token }: CredentialOptions, env: Environment): string | un
   );
 }
 
-function readToken({ name }: Setting<string>, file: string): string {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    const problem = error instanceof Error ? error.message : inspect(error);
-    throw new ConsulConfigError(`invalid ${name}: ${file} cannot be read (${problem})`, {
-      cause: error,
-    });
-  }
-  const token = text.trim();
+function readToken(setting: Setting<string>): string {
+  const { name, value: file } = setting;
+  const token = readText(setting).trim();
   if (token === "") throw new ConsulConfigError(`invalid ${name}: there is no token in ${file}`);
   if (isToken(token)) return token;
   throw new ConsulConfigError(

@@ -42,12 +42,21 @@ export class Secrets {
       seen.add(next);
       if (next instanceof Uint8Array) open.push(Buffer.from(next).toString());
       else if (next instanceof Map || next instanceof Set) open.push(...next);
-      else for (const name of Reflect.ownKeys(next)) open.push(Reflect.get(next, name));
+      else open.push(...Reflect.ownKeys(next).map((name) => valueOf(next, name)));
     }
     return false;
   }
 
   #isIn(text: string): boolean {
     return [...this.#values].some((secret) => text.includes(secret));
+  }
+}
+
+/** An error of somebody's dispatcher may have a getter that fails. */
+function valueOf(object: object, name: PropertyKey): unknown {
+  try {
+    return Reflect.get(object, name);
+  } catch {
+    return undefined;
   }
 }

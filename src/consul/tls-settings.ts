@@ -1,9 +1,10 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 import { ConsulConfigError } from "./config-error.js";
 import { flagOf, setting, variableOf, type Environment, type Setting } from "./setting.js";
+import { attemptAt, readText } from "./setting-file.js";
 
 /** How to speak TLS with Consul, for an `https://` address (Go: `TLSConfig`). All of it is optional. */
 export interface ConsulTlsConfig {
@@ -112,8 +113,8 @@ function givenAuthorities(ca: ConsulTlsConfig["ca"]): readonly string[] {
 }
 
 /** `file`: where it is not the setting that names it. */
-function certificatesIn({ name, value }: Setting<string>, file = value): string {
-  return checkedCertificates(readText({ name }, file), name, file);
+function certificatesIn({ name, value, from }: Setting<string>, file = value): string {
+  return checkedCertificates(readText({ name, value: file, from }), name, file);
 }
 
 function checkedCertificates(text: string, name: string, place: string): string {
@@ -135,7 +136,7 @@ function checkedCertificates(text: string, name: string, place: string): string 
 
 /** Of each file in the folder, and in those below it. */
 function certificatesBelow(folder: Setting<string>): readonly string[] {
-  const files = attempt(folder.name, folder.value, () =>
+  const files = attemptAt(folder.name, folder.value, () =>
     readdirSync(folder.value, { recursive: true, encoding: "utf8" })
       .map((name) => join(folder.value, name))
       .filter((path) => statSync(path).isFile())
@@ -147,24 +148,9 @@ function certificatesBelow(folder: Setting<string>): readonly string[] {
   return files.map((file) => certificatesIn(folder, file));
 }
 
-function readText({ name }: Pick<Setting<string>, "name">, file: string): string {
-  return attempt(name, file, () => readFileSync(file, "utf8"));
-}
-
-function attempt<Result>(name: string, path: string, read: () => Result): Result {
-  try {
-    return read();
-  } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new ConsulConfigError(`invalid ${name}: ${path} cannot be read (${problem})`, {
-      cause: error,
-    });
-  }
-}
-
 /** @throws ConsulConfigError for a key that cannot be read, or is that of another certificate. */
 function requirePair(cert: Setting<string>, certificate: string, key: Setting<string>): string {
-  const text = readText(key, key.value);
+  const text = readText(key);
   let isPair: boolean;
   try {
     isPair = new X509Certificate(certificate).checkPrivateKey(createPrivateKey(text));

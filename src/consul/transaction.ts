@@ -53,8 +53,12 @@ const DENIED = /^(?:rpc error[^:]*: )*permission denied/i;
 /** The same in an answer that is not read yet. */
 const DENIED_IN_ANSWER = /"What":\s*"(?:rpc error[^:"]*: )*permission denied/i;
 
-const READS: ReadonlySet<KVOperation["verb"]> = new Set([
-  ...(["get", "get-tree", "check-not-exists", "check-index", "check-session"] as const),
+const READS: ReadonlySet<KVOperation["verb"]> = new Set<KVOperation["verb"]>([
+  "get",
+  "get-tree",
+  "check-not-exists",
+  "check-index",
+  "check-session",
 ]);
 
 /** Sends the operations as one (Go: `KV.Txn`). */

@@ -65,7 +65,10 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** The codes of Node's errors for an address where nobody listens. */
 const NOBODY_THERE: ReadonlySet<string> = new Set([
-  ...["ECONNREFUSED", "ENOTFOUND", "ENOENT", "ENOTDIR"],
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "ENOENT",
+  "ENOTDIR",
 ]);
 
 /** Hundreds of contenders with values as long as Consul takes them are less. */

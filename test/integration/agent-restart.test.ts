@@ -1,7 +1,12 @@
 // An agent that is killed under those who hold and wait, and comes back.
 import { expect, onTestFinished, test } from "vitest";
 
-import { ConsulClient, SemaphoreLostError, type Semaphore } from "../../src/index.js";
+import {
+  ConsulClient,
+  SemaphoreLostError,
+  type Semaphore,
+  type SemaphoreSlot,
+} from "../../src/index.js";
 import { abortWithin, eventually } from "./fixture.js";
 import { OwnServer } from "./own-agent.js";
 
@@ -21,14 +26,30 @@ async function oneWaiter(semaphore: Semaphore): Promise<string> {
   return session;
 }
 
-test("one that comes back with its data costs no slot and no place in the queue", async () => {
+/** At a server of their own, each of a client of its own. */
+async function holderAndWaiter(): Promise<{
+  readonly server: OwnServer;
+  readonly holder: Semaphore;
+  readonly slot: SemaphoreSlot;
+  readonly waiter: Semaphore;
+  readonly next: Promise<SemaphoreSlot>;
+  /** That of the waiter. */
+  readonly session: string;
+}> {
   const server = await OwnServer.start(onTestFinished);
-  await using client = new ConsulClient({ address: server.address });
-  await using others = new ConsulClient({ address: server.address });
-  const [holder, waiter] = [client.semaphoreOpts(PATIENT), others.semaphoreOpts(PATIENT)];
+  const contender = (): Semaphore => {
+    const client = new ConsulClient({ address: server.address });
+    onTestFinished(() => client.close());
+    return client.semaphoreOpts(PATIENT);
+  };
+  const [holder, waiter] = [contender(), contender()];
   const slot = await holder.acquire();
   const next = waiter.acquire();
-  const session = await oneWaiter(holder);
+  return { server, holder, slot, waiter, next, session: await oneWaiter(holder) };
+}
+
+test("one that comes back with its data costs no slot and no place in the queue", async () => {
+  const { server, holder, slot, waiter, next, session } = await holderAndWaiter();
 
   await server.kill();
   await server.comeBack();
@@ -43,13 +64,7 @@ test("one that comes back with its data costs no slot and no place in the queue"
 });
 
 test("one that comes back with nothing takes the slot, and whoever waits begins anew", async () => {
-  const server = await OwnServer.start(onTestFinished);
-  await using client = new ConsulClient({ address: server.address });
-  await using others = new ConsulClient({ address: server.address });
-  const [holder, waiter] = [client.semaphoreOpts(PATIENT), others.semaphoreOpts(PATIENT)];
-  const slot = await holder.acquire();
-  const next = waiter.acquire();
-  const session = await oneWaiter(holder);
+  const { server, holder, slot, waiter, next, session } = await holderAndWaiter();
 
   await server.kill();
   await server.loseData();

@@ -184,6 +184,18 @@ describe("secrets", () => {
     expect(rotated.secrets.hide("first-one second-one")).toBe("*** ***");
   });
 
+  test("are looked for also in what does not let itself be asked", () => {
+    const { secrets } = credentials();
+    const odd = Object.defineProperty({}, "odd", {
+      enumerable: true,
+      get: () => {
+        throw new Error("no");
+      },
+    });
+    expect(secrets.areIn(odd)).toBe(false);
+    expect(secrets.areIn([odd, { deep: "to/ken" }])).toBe(true);
+  });
+
   test("cannot be seen from outside", () => {
     const shown = inspect(credentials(), { depth: null, showHidden: true });
     expect(shown).not.toContain("to/ken");
