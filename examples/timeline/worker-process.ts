@@ -1,7 +1,7 @@
 // One worker, a process of its own: waits for a slot, works in it, gives it back, rests, and again.
 import { setTimeout as pause } from "node:timers/promises";
 
-import { ConsulClient, type Semaphore } from "../../src/index.js";
+import { ConsulClient, type Semaphore } from "consul-semaphore";
 import { machineNow } from "./machine-clock.js";
 import { LIMIT, PREFIX, REST_MS, SESSION_TTL_MS, TURN_MS } from "./scenario.js";
 import { orderSchema, type Report } from "./worker-messages.js";
