@@ -144,17 +144,18 @@ export async function abortWithin(signal: AbortSignal, ms: number): Promise<unkn
   return signal.reason;
 }
 
-/** Asks again and again until the answer is as wanted; fails with the last answer after 30 s. */
+/** Asks again and again until the answer is as wanted; fails with the last answer in the end. */
 export async function eventually<Answer>(
   ask: () => Promise<Answer>,
   wanted: (answer: Answer) => boolean,
+  withinMs = 30_000,
 ): Promise<Answer> {
-  const giveUpAt = performance.now() + 30_000;
+  const giveUpAt = performance.now() + withinMs;
   for (;;) {
     const answer = await ask();
     if (wanted(answer)) return answer;
     if (performance.now() > giveUpAt) {
-      throw new Error(`still ${inspect(answer)} after 30 s`);
+      throw new Error(`still ${inspect(answer)} after ${withinMs / 1_000} s`);
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
