@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
@@ -27,7 +27,7 @@ export type Settings = Readonly<Record<string, string>>;
 export class ExampleProcess {
   /** Resolves when it has ended and all its output is here. */
   readonly ended: Promise<Ended>;
-  readonly #child: ChildProcess;
+  readonly #child: ChildProcessWithoutNullStreams;
   readonly #lines: string[] = [];
   readonly #wanted = new Set<() => void>();
 
@@ -77,19 +77,18 @@ export class ExampleProcess {
   }
 
   write(text: string): void {
-    this.#child.stdin?.write(text);
+    this.#child.stdin.write(text);
   }
 
   endInput(): void {
-    this.#child.stdin?.end();
+    this.#child.stdin.end();
   }
 
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
 
-  #follow(stream: Readable | null): void {
-    if (stream === null) return;
+  #follow(stream: Readable): void {
     createInterface({ input: stream }).on("line", (line) => {
       this.#lines.push(line);
       for (const look of [...this.#wanted]) look();
