@@ -5,14 +5,7 @@ import { join } from "node:path";
 import { beforeAll, expect, inject, onTestFinished, test } from "vitest";
 
 import { consulCli } from "../../harness/consul-cli.js";
-import {
-  connect,
-  eventually,
-  expectNothingLeft,
-  freshPrefix,
-  keysBelow,
-  lockBelow,
-} from "../fixture.js";
+import { connect, eventually, expectNothingLeft, freshPrefix } from "../fixture.js";
 import { freshFolder } from "../own-agent.js";
 import { ExampleProcess, PATIENCE_MS } from "./example-process.js";
 
@@ -83,9 +76,9 @@ test("it waits for `consul lock -n 2`, and `consul lock -n 2` waits for it", asy
   await rm(two);
   await rm(three);
   expect(await Promise.all([...first, third])).toEqual([0, 0, 0]);
-  // Go's process may end before it has destroyed its session, and leaves that to its TTL.
-  expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`]);
-  expect((await lockBelow(prefix)).value).toBe('{"Limit":2,"Holders":{}}');
+  // Of Go's, nothing is asked but that: its process deletes the lock if nobody is in it any more,
+  // and may end before it has destroyed its session, which is then left to its TTL.
+  expect(await observer.inspect()).toMatchObject({ holders: [], waiters: [] });
   const [session = "", ...others] = withOurs.filter((id) => !byGo.includes(id));
   expect(others).toEqual([]);
   expect((await connect().session.info(session)).value).toBeNull();
