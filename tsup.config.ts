@@ -1,12 +1,23 @@
 import { defineConfig } from "tsup";
 
+/**
+ * One implementation, in CommonJS, to which `esm-entry.ts` adds an ESM entry that passes it on.
+ *
+ * - Node 20.18 cannot `require` an ES module, so CommonJS has to be there in full; ESM can import it.
+ *   A second copy would be 150 kB more, and a process that uses both would have two of everything:
+ *   errors that are not `instanceof` each other, and watches and connections that are not shared.
+ *   Nor would it load faster: undici is CommonJS, and zod has both.
+ * - No source maps: the sources in one are 250 kB, more than all the rest, and without them it would
+ *   point debuggers and bundlers at files that are not there.
+ * - Not minified instead: the code is the source without its types, module by module, with every
+ *   name, so that stack traces and debuggers show what there is to see.
+ */
 export default defineConfig({
   entry: ["src/index.ts"],
-  format: ["esm", "cjs"],
+  format: ["cjs"],
   target: "node20.18",
   platform: "node",
   // tsup gives TypeScript a baseUrl, which TypeScript 6 calls deprecated.
   dts: { compilerOptions: { ignoreDeprecations: "6.0" } },
-  sourcemap: true,
   clean: true,
 });
