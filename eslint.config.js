@@ -3,7 +3,8 @@ import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
 export default defineConfig(
-  globalIgnores(["dist/", "coverage/", ".cache/"]),
+  // The consumers of the package have their types only where it is installed.
+  globalIgnores(["dist/", "coverage/", ".cache/", "test/package/consumers/"]),
   eslint.configs.recommended,
   tseslint.configs.strictTypeChecked,
   tseslint.configs.stylisticTypeChecked,
@@ -44,7 +45,13 @@ export default defineConfig(
     },
   },
   {
-    files: ["examples/**", "bench/**", "test/harness/**", "test/**/*-process.ts"],
+    files: [
+      "examples/**",
+      "bench/**",
+      "test/harness/**",
+      "test/package/**",
+      "test/**/*-process.ts",
+    ],
     rules: { "no-console": "off" },
   },
 );

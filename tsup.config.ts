@@ -1,7 +1,7 @@
 import { defineConfig } from "tsup";
 
 /**
- * One implementation, in CommonJS, to which `esm-entry.ts` adds an ESM entry that passes it on.
+ * One implementation, in CommonJS, to which `entries.ts` adds entries that pass it on, one of them ESM.
  *
  * - Node 20.18 cannot `require` an ES module, so CommonJS has to be there in full; ESM can import it.
  *   A second copy would be 150 kB more, and a process that uses both would have two of everything:
@@ -13,7 +13,7 @@ import { defineConfig } from "tsup";
  *   name, so that stack traces and debuggers show what there is to see.
  */
 export default defineConfig({
-  entry: ["src/index.ts"],
+  entry: { "consul-semaphore": "src/index.ts" },
   format: ["cjs"],
   target: "node20.18",
   platform: "node",

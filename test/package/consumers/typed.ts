@@ -1,0 +1,39 @@
+import {
+  ConsulClient,
+  ConsulError,
+  Semaphore,
+  SemaphoreLostError,
+  type ConsulClientConfig,
+  type SemaphoreLostReason,
+  type SemaphoreOptions,
+  type SemaphoreSlot,
+} from "consul-semaphore";
+
+const config: ConsulClientConfig = { address: "127.0.0.1:8500", token: "secret" };
+const options: SemaphoreOptions = { prefix: "jobs/resize", limit: 3, sessionTTL: "30s" };
+
+export async function resize(signal: AbortSignal): Promise<string> {
+  const consul = new ConsulClient(config);
+  const semaphore: Semaphore = consul.semaphoreOpts(options);
+  const slot: SemaphoreSlot | null = await semaphore.tryAcquire(signal);
+  await slot?.release();
+  return semaphore.run(({ fencingToken }) => Promise.resolve(String(fencingToken)), signal);
+}
+
+export async function read(consul: ConsulClient): Promise<bigint | undefined> {
+  const { value } = await consul.kv.get("jobs/resize/.lock");
+  return value?.modifyIndex;
+}
+
+export function reasonOf(error: unknown): SemaphoreLostReason | number | undefined {
+  if (error instanceof SemaphoreLostError) return error.reason;
+  return error instanceof ConsulError ? error.status : undefined;
+}
+
+// Declarations that could not be found would make `any` of it all, which complains of nothing.
+
+// @ts-expect-error: there is no such option
+export const misspelt: SemaphoreOptions = { prefix: "jobs/resize", limit: 3, sessionTtl: "30s" };
+
+// @ts-expect-error: a limit is a number
+new ConsulClient().semaphorePrefix("jobs/resize", "3");

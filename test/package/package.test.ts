@@ -1,0 +1,96 @@
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+
+import * as source from "../../src/index.js";
+import { makeConsumer } from "./consumer.js";
+import { loadTimes } from "./load-time.js";
+import { nodeVersions, runningNode } from "./node-versions.js";
+import { pack, type PackedPackage } from "./pack.js";
+import { projectFolder } from "./project.js";
+import { run } from "./run.js";
+
+const nodes = await nodeVersions();
+
+const reportSchema = z.object({ version: z.string(), names: z.array(z.string()) });
+
+describe("the package, as npm would have it", () => {
+  let folder: string;
+  let packed: PackedPackage;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "consul-semaphore-consumer-"));
+    await run("npm", ["run", "build"], projectFolder);
+    packed = await pack(projectFolder, folder);
+    await makeConsumer(folder, packed.tarball);
+  });
+
+  afterAll(async () => {
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it("has what is meant to be in it, and no more", () => {
+    expect(packed.files.toSorted()).toEqual([
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "dist/consul-semaphore.cjs",
+      "dist/consul-semaphore.d.cts",
+      "dist/index.cjs",
+      "dist/index.d.cts",
+      "dist/index.d.ts",
+      "dist/index.js",
+      "package.json",
+    ]);
+  });
+
+  it("is smaller than 400 kB", () => {
+    console.log(`unpacked: ${(packed.unpackedSize / 1000).toFixed(0)} kB`);
+    expect(packed.unpackedSize).toBeLessThan(400_000);
+  });
+
+  describe.each(nodes)("on Node $version", ({ version, binary }) => {
+    const expected = { version, names: Object.keys(source).sort() };
+
+    it.each([
+      ["imported by an ES module", "esm.mjs"],
+      ["required by CommonJS", "commonjs.cjs"],
+    ])("can be %s", async (_, consumer) => {
+      const report: unknown = JSON.parse(await run(binary, [consumer], folder));
+      expect(reportSchema.parse(report)).toEqual(expected);
+    });
+  });
+
+  describe("compiles in strict TypeScript", () => {
+    const compile = (config: string): Promise<string> => {
+      const compiler = join(projectFolder, "node_modules", "typescript", "bin", "tsc");
+      return run(runningNode.binary, [compiler, "--project", config], folder);
+    };
+
+    it("with NodeNext, as an ES module and as CommonJS", async () => {
+      await copyFile(join(folder, "typed.ts"), join(folder, "typed.mts"));
+      await copyFile(join(folder, "typed.ts"), join(folder, "typed.cts"));
+      await compile("tsconfig.nodenext.json");
+    });
+
+    it("with the resolution of bundlers", async () => {
+      await compile("tsconfig.bundler.json");
+    });
+  });
+
+  it.each([
+    ["import", "import-time.mjs"],
+    ["require", "require-time.cjs"],
+  ])("takes little longer to %s than its dependencies do", async (how, program) => {
+    const bound = 1.3;
+    const { dependencies, all } = await loadTimes(join(folder, program), bound);
+    console.log(
+      `${how}: ${all.toFixed(0)} ms, of which undici and zod ${dependencies.toFixed(0)} ms` +
+        ` (ratio ${(all / dependencies).toFixed(2)})`,
+    );
+    expect(all / dependencies).toBeLessThan(bound);
+  });
+});

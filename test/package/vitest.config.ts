@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+/** Apart from the other projects, since it builds and packs first, and needs npm for other Nodes. */
+export default defineConfig({
+  test: {
+    name: "package",
+    include: ["test/package/**/*.test.ts"],
+    testTimeout: 120_000,
+    hookTimeout: 300_000,
+    // A gate has to say on which versions of Node it ran.
+    reporters: ["verbose"],
+  },
+});
