@@ -11,6 +11,16 @@ export type { QueryMeta, QueryOptions, QueryResult } from "./consul/query.js";
 export type { RequestOptions } from "./consul/request-options.js";
 export type { KVOperation, TransactionError, TransactionOutcome } from "./consul/transaction.js";
 export { Sessions, type SessionEntry, type SessionSpec } from "./consul/session.js";
+export type {
+  AcquireEvent,
+  HeldEvent,
+  LostEvent,
+  ReleaseEvent,
+  RenewEvent,
+  SemaphoreEvent,
+  SlotEvent,
+  WaitEvent,
+} from "./diagnostics.js";
 export { DEFAULT_SEMAPHORE_KEY } from "./prefix-keys.js";
 export { SEMAPHORE_FLAG_VALUE, type Contender } from "./prefix-snapshot.js";
 export {

@@ -30,21 +30,28 @@ export interface SemaphoreSlot extends AsyncDisposable {
   release(): Promise<void>;
 }
 
+/** What becomes of a slot. */
+export interface SlotEnds {
+  readonly release: () => Promise<void>;
+  /** Told once, when the slot's signal has aborted. */
+  readonly ended: (reason: unknown) => void;
+}
+
 /** The slot while it is in the user's hands. */
 export class HeldSlot implements SemaphoreSlot {
   readonly fencingToken: bigint;
   readonly #lease: SessionLease;
   readonly #controller = new AbortController();
-  readonly #release: () => Promise<void>;
+  readonly #ends: SlotEnds;
   readonly #offLease: () => void;
   #released: Promise<void> | undefined;
 
-  constructor(lease: SessionLease, fencingToken: bigint, release: () => Promise<void>) {
+  constructor(lease: SessionLease, fencingToken: bigint, ends: SlotEnds) {
     this.#lease = lease;
     this.fencingToken = fencingToken;
-    this.#release = release;
+    this.#ends = ends;
     this.#offLease = onAbort(lease.lost, () => {
-      this.#controller.abort(lease.lost.reason);
+      this.#abort(lease.lost.reason);
     });
   }
 
@@ -63,7 +70,7 @@ export class HeldSlot implements SemaphoreSlot {
   }
 
   release(): Promise<void> {
-    return (this.#released ??= this.#release());
+    return (this.#released ??= this.#ends.release());
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -79,6 +86,12 @@ export class HeldSlot implements SemaphoreSlot {
   /** Aborts the signal, unless it has already. The first reason stays. */
   end(reason: SemaphoreLostError | SemaphoreReleasedError): void {
     this.#offLease();
+    this.#abort(reason);
+  }
+
+  #abort(reason: unknown): void {
+    if (this.#controller.signal.aborted) return;
     this.#controller.abort(reason);
+    this.#ends.ended(reason);
   }
 }

@@ -10,8 +10,20 @@ import { clientUse, type ClientUse, type Releasable } from "./client-use.js";
 import { ConsulError } from "./consul/consul-error.js";
 import { parseDuration } from "./consul/duration.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
-import { contend, SHORTEST_TRY_MS, type Contention } from "./contention.js";
-import { depart, type Traces } from "./departure.js";
+import { contend, SHORTEST_TRY_MS, type Contention, type ContentionOptions } from "./contention.js";
+import { depart, type DepartureOptions, type Traces } from "./departure.js";
+import {
+  acquireChannel,
+  heldChannel,
+  releaseChannel,
+  tellOfLoss,
+  traced,
+  tracedTime,
+  waitChannel,
+  type AcquireEvent,
+  type HeldEvent,
+  type SemaphoreEvent,
+} from "./diagnostics.js";
 import { keptSessions } from "./kept-sessions.js";
 import type { Contender } from "./prefix-snapshot.js";
 import {
@@ -20,6 +32,7 @@ import {
   SemaphoreClosedError,
   SemaphoreHeldError,
   SemaphoreInUseError,
+  SemaphoreLostError,
   SemaphoreNotHeldError,
   SemaphoreReleasedError,
   SemaphoreRequestError,
@@ -141,7 +154,7 @@ export class Semaphore {
    *   session and the contender entry
    */
   async acquire(signal?: AbortSignal): Promise<SemaphoreSlot> {
-    return await this.#acquireSlot(signal);
+    return await this.#acquireSlot("acquire", signal);
   }
 
   /**
@@ -151,6 +164,10 @@ export class Semaphore {
    * Where Consul could not even be asked in that time, it rejects as `acquire` does.
    */
   async tryAcquire(signal?: AbortSignal): Promise<SemaphoreSlot | null> {
+    return await this.#traceAcquire("tryAcquire", () => this.#tryAcquireSlot(signal));
+  }
+
+  async #tryAcquireSlot(signal: AbortSignal | undefined): Promise<HeldSlot | null> {
     requireSignal(signal);
     const waitLimit = parseDuration(this.#options.semaphoreWaitTime);
     const giveUp = eitherSignal(signal, this.#use.closing);
@@ -204,7 +221,7 @@ export class Semaphore {
     signal?: AbortSignal,
   ): Promise<Result> {
     requireFunction(fn);
-    const slot = await this.#acquireSlot(signal);
+    const slot = await this.#acquireSlot("run", signal);
     let result: Result;
     try {
       result = await fn(slot);
@@ -252,6 +269,12 @@ export class Semaphore {
     };
   }
 
+  /** What is told of this semaphore in every event. */
+  get #identity(): SemaphoreEvent {
+    const { prefix, limit } = this.#options;
+    return { prefix, limit };
+  }
+
   get #scope(): { namespace?: string | undefined; partition?: string | undefined } {
     const { namespace, partition } = this.#options;
     return { namespace, partition };
@@ -263,7 +286,26 @@ export class Semaphore {
     return JSON.stringify([prefix, this.#scope, sessionName, sessionTTL, sessionChecks]);
   }
 
-  async #acquireSlot(signal: AbortSignal | undefined): Promise<HeldSlot> {
+  async #acquireSlot(call: "acquire" | "run", signal: AbortSignal | undefined): Promise<HeldSlot> {
+    return await this.#traceAcquire(call, () => this.#waitForSlot(signal));
+  }
+
+  async #traceAcquire<Slot extends HeldSlot | null>(
+    call: AcquireEvent["call"],
+    acquire: () => Promise<Slot>,
+  ): Promise<Slot> {
+    const event: AcquireEvent = { ...this.#identity, call };
+    return await traced(acquireChannel, event, async () => {
+      const slot = await acquire();
+      if (slot !== null) {
+        event.session = slot.session;
+        event.fencingToken = slot.fencingToken;
+      }
+      return slot;
+    });
+  }
+
+  async #waitForSlot(signal: AbortSignal | undefined): Promise<HeldSlot> {
     requireSignal(signal);
     const giveUp = eitherSignal(signal, this.#use.closing);
     try {
@@ -333,13 +375,16 @@ export class Semaphore {
           if (!lease.checkLost()) return this.#hold(lease, traces, joinedAt);
         } else if (await this.#enter(lease, traces, enterUntil, signal)) {
           hasEntered = true;
-          outcome = await contend(this.#prefix, lease, traces, {
+          const wait: ContentionOptions = {
             limit: this.#options.limit,
             lookTime: parseDuration(this.#options.semaphoreWaitTime),
             waitUntil,
             hasLooked: joinedAt === "occupied",
             signal,
-          });
+          };
+          outcome = await traced(waitChannel, { ...this.#identity, session: lease.id }, () =>
+            contend(this.#prefix, lease, traces, wait),
+          );
           signal?.throwIfAborted();
           if (typeof outcome === "bigint") return this.#hold(lease, traces, outcome);
         }
@@ -467,12 +512,21 @@ export class Semaphore {
   }
 
   #hold(lease: SessionLease, traces: Traces, fencingToken: bigint): HeldSlot {
-    const slot = new HeldSlot(lease, fencingToken, async () => {
-      // What is given back already has nothing to wait for behind an acquire that came after.
-      if (this.#held !== holding) return;
-      await this.#inTurn(async (tell: Tell<void>) => {
-        if (this.#held === holding) await this.#release(holding, tell);
-      });
+    const event = { ...this.#identity, session: lease.id, fencingToken };
+    const heldNoLonger = tracedTime<HeldEvent>(heldChannel, { ...event });
+    const slot = new HeldSlot(lease, fencingToken, {
+      release: async () => {
+        // What is given back already has nothing to wait for behind an acquire that came after.
+        if (this.#held !== holding) return;
+        await this.#inTurn(async (tell: Tell<void>) => {
+          if (this.#held === holding) await this.#release(holding, tell);
+        });
+      },
+      ended: (reason) => {
+        const error = reason instanceof SemaphoreLostError ? reason : undefined;
+        if (error !== undefined) tellOfLoss({ ...event, error });
+        heldNoLonger(error);
+      },
     });
     const untilClosed = {
       release: async (): Promise<void> => {
@@ -512,7 +566,7 @@ export class Semaphore {
     // What is left of a lost slot goes with its session, if that is ours.
     const moot = lost && lease.own;
     try {
-      await depart(this.#prefix, lease, traces, {
+      const departure: DepartureOptions = {
         patience: lease.ttl === Infinity ? RELEASE_MS : Math.min(lease.ttl, LONGEST_RELEASE_MS),
         gaveUp: (failure) => {
           if (moot || failure === undefined) tell.result();
@@ -523,7 +577,11 @@ export class Semaphore {
           : (ended) => {
               keptSessions(this.#consul).keep(this.#sessionUse, ended);
             },
-      });
+      };
+      const { session, fencingToken } = slot;
+      await traced(releaseChannel, { ...this.#identity, session, fencingToken }, () =>
+        depart(this.#prefix, lease, traces, departure),
+      );
     } catch (error) {
       // Whoever wrote a lock that cannot be read has taken us out of it.
       if (moot || (lost && !(error instanceof SemaphoreRequestError))) return;

@@ -1,5 +1,6 @@
 import type { ConsulEndpoints } from "./consul/endpoints.js";
 import type { RequestOptions } from "./consul/request-options.js";
+import { renewChannel, traced } from "./diagnostics.js";
 import { SemaphoreLostError } from "./semaphore-errors.js";
 import { renewSession, sendRenewal } from "./session-renewal.js";
 import { endOfTerm, type SessionTerm } from "./session-term.js";
@@ -93,7 +94,10 @@ export class SessionLease {
     const loss = await renewSession({
       term: this.#term,
       signal: this.#stopped.signal,
-      renew: (options) => sendRenewal(this.#sessions, this.id, { ...this.#scope, ...options }),
+      renew: (options) =>
+        traced(renewChannel, { session: this.id, ttl: this.ttl }, () =>
+          sendRenewal(this.#sessions, this.id, { ...this.#scope, ...options }),
+        ),
       renewed: (term) => {
         // Too late is too late, also for an answer that was only read too late.
         if (this.#watchdog.check()) return;

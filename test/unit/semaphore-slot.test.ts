@@ -18,6 +18,7 @@ let blockedFor: number;
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   blockedFor = 0;
+  ended.mockReset();
   const now = performance.now.bind(performance);
   vi.spyOn(performance, "now").mockImplementation(() => now() + blockedFor);
   sessions = new FakeSessions();
@@ -31,8 +32,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+const ended = vi.fn();
+
 const held = (release: () => Promise<void> = () => Promise.resolve()): HeldSlot =>
-  new HeldSlot(lease, 12n, release);
+  new HeldSlot(lease, 12n, { release, ended });
 
 test("tells its session and its fencing token", () => {
   expect(held()).toMatchObject({ session: SESSION, fencingToken: 12n, held: true });
@@ -48,6 +51,23 @@ test("is lost when its session's term is over, and says so by its signal", () =>
   expect(signal.reason).toBe(lease.lost.reason);
   expect(slot.held).toBe(false);
   expect(slot.loss()).toBe(lease.lost.reason);
+});
+
+test("tells once how it has ended", () => {
+  const slot = held();
+  expect(ended).not.toHaveBeenCalled();
+  const loss = new SemaphoreLostError("holder-removed");
+  slot.end(loss);
+  slot.end(new SemaphoreReleasedError());
+  vi.advanceTimersByTime(TTL);
+  expect(ended.mock.calls).toEqual([[loss]]);
+});
+
+test("tells it too where its session has", () => {
+  const slot = held();
+  vi.advanceTimersByTime(TTL);
+  slot.end(new SemaphoreReleasedError());
+  expect(ended.mock.calls).toEqual([[lease.lost.reason]]);
 });
 
 test.each<[string, (slot: HeldSlot) => boolean]>([
