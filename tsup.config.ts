@@ -1,16 +1,17 @@
 import { defineConfig } from "tsup";
 
 /**
- * One implementation, in CommonJS, to which `entries.ts` adds entries that pass it on, one of them ESM.
+ * One implementation, in CommonJS, to which `build/entries.ts` adds entries that pass it on, one of
+ * them ESM.
  *
  * - Node 20.18 cannot `require` an ES module, so CommonJS has to be there in full; ESM can import it.
  *   A second copy would be 150 kB more, and a process that uses both would have two of everything:
  *   errors that are not `instanceof` each other, and watches and connections that are not shared.
  *   Nor would it load faster: undici is CommonJS, and zod has both.
- * - No source maps: the sources in one are 250 kB, more than all the rest, and without them it would
- *   point debuggers and bundlers at files that are not there.
- * - Not minified instead: the code is the source without its types, module by module, with every
- *   name, so that stack traces and debuggers show what there is to see.
+ * - The source maps hold lines and no sources (`build/line-maps.ts`), for stack traces. The sources
+ *   would be 250 kB, more than all the rest.
+ * - Not minified: the code is the source without its types, module by module, with every name, so
+ *   that debuggers, and stack traces without a map, show what there is to see.
  */
 export default defineConfig({
   entry: { "consul-semaphore": "src/index.ts" },
@@ -19,5 +20,6 @@ export default defineConfig({
   platform: "node",
   // tsup gives TypeScript a baseUrl, which TypeScript 6 calls deprecated.
   dts: { compilerOptions: { ignoreDeprecations: "6.0" } },
+  sourcemap: true,
   clean: true,
 });

@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -38,6 +38,7 @@ describe("the package, as npm would have it", () => {
       "LICENSE",
       "README.md",
       "dist/consul-semaphore.cjs",
+      "dist/consul-semaphore.cjs.map",
       "dist/consul-semaphore.d.cts",
       "dist/index.cjs",
       "dist/index.d.cts",
@@ -50,6 +51,23 @@ describe("the package, as npm would have it", () => {
   it("is smaller than 400 kB", () => {
     console.log(`unpacked: ${(packed.unpackedSize / 1000).toFixed(0)} kB`);
     expect(packed.unpackedSize).toBeLessThan(400_000);
+  });
+
+  it("shows the lines of the sources in a stack trace", async () => {
+    const stack = await run(
+      runningNode.binary,
+      ["--enable-source-maps", "source-lines.cjs"],
+      folder,
+    );
+    const frames = [...stack.matchAll(/at ([\w ]+) \(.*\/(src\/[\w/-]+\.ts):(\d+):\d+\)$/gm)];
+    let called = "new ConsulConfigError";
+    for (const [, caller = "", file = "", line] of frames) {
+      const source = await readFile(join(projectFolder, file), "utf8");
+      expect(source.split("\n")[Number(line) - 1]).toContain(`${called}(`);
+      // Two functions of one name are told apart by a number, since all files have become one.
+      called = caller.replace(/\d$/, "");
+    }
+    expect(called).toBe("new ConsulClient");
   });
 
   describe.each(nodes)("on Node $version", ({ version, binary }) => {

@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 
-const built = "./dist/consul-semaphore.cjs";
+const built = "../dist/consul-semaphore.cjs";
 const implementation: unknown = createRequire(import.meta.url)(built);
 if (typeof implementation !== "object" || implementation === null) {
   throw new Error(`${built} exports nothing`);
