@@ -83,7 +83,7 @@ export function traced<Event extends object, Result>(
   event: Event,
   call: () => Promise<Result>,
 ): Promise<Result> {
-  return isHeard(tracing) ? tracing.tracePromise(call, event) : call();
+  return tracing.hasSubscribers ? tracing.tracePromise(call, event) : call();
 }
 
 /** Tells of a time that begins now, if anybody listens. The result ends it; `error`: why, if badly. */
@@ -91,7 +91,7 @@ export function tracedTime<Event extends object>(
   tracing: TracingChannel<unknown, Event>,
   event: Event,
 ): (error?: unknown) => void {
-  if (!isHeard(tracing)) return () => undefined;
+  if (!tracing.hasSubscribers) return () => undefined;
   tracing.start.publish(event);
   tracing.end.publish(event);
   return (error) => {
@@ -103,21 +103,4 @@ export function tracedTime<Event extends object>(
 
 export function tellOfLoss(event: LostEvent): void {
   if (lostChannel.hasSubscribers) lostChannel.publish(event);
-}
-
-/** Node 20 cannot be asked this of a tracing channel as a whole. */
-function isHeard({
-  start,
-  end,
-  asyncStart,
-  asyncEnd,
-  error,
-}: TracingChannel<unknown, object>): boolean {
-  return (
-    start.hasSubscribers ||
-    asyncEnd.hasSubscribers ||
-    error.hasSubscribers ||
-    end.hasSubscribers ||
-    asyncStart.hasSubscribers
-  );
 }
