@@ -1,4 +1,5 @@
 import { Backoff } from "./async/backoff.js";
+import { Deadline } from "./async/deadline.js";
 import { isAborted } from "./async/is-aborted.js";
 import { onAbort } from "./async/on-abort.js";
 import { sleep } from "./async/sleep.js";
@@ -39,6 +40,8 @@ export interface PrefixWatchOptions {
   readonly shown: () => void;
   /** and of each that failed; answers how long to pause, if not as long as usual. */
   readonly failed: (error: unknown) => number | undefined;
+  /** Aborts when the client is about to be closed, so that no subscriber follows the last. */
+  readonly closing?: AbortSignal | undefined;
 }
 
 /** The last subscriber is often about to be followed by the next: a waiter that becomes a holder. */
@@ -66,7 +69,8 @@ export class PrefixWatch {
   readonly #subscriptions = new Set<Subscription>();
   #lastNeeds: Subscription = { wait: 0, grace: 0 };
   #running: AbortController | undefined;
-  #linger: NodeJS.Timeout | undefined;
+  /** Has it go on, after the last subscriber, for the next. */
+  #endLinger: () => void = () => undefined;
   /** The look under way, and how long it takes at most. */
   #look: { readonly controller: AbortController; readonly wait: number } | undefined;
   /** Ends the pause between two looks. */
@@ -86,7 +90,7 @@ export class PrefixWatch {
   /** The returned function ends the subscription. */
   subscribe(subscription: Subscription): () => void {
     this.#subscriptions.add(subscription);
-    clearTimeout(this.#linger);
+    this.#endLinger();
     if (this.#running === undefined) void this.#run((this.#running = new AbortController()).signal);
     // A look that lasts longer than this one may wait for would find a dead connection too late.
     else if (this.#look !== undefined && this.#look.wait > subscription.wait) {
@@ -94,10 +98,7 @@ export class PrefixWatch {
     }
     return () => {
       if (!this.#subscriptions.delete(subscription) || this.#subscriptions.size > 0) return;
-      this.#linger = setTimeout(() => {
-        this.#running?.abort();
-        this.#running = undefined;
-      }, LINGER_MS);
+      this.#linger();
     };
   }
 
@@ -120,6 +121,18 @@ export class PrefixWatch {
     // In a pause there is none that could be given up.
     this.#index = 0n;
     this.#look?.controller.abort();
+  }
+
+  #linger(): void {
+    const linger = new Deadline(LINGER_MS, this.#options.closing);
+    this.#endLinger = () => {
+      linger.dispose();
+    };
+    onAbort(linger.signal, () => {
+      linger.dispose();
+      this.#running?.abort();
+      this.#running = undefined;
+    });
   }
 
   async #run(signal: AbortSignal): Promise<void> {

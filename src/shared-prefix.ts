@@ -1,6 +1,7 @@
 import { LooseTurns } from "./async/loose-turns.js";
 import { sleep } from "./async/sleep.js";
 import { unlessAborted } from "./async/unless-aborted.js";
+import { clientUse } from "./client-use.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
 import type { RequestOptions } from "./consul/request-options.js";
 import { pauseBeforeLook } from "./look-pace.js";
@@ -99,7 +100,8 @@ export function sharedPrefix(
   const name = JSON.stringify([cleanPath(prefix), scope.namespace, scope.partition]);
   const known = prefixes.get(name)?.deref();
   if (known !== undefined) return known;
-  const shared = new SharedPrefix(new SemaphoreStore(consul, prefix, scope));
+  const store = new SemaphoreStore(consul, prefix, scope);
+  const shared = new SharedPrefix(store, clientUse(consul).closing);
   for (const [other, reference] of prefixes) {
     if (reference.deref() === undefined) prefixes.delete(other);
   }
@@ -130,7 +132,8 @@ export class SharedPrefix {
   #waitedBefore: ReadonlySet<string> = new Set();
   #grace: { readonly first: FirstInLine; readonly stop: AbortController } | undefined;
 
-  constructor(store: SemaphoreStore) {
+  /** `closing`: aborts when the client is about to be closed. */
+  constructor(store: SemaphoreStore, closing?: AbortSignal) {
     this.store = store;
     this.#watch = new PrefixWatch({
       look: (query) => this.#view.look(() => store.read(query)),
@@ -141,6 +144,7 @@ export class SharedPrefix {
         if (this.#view.isInDoubt) void this.#makeSure();
       },
       failed: (error) => this.#lookFailed(error),
+      closing,
     });
   }
 

@@ -24,6 +24,7 @@ let leave: () => void;
 let pauseAfterFailure: number | undefined;
 /** What was told, and when. */
 let told: { readonly at: number; readonly failure?: unknown }[];
+let closing: AbortController;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -37,12 +38,14 @@ beforeEach(() => {
   vigils = [];
   pauseAfterFailure = undefined;
   told = [];
+  closing = new AbortController();
   watch = new PrefixWatch({
     look: (query) => {
       queries.push({ ...query, at: performance.now() - start });
       return onLook(query);
     },
     pause: () => ({ ms: pause, until }),
+    closing: closing.signal,
     untilGone: (session, ms, signal) => {
       vigils.push({ session, ms, signal });
       return new Promise((resolve) => {
@@ -179,6 +182,20 @@ describe("the end of a watch", () => {
     end();
     await wait(LINGER_MS);
     expectNothingLeft();
+  });
+
+  test("comes at once where the client closes, so that nobody can follow", async () => {
+    watch.subscribe(SUBSCRIPTION)();
+    closing.abort();
+    await wait();
+    expectNothingLeft();
+    const end = watch.subscribe(SUBSCRIPTION);
+    await wait(10);
+    expect(underWay()).toBe(1);
+    end();
+    await wait();
+    expectNothingLeft();
+    expect(getEventListeners(closing.signal, "abort")).toEqual([]);
   });
 
   test("comes once, however often a subscription is ended", async () => {
