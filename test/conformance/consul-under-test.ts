@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe } from "vitest";
 
 import { ConsulClient } from "../../src/index.js";
 import { startConsul } from "../harness/start-consul.js";
-import { CarriedDispatcher } from "../fake-consul/carried-dispatcher.js";
-import { realClock } from "../fake-consul/clock.js";
-import { FakeConsul } from "../fake-consul/fake-consul.js";
+import { CarriedDispatcher } from "../../src/testing/fake-consul/carried-dispatcher.js";
+import { FakeConsul } from "../../src/testing/fake-consul/fake-consul.js";
+import { globalClock } from "../../src/testing/global-clock.js";
 
 /** An answer as it came. */
 export interface Answer {
@@ -102,7 +102,7 @@ export async function startReal(): Promise<RunningConsul> {
 }
 
 export function startFake(): Promise<RunningConsul> {
-  const fake = new FakeConsul({ clock: realClock, shortestTtl: 1_000 });
+  const fake = new FakeConsul({ clock: globalClock, shortestTtl: 1_000 });
   const dispatcher = new CarriedDispatcher(fake.carrier);
   return Promise.resolve({
     address: "http://fake-consul",

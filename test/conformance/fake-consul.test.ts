@@ -3,10 +3,10 @@ import { expect, onTestFinished, test } from "vitest";
 import { errors, request } from "undici";
 
 import { ConsulClient } from "../../src/index.js";
-import { CarriedDispatcher } from "../fake-consul/carried-dispatcher.js";
-import type { HttpRequest, Receiver } from "../fake-consul/carrier.js";
-import type { Clock } from "../fake-consul/clock.js";
-import { FakeConsul } from "../fake-consul/fake-consul.js";
+import { CarriedDispatcher } from "../../src/testing/fake-consul/carried-dispatcher.js";
+import type { HttpRequest, Receiver } from "../../src/testing/fake-consul/carrier.js";
+import type { Clock } from "../../src/testing/fake-consul/clock.js";
+import { FakeConsul } from "../../src/testing/fake-consul/fake-consul.js";
 
 /** Time that passes when the test says so. */
 class ManualClock implements Clock {
@@ -105,7 +105,7 @@ test("shows its entries and sessions, and tells of changes", async () => {
     { key: "b", value: new Uint8Array([0, 255]), flags: 2n ** 63n, session: id, lockIndex: 1n },
   ]);
   expect(fake.sessions).toMatchObject([
-    { id, name: "n", ttl: 10_000, lockDelay: 1_500, behavior: "delete", checks: ["serfHealth"] },
+    { id, name: "n", ttl: "10s", lockDelay: 1_500, behavior: "delete", checks: ["serfHealth"] },
   ]);
   expect(changes).toEqual([
     fake.sessions[0]?.createIndex,

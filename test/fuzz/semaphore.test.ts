@@ -10,8 +10,8 @@ import {
   type Semaphore,
   type SemaphoreSlot,
 } from "../../src/index.js";
-import { CarriedDispatcher } from "../fake-consul/carried-dispatcher.js";
-import { FakeConsul } from "../fake-consul/fake-consul.js";
+import { CarriedDispatcher } from "../../src/testing/fake-consul/carried-dispatcher.js";
+import { FakeConsul } from "../../src/testing/fake-consul/fake-consul.js";
 import { readWrittenLock } from "../sim/lock-entry.js";
 import { pause } from "../sim/pause.js";
 import { Random } from "../sim/prng.js";

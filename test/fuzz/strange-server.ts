@@ -1,4 +1,4 @@
-import type { Carrier, HttpRequest, Receiver } from "../fake-consul/carrier.js";
+import type { Carrier, HttpRequest, Receiver } from "../../src/testing/fake-consul/carrier.js";
 import type { SimulatedProcess } from "../sim/simulated-process.js";
 import type { VirtualTime } from "../sim/virtual-time.js";
 import type { StrangeAnswer } from "./strange-answers.js";

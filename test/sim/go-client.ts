@@ -1,4 +1,4 @@
-import type { Carrier, HttpRequest, HttpResponse } from "../fake-consul/carrier.js";
+import type { Carrier, HttpRequest, HttpResponse } from "../../src/testing/fake-consul/carrier.js";
 import { SEMAPHORE_FLAGS, type StoredEntry } from "./lock-entry.js";
 
 /** Entries under a prefix, and the index to wait on. */

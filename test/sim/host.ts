@@ -1,5 +1,5 @@
 import { ConsulClient } from "../../src/index.js";
-import { CarriedDispatcher } from "../fake-consul/carried-dispatcher.js";
+import { CarriedDispatcher } from "../../src/testing/fake-consul/carried-dispatcher.js";
 import { Link } from "./link.js";
 import type { Random } from "./prng.js";
 import { programSessionName, type HostPlan, type UserPlan } from "./scenario.js";

@@ -1,4 +1,9 @@
-import type { Carrier, HttpRequest, HttpResponse, Receiver } from "../fake-consul/carrier.js";
+import type {
+  Carrier,
+  HttpRequest,
+  HttpResponse,
+  Receiver,
+} from "../../src/testing/fake-consul/carrier.js";
 import {
   connectionRefused,
   connectionReset,

@@ -1,4 +1,4 @@
-import type { Clock } from "../fake-consul/clock.js";
+import type { Clock } from "../../src/testing/fake-consul/clock.js";
 import { EventQueue, type SimulatedEvent } from "./event-queue.js";
 import type { Random } from "./prng.js";
 import type { SimulatedProcess } from "./simulated-process.js";

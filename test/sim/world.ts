@@ -1,6 +1,6 @@
 import { SemaphoreLostError, SemaphoreReleasedError } from "../../src/index.js";
-import type { HttpResponse } from "../fake-consul/carrier.js";
-import { FakeConsul } from "../fake-consul/fake-consul.js";
+import type { HttpResponse } from "../../src/testing/fake-consul/carrier.js";
+import { FakeConsul } from "../../src/testing/fake-consul/fake-consul.js";
 import type { Barger } from "./barger.js";
 import { readAsGo } from "./go-lock.js";
 import type { Host } from "./host.js";

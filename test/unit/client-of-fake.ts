@@ -1,14 +1,14 @@
 import { onTestFinished } from "vitest";
 
 import { ConsulClient, type ConsulClientConfig } from "../../src/index.js";
-import { CarriedDispatcher } from "../fake-consul/carried-dispatcher.js";
-import type { Carrier } from "../fake-consul/carrier.js";
-import { realClock } from "../fake-consul/clock.js";
-import { FakeConsul } from "../fake-consul/fake-consul.js";
+import { CarriedDispatcher } from "../../src/testing/fake-consul/carried-dispatcher.js";
+import type { Carrier } from "../../src/testing/fake-consul/carrier.js";
+import { FakeConsul } from "../../src/testing/fake-consul/fake-consul.js";
+import { globalClock } from "../../src/testing/global-clock.js";
 
 /** A Consul in memory, with a client of it. Both end with the test. */
 export class Scene {
-  readonly consul = new FakeConsul({ clock: realClock, shortestTtl: 100 });
+  readonly consul = new FakeConsul({ clock: globalClock, shortestTtl: 100 });
   readonly client: ConsulClient;
   /** Answers in Consul's place, if it is there. */
   instead: Carrier | undefined;

@@ -2,10 +2,10 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { ConsulClient, type SemaphoreSlot } from "../../src/index.js";
-import { CarriedDispatcher } from "../fake-consul/carried-dispatcher.js";
-import type { Carrier } from "../fake-consul/carrier.js";
-import { realClock } from "../fake-consul/clock.js";
-import { FakeConsul } from "../fake-consul/fake-consul.js";
+import { CarriedDispatcher } from "../../src/testing/fake-consul/carried-dispatcher.js";
+import type { Carrier } from "../../src/testing/fake-consul/carrier.js";
+import { FakeConsul } from "../../src/testing/fake-consul/fake-consul.js";
+import { globalClock } from "../../src/testing/global-clock.js";
 import { reachableText } from "./reachable-text.js";
 import { rejectionOf } from "./rejection.js";
 
@@ -21,7 +21,7 @@ let instead: Carrier | undefined;
 let logged: unknown[];
 
 beforeEach(() => {
-  consul = new FakeConsul({ clock: realClock });
+  consul = new FakeConsul({ clock: globalClock });
   instead = undefined;
   client = new ConsulClient({
     address: "127.0.0.1:8500",

@@ -21,7 +21,7 @@ export async function plant({ name, file, search, replacement }: Mutant): Promis
   const root = path.join(ROOT, ".cache/mutants", name);
   await rm(root, { recursive: true, force: true });
   await mkdir(root, { recursive: true });
-  for (const folder of ["src", "test/fake-consul", "test/sim"]) {
+  for (const folder of ["src", "test/sim"]) {
     await cp(path.join(ROOT, folder), path.join(root, folder), { recursive: true });
   }
   const target = path.join(root, "src", file);

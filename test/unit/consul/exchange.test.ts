@@ -4,8 +4,8 @@ import { Client, type Dispatcher } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { AnswerTooLongError, exchange } from "../../../src/consul/exchange.js";
-import { CarriedDispatcher } from "../../fake-consul/carried-dispatcher.js";
-import type { HttpResponse, Receiver } from "../../fake-consul/carrier.js";
+import { CarriedDispatcher } from "../../../src/testing/fake-consul/carried-dispatcher.js";
+import type { HttpResponse, Receiver } from "../../../src/testing/fake-consul/carrier.js";
 import { rejectionOf } from "../rejection.js";
 
 const OPTIONS = { origin: "http://127.0.0.1:8500", path: "/v1/kv/a", method: "GET" } as const;

@@ -1,9 +1,11 @@
+import type { KVEntry, SessionEntry } from "consul-semaphore";
+
 import type { Carrier } from "./carrier.js";
 import type { Clock } from "./clock.js";
 import { toMilliseconds } from "./go-duration.js";
 import { HttpApi } from "./http-api.js";
-import { lengthOf, Server } from "./server.js";
-import { checksOf, type SessionBehavior } from "./session.js";
+import { Server } from "./server.js";
+import { checksOf } from "./session.js";
 
 /** How to make a {@link FakeConsul}. */
 export interface FakeConsulOptions {
@@ -19,32 +21,6 @@ export interface FakeConsulOptions {
   readonly shortestTtl?: number;
   /** The raft index to begin with. Default: 10. */
   readonly firstIndex?: bigint;
-}
-
-/** An entry as it stands in the store. */
-export interface StoredEntry {
-  readonly key: string;
-  readonly value: Uint8Array | null;
-  readonly flags: bigint;
-  readonly session: string | null;
-  readonly createIndex: bigint;
-  readonly modifyIndex: bigint;
-  readonly lockIndex: bigint;
-}
-
-/** A session as it stands in the store. */
-export interface StoredSession {
-  readonly id: string;
-  readonly name: string;
-  readonly node: string;
-  /** Milliseconds; `null` for none. */
-  readonly ttl: number | null;
-  readonly behavior: SessionBehavior;
-  /** Milliseconds. */
-  readonly lockDelay: number;
-  readonly checks: readonly string[];
-  readonly createIndex: bigint;
-  readonly modifyIndex: bigint;
 }
 
 /**
@@ -86,7 +62,7 @@ export class FakeConsul {
   }
 
   /** All entries by key. */
-  get entries(): readonly StoredEntry[] {
+  get entries(): readonly KVEntry[] {
     return this.#server.raft.leader.kv.all.map((entry) => ({
       key: entry.key,
       value: entry.value === "" ? null : Uint8Array.from(Buffer.from(entry.value, "latin1")),
@@ -99,21 +75,18 @@ export class FakeConsul {
   }
 
   /** All sessions by ID. */
-  get sessions(): readonly StoredSession[] {
-    return this.#server.raft.leader.sessions.all.map((session) => {
-      const ttl = toMilliseconds(lengthOf(session.ttl));
-      return {
-        id: session.id,
-        name: session.name,
-        node: session.node,
-        ttl: ttl === 0 ? null : ttl,
-        behavior: session.behavior,
-        lockDelay: toMilliseconds(session.lockDelay),
-        checks: checksOf(session),
-        createIndex: session.createIndex,
-        modifyIndex: session.modifyIndex,
-      };
-    });
+  get sessions(): readonly SessionEntry[] {
+    return this.#server.raft.leader.sessions.all.map((session) => ({
+      id: session.id,
+      name: session.name,
+      node: session.node,
+      lockDelay: toMilliseconds(session.lockDelay),
+      behavior: session.behavior,
+      ttl: session.ttl,
+      checks: checksOf(session),
+      createIndex: session.createIndex,
+      modifyIndex: session.modifyIndex,
+    }));
   }
 
   /** Ends a session, as an operator does or a failed health check. */

@@ -60,7 +60,8 @@ export class CarriedDispatcher extends Dispatcher {
     this.#ended ??= error;
     for (const exchange of [...this.#underWay]) exchange.abort(error);
     if (callback === undefined) return Promise.resolve();
-    queueMicrotask(callback);
+    // Fake timers may have taken the place of `queueMicrotask`, and then call nothing by themselves.
+    void Promise.resolve().then(callback);
     return undefined;
   }
 }

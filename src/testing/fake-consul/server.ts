@@ -185,6 +185,6 @@ function behaviorOf({ behavior }: SessionRequest): SessionBehavior {
 }
 
 /** A TTL's length; 0 for none. */
-export function lengthOf(ttl: string): Nanoseconds {
+function lengthOf(ttl: string): Nanoseconds {
   return ttl === "" ? 0n : parseGoDuration(ttl);
 }
