@@ -1,4 +1,12 @@
-import { defineConfig } from "tsup";
+import { defineConfig, type Options } from "tsup";
+
+const common: Options = {
+  format: ["cjs"],
+  target: "node20.18",
+  platform: "node",
+  // tsup gives TypeScript a baseUrl, which TypeScript 6 calls deprecated.
+  dts: { compilerOptions: { ignoreDeprecations: "6.0" } },
+};
 
 /**
  * One implementation, in CommonJS, to which `build/entries.ts` adds entries that pass it on, one of
@@ -13,13 +21,28 @@ import { defineConfig } from "tsup";
  * - Not minified: the code is the source without its types, module by module, with every name, so
  *   that debuggers, and stack traces without a map, show what there is to see.
  */
-export default defineConfig({
+const semaphore: Options = {
+  ...common,
   entry: { "consul-semaphore": "src/index.ts" },
-  format: ["cjs"],
-  target: "node20.18",
-  platform: "node",
-  // tsup gives TypeScript a baseUrl, which TypeScript 6 calls deprecated.
-  dts: { compilerOptions: { ignoreDeprecations: "6.0" } },
   sourcemap: true,
-  clean: true,
-});
+  // Both are built at once.
+  clean: ["!testing.*"],
+};
+
+/**
+ * What is for tests, and nobody has to debug: without the white space and a map it is half as large,
+ * and stack traces still have the names. It requires the other by the package's own name, for its
+ * very classes: a copy would make clients that are not `instanceof` the service's `ConsulClient`.
+ */
+const testing: Options = {
+  ...common,
+  entry: { testing: "src/testing/index.ts" },
+  external: ["consul-semaphore"],
+  minifyWhitespace: true,
+  esbuildOptions: (options) => {
+    // Node prints the whole line where an error was thrown.
+    options.lineLimit = 160;
+  },
+};
+
+export default defineConfig([semaphore, testing]);

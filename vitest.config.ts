@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 
 import { defineConfig } from "vitest/config";
 
@@ -11,17 +12,29 @@ const againstConsul = {
   maxConcurrency: 16,
 };
 
+const source = (file: string): string => fileURLToPath(new URL(`src/${file}`, import.meta.url));
+
+/** The package by its own name, as the examples import it, is its sources. */
+const resolve = {
+  alias: [
+    { find: /^consul-semaphore$/, replacement: source("index.ts") },
+    { find: /^consul-semaphore\/testing$/, replacement: source("testing/index.ts") },
+  ],
+};
+
 export default defineConfig({
   test: {
     maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
+        resolve,
         test: {
           name: "unit",
-          include: ["test/unit/**/*.test.ts", "test/fuzz/**/*.test.ts"],
+          include: ["test/unit/**/*.test.ts", "test/fuzz/**/*.test.ts", "examples/**/*.test.ts"],
         },
       },
       {
+        resolve,
         test: {
           name: "sim",
           include: ["test/sim/**/*.test.ts"],
@@ -29,6 +42,7 @@ export default defineConfig({
         },
       },
       {
+        resolve,
         test: {
           ...againstConsul,
           name: "conformance",
@@ -36,6 +50,7 @@ export default defineConfig({
         },
       },
       {
+        resolve,
         test: {
           ...againstConsul,
           name: "integration",
@@ -43,6 +58,7 @@ export default defineConfig({
         },
       },
       {
+        resolve,
         test: {
           ...againstConsul,
           name: "cluster",

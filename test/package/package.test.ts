@@ -44,6 +44,10 @@ describe("the package, as npm would have it", () => {
       "dist/index.d.cts",
       "dist/index.d.ts",
       "dist/index.js",
+      "dist/testing.cjs",
+      "dist/testing.d.cts",
+      "dist/testing.d.ts",
+      "dist/testing.js",
       "package.json",
     ]);
   });
@@ -51,6 +55,16 @@ describe("the package, as npm would have it", () => {
   it("is smaller than 400 kB", () => {
     console.log(`unpacked: ${(packed.unpackedSize / 1000).toFixed(0)} kB`);
     expect(packed.unpackedSize).toBeLessThan(400_000);
+  });
+
+  it("has what is for tests apart from what a service loads", async () => {
+    const service = await readFile(join(projectFolder, "dist", "consul-semaphore.cjs"), "utf8");
+    const testing = await readFile(join(projectFolder, "dist", "testing.cjs"), "utf8");
+    for (const name of ["TestConsul", "FakeConsul", "StateStore"]) {
+      expect(service).not.toContain(name);
+      expect(testing).toContain(name);
+    }
+    expect(testing).not.toContain("class Semaphore");
   });
 
   it("shows the lines of the sources in a stack trace", async () => {
@@ -79,6 +93,14 @@ describe("the package, as npm would have it", () => {
     ])("can be %s", async (_, consumer) => {
       const report: unknown = JSON.parse(await run(binary, [consumer], folder));
       expect(reportSchema.parse(report)).toEqual(expected);
+    });
+
+    it.each([
+      ["imported by an ES module", "testing.mjs"],
+      ["required by CommonJS", "testing.cjs"],
+    ])("has a Consul for tests that can be %s", async (_, consumer) => {
+      const report: unknown = JSON.parse(await run(binary, [consumer], folder));
+      expect(reportSchema.parse(report)).toEqual({ version, names: ["TestConsul"] });
     });
   });
 

@@ -8,6 +8,7 @@ import {
   type SemaphoreOptions,
   type SemaphoreSlot,
 } from "consul-semaphore";
+import { TestConsul, type TestConsulOptions } from "consul-semaphore/testing";
 
 const config: ConsulClientConfig = { address: "127.0.0.1:8500", token: "secret" };
 const options: SemaphoreOptions = { prefix: "jobs/resize", limit: 3, sessionTTL: "30s" };
@@ -23,6 +24,12 @@ export async function resize(signal: AbortSignal): Promise<string> {
 export async function read(consul: ConsulClient): Promise<bigint | undefined> {
   const { value } = await consul.kv.get("jobs/resize/.lock");
   return value?.modifyIndex;
+}
+
+export async function readInTest(testing: TestConsulOptions): Promise<bigint | undefined> {
+  const consul = new TestConsul(testing);
+  // Two declarations of a class with private members would be two types.
+  return read(consul.client());
 }
 
 export function reasonOf(error: unknown): SemaphoreLostReason | number | undefined {

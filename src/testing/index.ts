@@ -1,0 +1,1 @@
+export { TestConsul, type TestConsulOptions } from "./test-consul.js";
