@@ -29,11 +29,12 @@ export interface TestConsulOptions {
  * and let them take the place of both globals; then advance them in the way that lets promises settle
  * between two timers (`advanceTimersByTimeAsync`). Without fake timers, it runs in real time.
  *
- * Nothing takes time by itself: each answer is there at once. A session that is not renewed ends at
- * twice its TTL to the millisecond, which is the latest that a real Consul takes.
+ * Nothing takes time by itself: each answer is there at once. A session that is not renewed ends when
+ * twice its TTL is over, where a real Consul may take anything from one to two. What waits here keeps
+ * no process alive.
  *
- * It is no Consul to run anything on: tokens are not looked at, and there are no ACLs, no health
- * checks, no other datacenters, no namespaces and no agents, only what a semaphore needs.
+ * It has only what a semaphore needs: no ACLs (tokens are not looked at), no services and health checks
+ * but the node's own, no other datacenters, no namespaces.
  *
  * @example
  *
@@ -220,10 +221,9 @@ export class TestConsul implements AsyncDisposable {
   }
 
   /**
-   * Ends everything: the network is healed and a leader elected, so that nothing has to wait; clients
-   * of {@link client} are closed, which releases what they hold; and no timer stays behind. It takes
-   * no time, but where work in a slot goes on although its signal has aborted: the client waits 5 s
-   * for that (which fake timers have to be advanced by). May be called again.
+   * Ends everything. The network is healed and a leader elected first, so that nothing takes time; the
+   * clients of {@link client} are closed, which releases what they hold and rejects who waits; requests
+   * over a {@link dispatcher} fail from then on; and no timer is left. May be called again.
    */
   async close(): Promise<void> {
     this.#closed ??= this.#close();
