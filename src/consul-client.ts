@@ -13,20 +13,30 @@ const CLOSE_PATIENCE_MS = 5_000;
 
 /**
  * A client of one Consul agent (Go: `Client`). It opens connections as it needs them, and an idle
- * one does not keep the process alive.
+ * one does not keep the process alive. Its semaphores share what they know of a prefix, so that one
+ * client does for the whole process.
+ *
+ * @example
+ * ```ts
+ * import { ConsulClient } from "consul-semaphore";
+ *
+ * await using consul = new ConsulClient({ address: "127.0.0.1:8500" });
+ * await consul.semaphorePrefix("jobs/resize", 3).run((slot) => work({ signal: slot.signal }));
+ * ```
  */
 export class ConsulClient implements ConsulEndpoints, AsyncDisposable {
-  /** The key/value store. */
+  /** The key/value store (Go: `KV`). */
   readonly kv: KV;
-  /** Sessions. */
+  /** Sessions (Go: `Session`). */
   readonly session: Sessions;
   readonly #transport: Transport;
   #closed: Promise<void> | undefined;
 
   /**
-   * Sends nothing yet (Go: `NewClient`).
+   * Reads the configuration, the environment and the files that they name; sends nothing yet (Go:
+   * `NewClient`).
    *
-   * @throws ConsulConfigError
+   * @throws {@link ConsulConfigError} for an option or a variable that it cannot work with
    */
   constructor(config: ConsulClientConfig = {}) {
     this.#transport = new Transport(config);
@@ -36,9 +46,15 @@ export class ConsulClient implements ConsulEndpoints, AsyncDisposable {
 
   /**
    * A semaphore with at most `limit` holders at `prefix`, and defaults for the rest (Go:
-   * `SemaphorePrefix`). Sends nothing yet.
+   * `SemaphorePrefix`). A session name, a value or a TTL goes to `semaphoreOpts`. Sends nothing yet.
    *
-   * @throws SemaphoreOptionsError
+   * @param prefix as {@link SemaphoreOptions.prefix}
+   * @param limit as {@link SemaphoreOptions.limit}
+   * @throws {@link SemaphoreOptionsError} for a prefix or a limit that cannot be one
+   * @example
+   * ```ts
+   * const sem = consul.semaphorePrefix("jobs/resize", 3);
+   * ```
    */
   semaphorePrefix(prefix: string, limit: number): Semaphore {
     return new Semaphore(this, { prefix, limit });
@@ -47,7 +63,11 @@ export class ConsulClient implements ConsulEndpoints, AsyncDisposable {
   /**
    * A semaphore with the given options (Go: `SemaphoreOpts`). Sends nothing yet.
    *
-   * @throws SemaphoreOptionsError
+   * @throws {@link SemaphoreOptionsError} for options that it cannot work with, or does not know
+   * @example
+   * ```ts
+   * const sem = consul.semaphoreOpts({ prefix: "jobs/resize", limit: 3, sessionName: "resizer" });
+   * ```
    */
   semaphoreOpts(options: SemaphoreOptions): Semaphore {
     return new Semaphore(this, options);
@@ -60,13 +80,18 @@ export class ConsulClient implements ConsulEndpoints, AsyncDisposable {
    * dispatcher that you gave stays open. It takes a few round trips. Where Consul does not answer, it
    * gives up after 5 s, and 1 s for the kept sessions: what is left is then freed by Consul when its
    * session's TTL is over, or, with a session of yours, when that ends. May be called again.
+   *
+   * @example
+   * ```ts
+   * process.once("SIGTERM", () => void consul.close());
+   * ```
    */
   async close(): Promise<void> {
     this.#closed ??= this.#close();
     await this.#closed;
   }
 
-  /** For `await using`: closes the client. */
+  /** For `await using`: closes the client, as `close` does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

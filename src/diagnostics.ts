@@ -2,21 +2,37 @@ import { channel, tracingChannel, type TracingChannel } from "node:diagnostics_c
 
 import type { SemaphoreLostError } from "./semaphore-errors.js";
 
-/** Which semaphore an event is about. */
+/** Which semaphore an event of `node:diagnostics_channel` is about. */
 export interface SemaphoreEvent {
+  /** As {@link SemaphoreOptions.prefix}. */
   readonly prefix: string;
+  /** As {@link SemaphoreOptions.limit}. */
   readonly limit: number;
 }
 
 /**
  * A call that asks for a slot, from the call to its end. Tracing channel `consul-semaphore:acquire`:
- * `start`, `end`, `asyncStart`, `asyncEnd`, and `error` before those two where it rejects.
+ * `start`, `end`, `asyncStart`, `asyncEnd`, and `error` before those two where it rejects. All of
+ * them have the same event.
+ *
+ * @example
+ * ```ts
+ * import { tracingChannel } from "node:diagnostics_channel";
+ *
+ * const ignore = (): void => {};
+ * tracingChannel<unknown, AcquireEvent>("consul-semaphore:acquire").subscribe({
+ *   start: ({ prefix }) => console.log("asks", prefix),
+ *   asyncEnd: ({ prefix, session }) => console.log("got", prefix, session ?? "no slot"),
+ *   ...{ end: ignore, asyncStart: ignore, error: ignore },
+ * });
+ * ```
  */
 export interface AcquireEvent extends SemaphoreEvent {
+  /** Which call it was. */
   readonly call: "acquire" | "tryAcquire" | "run";
-  /** Once there is a slot. */
+  /** As {@link SemaphoreSlot.session}, once there is a slot. */
   session?: string;
-  /** Once there is a slot. */
+  /** As {@link SemaphoreSlot.fencingToken}, once there is a slot. */
   fencingToken?: bigint;
   /** What it rejects with. */
   readonly error?: unknown;
@@ -27,6 +43,7 @@ export interface AcquireEvent extends SemaphoreEvent {
  * that is free at once comes without one, and one that loses its place has another.
  */
 export interface WaitEvent extends SemaphoreEvent {
+  /** The ID of the session that waits. */
   readonly session: string;
   /** Why it was given up, where it was. */
   readonly error?: unknown;
@@ -34,7 +51,9 @@ export interface WaitEvent extends SemaphoreEvent {
 
 /** A slot that is held, or was. */
 export interface SlotEvent extends SemaphoreEvent {
+  /** As {@link SemaphoreSlot.session}. */
   readonly session: string;
+  /** As {@link SemaphoreSlot.fencingToken}. */
   readonly fencingToken: bigint;
 }
 
@@ -44,24 +63,36 @@ export interface SlotEvent extends SemaphoreEvent {
  * before those two where it is lost.
  */
 export interface HeldEvent extends SlotEvent {
+  /** How it was lost, where it was. */
   readonly error?: SemaphoreLostError;
 }
 
-/** A slot has been lost. Channel `consul-semaphore:lost`. */
+/**
+ * A slot has been lost. Channel `consul-semaphore:lost`.
+ *
+ * @example
+ * ```ts
+ * import { subscribe } from "node:diagnostics_channel";
+ *
+ * subscribe("consul-semaphore:lost", (event) => console.error("slot lost", event));
+ * ```
+ */
 export interface LostEvent extends SlotEvent {
+  /** How it was lost. */
   readonly error: SemaphoreLostError;
 }
 
-/** A slot is given back. Tracing channel `consul-semaphore:release`. */
+/** A slot is given back, until Consul has it back. Tracing channel `consul-semaphore:release`. */
 export interface ReleaseEvent extends SlotEvent {
-  /** Why it could not be, yet. */
+  /** Why it could not be. */
   readonly error?: unknown;
 }
 
 /** One try to renew a session. Tracing channel `consul-semaphore:renew`. */
 export interface RenewEvent {
+  /** The ID of the session. */
   readonly session: string;
-  /** Of the session, in milliseconds. */
+  /** Its TTL, in milliseconds. */
   readonly ttl: number;
   /** Why it failed. Another try follows, for as long as the TTL lasts. */
   readonly error?: unknown;

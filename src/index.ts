@@ -1,7 +1,11 @@
 export { ConsulClient } from "./consul-client.js";
 export type { ConsulClientConfig } from "./consul/config.js";
 export { ConsulConfigError } from "./consul/config-error.js";
-export { ConsulError, type ConsulErrorCode } from "./consul/consul-error.js";
+export {
+  ConsulError,
+  type ConsulErrorCode,
+  type ConsulErrorDetails,
+} from "./consul/consul-error.js";
 export type { HttpBasicAuth } from "./consul/credentials.js";
 export type { Duration } from "./consul/duration.js";
 export type { ConsulEndpoints } from "./consul/endpoints.js";

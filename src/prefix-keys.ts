@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 
-/** The key within the prefix that holds the semaphore's lock (Go: `DefaultSemaphoreKey`). */
+/** The key below the prefix at which the lock entry is (Go: `DefaultSemaphoreKey`). */
 export const DEFAULT_SEMAPHORE_KEY = ".lock";
 
 /** Where a semaphore keeps what in Consul's key/value store. */

@@ -11,8 +11,9 @@ export const SEMAPHORE_FLAG_VALUE = 0xe0f69a2baa414de0n;
 
 /** One who holds a slot or waits for one. */
 export interface Contender {
+  /** The ID of its session, after which its contender entry is named. */
   readonly session: string;
-  /** What it was given as `value`, for people to read. */
+  /** What it was given as {@link SemaphoreOptions.value}; `null` for nothing. */
   readonly value: Uint8Array | null;
   /** When it came, as an index of Consul's: the smaller, the earlier. */
   readonly createIndex: bigint;

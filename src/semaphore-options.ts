@@ -12,7 +12,7 @@ export const DEFAULT_SEMAPHORE_SESSION_NAME = "Consul API Semaphore";
 /** The TTL of a session that was given none (Go: `DefaultSemaphoreSessionTTL`). */
 export const DEFAULT_SEMAPHORE_SESSION_TTL = "15s";
 
-/** How long a try waits if not told otherwise (Go: `DefaultSemaphoreWaitTime`). */
+/** How long `tryAcquire` waits if not told otherwise (Go: `DefaultSemaphoreWaitTime`). */
 export const DEFAULT_SEMAPHORE_WAIT_TIME = "15s";
 
 /** The pause before a failed look at the slot is repeated (Go: `DefaultMonitorRetryTime`). */
@@ -20,28 +20,53 @@ export const DEFAULT_MONITOR_RETRY_TIME = "2s";
 
 /**
  * How a semaphore is set up (Go: `SemaphoreOptions`). Durations are Go duration strings (`"1m30s"`)
- * or milliseconds.
+ * or milliseconds. `SemaphoreTryOnce` is {@link Semaphore.tryAcquire} here.
+ *
+ * @example
+ * ```ts
+ * import { hostname } from "node:os";
+ *
+ * const options: SemaphoreOptions = {
+ *   prefix: "jobs/resize",
+ *   limit: 3,
+ *   value: hostname(),
+ *   sessionTTL: "30s",
+ *   semaphoreWaitTime: 500,
+ * };
+ * const sem = new Semaphore(consul, options);
+ * ```
  */
 export interface SemaphoreOptions {
-  /** The semaphore's place in the KV store; needs write permission. Must not begin with `/`. */
+  /**
+   * The semaphore's place in the KV store, which takes the permission to write there (Go: `Prefix`).
+   * It is cleaned up as Go's `path.Clean` does; what is left must name a folder, and not begin with
+   * `/`.
+   */
   readonly prefix: string;
-  /** How many may hold a slot at the same time. All contenders must agree on it. */
+  /**
+   * How many may hold a slot at the same time: a whole number from 1 on. All contenders must agree on
+   * it (Go: `Limit`).
+   */
   readonly limit: number;
-  /** Stored in the contender entry, to tell people who it is: a host name, say. */
+  /**
+   * Stored in the contender entry, to tell people who it is: a host name, say. All of them are read
+   * with each look, so keep it short (Go: `Value`).
+   */
   readonly value?: Uint8Array | string | undefined;
   /**
-   * The ID of a session of yours to use, which you end. If it has a TTL, it is renewed here as well
+   * The ID of a session of yours to use, which you end (Go: `Session`). If it has a TTL, it is renewed here as well
    * for as long as a slot or a place in the queue hangs on it, which takes the permission to write
    * sessions: only who renews a session knows how long it lasts. If it already holds a slot, as
    * after a restart of the process, `acquire` has that slot at once. On one prefix, one session is
    * one slot. Default: each acquire creates a session, and destroys it in the end.
    */
   readonly session?: string | undefined;
-  /** The name of a session made here. Default: `"Consul API Semaphore"`. */
+  /** The name of a session made here (Go: `SessionName`). Default: `"Consul API Semaphore"`. */
   readonly sessionName?: string | undefined;
   /**
    * How long a session made here outlives its last renewal: after a crash its slot is free between
-   * one and two TTLs later. Consul wants 10 s to 24 h. Default: `"15s"`.
+   * one and two TTLs later (Go: `SessionTTL`). A longer one rides out longer outages. Consul wants
+   * 10 s to 24 h, and refuses others when a slot is asked for. Default: `"15s"`.
    */
   readonly sessionTTL?: Duration | undefined;
   /**
@@ -53,19 +78,21 @@ export interface SemaphoreOptions {
   /**
    * How many times in a row a failed look at a held slot is repeated before the slot counts as
    * lost, when looks have failed for two TTLs already; with a session of yours without a TTL, from
-   * the first failure on, as in Go. Default: 0.
+   * the first failure on, as in Go (`MonitorRetries`). Default: 0.
    */
   readonly monitorRetries?: number | undefined;
-  /** The pause before each of these. Default: `"2s"`. */
+  /** The pause before each of these (Go: `MonitorRetryTime`). Default: `"2s"`. */
   readonly monitorRetryTime?: Duration | undefined;
   /**
-   * How long `tryAcquire` waits for a slot; 0 means that it looks just once. From one second on it
-   * is also how long one blocking query lasts. Default: `"15s"`.
+   * How long `tryAcquire` waits for a slot (Go: `SemaphoreWaitTime`). 0 means that it does not wait
+   * but looks just once, which takes as long as the requests for it: see
+   * {@link Semaphore.tryAcquire}. It is no limit to `acquire`, but from one second on also how long
+   * one blocking query of a waiter lasts at most. Default: `"15s"`.
    */
   readonly semaphoreWaitTime?: Duration | undefined;
-  /** Default: the client's (Consul Enterprise). */
+  /** The namespace to work in (Consul Enterprise; Go: `Namespace`). Default: the client's. */
   readonly namespace?: string | undefined;
-  /** Default: the client's (Consul Enterprise). */
+  /** The admin partition to work in (Consul Enterprise). Default: the client's. */
   readonly partition?: string | undefined;
 }
 

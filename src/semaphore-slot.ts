@@ -2,7 +2,16 @@ import { onAbort } from "./async/on-abort.js";
 import { SemaphoreLostError, type SemaphoreReleasedError } from "./semaphore-errors.js";
 import type { SessionLease } from "./session-lease.js";
 
-/** A slot of a semaphore that `acquire` has got for you. */
+/**
+ * A slot of a semaphore that `acquire` has got for you. The end of its block releases it where it is
+ * taken with `await using`. As long as it is held it keeps the process alive.
+ *
+ * @example
+ * ```ts
+ * await using slot = await sem.acquire();
+ * await work({ signal: slot.signal });
+ * ```
+ */
 export interface SemaphoreSlot extends AsyncDisposable {
   /** The ID of the session that holds the slot; it is in the lock's list of holders. */
   readonly session: string;
@@ -10,22 +19,51 @@ export interface SemaphoreSlot extends AsyncDisposable {
    * The index of the write that made the session a holder: greater for each later acquisition on
    * the prefix, in whatever process. A resource that remembers the greatest token it has seen can
    * refuse a holder that has lost its slot and does not know it yet.
+   *
+   * @example
+   * ```ts
+   * await fetch(url, { method: "PUT", headers: { "x-fencing-token": String(slot.fencingToken) } });
+   * ```
    */
   readonly fencingToken: bigint;
   /**
    * Aborts when the slot is lost, with a {@link SemaphoreLostError} as its reason: others may be in
    * it from then on, so hand the signal to whatever you do in there. It aborts as well when the
    * slot is released, with a {@link SemaphoreReleasedError} (Go: the channel `Acquire` returns).
+   *
+   * @example
+   * ```ts
+   * await fetch(url, { signal: slot.signal });
+   * for (const item of items) {
+   *   slot.signal.throwIfAborted();
+   *   await handle(item);
+   * }
+   * ```
    */
   readonly signal: AbortSignal;
   /**
    * Whether the slot is yours at this very moment. It reads the clock: code that has blocked the
    * event loop learns here that its session may have expired meanwhile. What is lost stays lost.
+   *
+   * @example
+   * ```ts
+   * for (const item of items) {
+   *   if (!slot.held) break;
+   *   await handle(item);
+   * }
+   * ```
    */
   readonly held: boolean;
   /**
    * Gives the slot back, as {@link Semaphore.release} does, but may be called again and again: what
    * is no longer there is not released twice.
+   *
+   * @throws {@link SemaphoreRequestError} as {@link Semaphore.release} does, for each of the calls
+   * @example
+   * ```ts
+   * const slot = await sem.acquire();
+   * await slot.release();
+   * ```
    */
   release(): Promise<void>;
 }

@@ -52,11 +52,13 @@ import { openBorrowedSession, openOwnSession } from "./session-opening.js";
 import { monitorSlot } from "./slot-monitor.js";
 import { checkWatchdogs } from "./watchdog.js";
 
-/** Who holds a semaphore and who waits for it, each in the order of their arrival. */
+/** Who holds a semaphore and who waits for it. */
 export interface SemaphoreState {
   /** The limit in Consul, or this semaphore's where nobody has used the prefix yet. */
   readonly limit: number;
+  /** Who holds a slot, in the order of their arrival. */
   readonly holders: readonly Contender[];
+  /** Who waits for one, in the order of their arrival. */
   readonly waiters: readonly Contender[];
 }
 
@@ -106,7 +108,13 @@ const REENTRY_PAUSES = { first: 50, longest: 5_000 };
  * A counting semaphore whose slots are shared by processes all over a fleet (Go: `Semaphore`).
  *
  * One `Semaphore` has at most one slot at a time, and its calls take turns: to hold two slots in
- * one process, make two.
+ * one process, make two. It costs nothing before its first call.
+ *
+ * @example
+ * ```ts
+ * const sem = new Semaphore(consul, { prefix: "jobs/resize", limit: 3 });
+ * await sem.run((slot) => work({ signal: slot.signal }));
+ * ```
  */
 export class Semaphore {
   readonly #consul: ConsulEndpoints;
@@ -121,7 +129,8 @@ export class Semaphore {
   /**
    * Sends nothing yet (Go: `SemaphoreOpts`).
    *
-   * @throws SemaphoreOptionsError
+   * @param consul a {@link ConsulClient}
+   * @throws {@link SemaphoreOptionsError} for options that it cannot work with, or does not know
    */
   constructor(consul: ConsulEndpoints, options: SemaphoreOptions) {
     requireClient(consul);
@@ -146,22 +155,52 @@ export class Semaphore {
    * @param signal gives up waiting: the promise then rejects with the signal's reason, at once or,
    *   if there is something to clear away, within 100 ms. Nothing stays behind. Once acquired, the
    *   slot does not depend on it.
-   * @throws SemaphoreHeldError while this semaphore has a slot that was not released
-   * @throws SemaphoreClosedError when the client is closed
-   * @throws SemaphoreConflictError, SemaphoreLimitConflictError, SemaphoreDecodingError when the
-   *   prefix is in use for something else
-   * @throws SemaphoreRequestError when Consul refuses a request, or could not be reached for the
-   *   session and the contender entry
+   * @throws `signal.reason` when the signal aborts
+   * @throws {@link SemaphoreHeldError} while this semaphore has a slot that was not released
+   * @throws {@link SemaphoreClosedError} when the client is closed
+   * @throws {@link SemaphoreLimitConflictError} when others use the prefix with another limit
+   * @throws {@link SemaphoreConflictError} or {@link SemaphoreDecodingError} when the prefix is in use
+   *   for something else
+   * @throws {@link SemaphoreRequestError} when Consul refuses a request, or could not be reached for
+   *   the session and the contender entry
+   * @throws {@link SemaphoreOptionsError} when `signal` is no signal
+   * @example
+   * ```ts
+   * const slot = await sem.acquire(AbortSignal.timeout(30_000));
+   * try {
+   *   await work({ signal: slot.signal });
+   * } finally {
+   *   await sem.release();
+   * }
+   * ```
    */
   async acquire(signal?: AbortSignal): Promise<SemaphoreSlot> {
     return await this.#acquireSlot("acquire", signal);
   }
 
   /**
-   * As `acquire`, but waits at most `semaphoreWaitTime` for a slot to become free, and resolves to
-   * `null` if none did (Go: `SemaphoreTryOnce`). Once it has its turn it looks at least once; and
-   * while there are free slots that others are faster to take, it goes on for a second at least.
-   * Where Consul could not even be asked in that time, it rejects as `acquire` does.
+   * As `acquire`, but waits at most {@link SemaphoreOptions.semaphoreWaitTime} for a slot to become
+   * free, and resolves to `null` if none did (Go: `SemaphoreTryOnce`). The time begins with the call:
+   * if an earlier call on this semaphore takes longer, the result is `null` as well. Once it has its
+   * turn it looks at least once.
+   *
+   * With a `semaphoreWaitTime` of 0 it does not wait for a slot to become free, but looks just once: it
+   * takes one that is free and that nobody waits for, or to which it is next in line. That takes as
+   * long as the requests for it: a session, unless one was kept, a look at the prefix, and the slot;
+   * or, where there is none, a contender entry that is taken away again.
+   *
+   * However short the time, what fails on the way into the queue is tried again for a second at least,
+   * and so is a free slot that others were faster to take. Clearing away may take 100 ms more.
+   *
+   * @param signal gives up waiting, as in `acquire`
+   * @throws as `acquire`; a {@link SemaphoreRequestError} also where Consul could not be asked in that
+   *   time
+   * @example
+   * ```ts
+   * await using slot = await sem.tryAcquire();
+   * if (slot === null) console.log("busy");
+   * else await work({ signal: slot.signal });
+   * ```
    */
   async tryAcquire(signal?: AbortSignal): Promise<SemaphoreSlot | null> {
     return await this.#traceAcquire("tryAcquire", () => this.#tryAcquireSlot(signal));
@@ -192,11 +231,17 @@ export class Semaphore {
    * Gives the slot back, and aborts its signal at once (Go: `Release`). It tries until that is done.
    * After a loss this clears away what is left, and has to come before the next `acquire`.
    *
-   * @throws SemaphoreNotHeldError
-   * @throws SemaphoreRequestError when Consul refuses a request, or could not be reached for one TTL
-   *   (at most a minute). The slot is no longer yours all the same. Consul frees it with its
+   * @throws {@link SemaphoreNotHeldError} when there is no slot
+   * @throws {@link SemaphoreRequestError} when Consul refuses a request, or could not be reached for
+   *   one TTL (at most a minute). The slot is no longer yours all the same. Consul frees it with its
    *   session; with a session of yours, which lives on, giving it back goes on being tried, and the
    *   next calls wait for that.
+   * @throws {@link SemaphoreConflictError} or {@link SemaphoreDecodingError} when somebody has
+   *   overwritten the lock entry, and with it the slot
+   * @example
+   * ```ts
+   * await sem.release();
+   * ```
    */
   async release(): Promise<void> {
     await this.#inTurn(async (tell: Tell<void>) => {
@@ -208,13 +253,28 @@ export class Semaphore {
 
   /**
    * Acquires, calls `fn` with the slot, and releases, however `fn` ends. Resolves to what `fn`
-   * resolves to.
+   * resolves to. A loss does not stop `fn`: hand `slot.signal` to whatever it does.
    *
-   * @param signal gives up waiting for the slot, as in `acquire`. It does not reach into `fn`, which
-   *   has `slot.signal`.
-   * @throws SemaphoreLostError when the slot was lost while `fn` ran and `fn` did not throw
-   * @throws SemaphoreClosedError when the slot was given back by the end of the client meanwhile
-   * @throws what `fn` throws, which is never hidden by a failed release
+   * @param signal bounds the wait for the slot, as in `acquire`, and not the work, which has
+   *   `slot.signal`. A wait that it ends rejects with `signal.reason` itself, so that
+   *   `error === signal.reason` tells it from an error of `fn`, unless `fn` has been given the same
+   *   signal.
+   * @throws what `fn` throws, also where the slot was lost or cannot be released: neither hides it
+   * @throws {@link SemaphoreLostError} when the slot was lost while `fn` ran and `fn` did not throw
+   * @throws {@link SemaphoreClosedError} when the slot was given back by the end of the client
+   *   meanwhile and `fn` did not throw
+   * @throws as `acquire`, before `fn` is called, and as `release`, after `fn` has done well
+   * @throws {@link SemaphoreOptionsError} when `fn` is no function
+   * @example
+   * ```ts
+   * const patience = AbortSignal.timeout(30_000);
+   * try {
+   *   await sem.run((slot) => work({ signal: slot.signal }), patience);
+   * } catch (error) {
+   *   if (error !== patience.reason) throw error;
+   *   console.log("no slot within 30 s");
+   * }
+   * ```
    */
   async run<Result>(
     fn: (slot: SemaphoreSlot) => Result | Promise<Result>,
@@ -238,11 +298,18 @@ export class Semaphore {
 
   /**
    * Deletes the lock entry, so that the prefix can be used with another limit (Go: `Destroy`). It is
-   * never necessary.
+   * never necessary. Where there is none, it has nothing to do.
    *
-   * @throws SemaphoreHeldError while this semaphore has a slot
-   * @throws SemaphoreInUseError while anybody else has one
-   * @throws SemaphoreConflictError, SemaphoreRequestError
+   * @throws {@link SemaphoreHeldError} while this semaphore has a slot
+   * @throws {@link SemaphoreInUseError} while anybody else has one, or takes one at that moment
+   * @throws {@link SemaphoreConflictError} or {@link SemaphoreDecodingError} when the lock entry is no
+   *   semaphore's
+   * @throws {@link SemaphoreRequestError} when Consul refuses a request or cannot be reached
+   * @example
+   * ```ts
+   * await consul.semaphorePrefix("jobs/resize", 3).destroy();
+   * const wider = consul.semaphorePrefix("jobs/resize", 5);
+   * ```
    */
   async destroy(): Promise<void> {
     await this.#calls.run(async () => {
@@ -255,9 +322,17 @@ export class Semaphore {
   }
 
   /**
-   * Who holds and who waits, of this library and of any other that uses the prefix.
+   * Who holds and who waits, of this library and of any other that uses the prefix. It may be called
+   * at any time, and waits for no other call.
    *
-   * @throws SemaphoreConflictError, SemaphoreDecodingError, SemaphoreRequestError
+   * @throws {@link SemaphoreConflictError} or {@link SemaphoreDecodingError} when the lock entry is no
+   *   semaphore's
+   * @throws {@link SemaphoreRequestError} when Consul refuses the request or cannot be reached
+   * @example
+   * ```ts
+   * const { limit, holders, waiters } = await sem.inspect();
+   * console.log(`${holders.length} of ${limit} slots are taken, ${waiters.length} wait`);
+   * ```
    */
   async inspect(): Promise<SemaphoreState> {
     const { snapshot } = await this.#prefix.store.read();

@@ -3,38 +3,53 @@ import { z } from "zod";
 
 import { ConsulConfigError } from "./config-error.js";
 import { Credentials, type HttpBasicAuth } from "./credentials.js";
-import { locate, type Location, type Scheme } from "./location.js";
+import { locate, type Location } from "./location.js";
 import { variableOf, type Environment } from "./setting.js";
 import { readTlsSettings, type ConsulTlsConfig, type TlsSettings } from "./tls-settings.js";
 
 /**
  * Where a {@link ConsulClient} finds Consul and as whom it speaks (Go: `Config`). All of it is
- * optional; what is not given comes from the variables that Consul's Go client and its CLI read.
+ * optional; what is not given comes from the variables that Consul's Go client and its CLI read. An
+ * option that is not known is refused.
+ *
+ * @example
+ * ```ts
+ * const config: ConsulClientConfig = {
+ *   address: "https://consul.internal:8501",
+ *   tokenFile: "/run/secrets/consul-token",
+ *   tls: { caFile: "/etc/consul/ca.pem" },
+ * };
+ * const consul = new ConsulClient(config);
+ * ```
  */
 export interface ConsulClientConfig {
   /**
    * The agent's HTTP address: `host:port`, `http://host:port`, `https://host:port` or
-   * `unix:///path/to/socket`. Default: `CONSUL_HTTP_ADDR`, or else `127.0.0.1:8500`.
+   * `unix:///path/to/socket` (Go: `Address`). Default: `CONSUL_HTTP_ADDR`, or else
+   * `127.0.0.1:8500`.
    */
   readonly address?: string | undefined;
   /**
-   * For an address without one. Default: `"https"` where `CONSUL_HTTP_SSL` is true, or else
-   * `"http"`.
+   * For an address without one (Go: `Scheme`). Default: `"https"` where `CONSUL_HTTP_SSL` is true,
+   * or else `"http"`.
    */
-  readonly scheme?: Scheme | undefined;
-  /** The datacenter to ask. Default: that of the agent. */
+  readonly scheme?: "http" | "https" | undefined;
+  /** The datacenter to ask (Go: `Datacenter`). Default: that of the agent. */
   readonly datacenter?: string | undefined;
-  /** The ACL token to send. Default: `CONSUL_HTTP_TOKEN`, or else none. */
+  /**
+   * The ACL token to send (Go: `Token`). Default: `CONSUL_HTTP_TOKEN`, or else none. No error and no
+   * event shows it.
+   */
   readonly token?: string | undefined;
   /**
-   * A file with the ACL token, which goes before `token`. It is read again when Consul answers 403,
-   * so that a rotated token is taken up. Default: `CONSUL_HTTP_TOKEN_FILE`, where `token` is not
-   * given.
+   * A file with the ACL token, which goes before `token` (Go: `TokenFile`). It is read again when
+   * Consul refuses permission, so that a rotated token is taken up. Default:
+   * `CONSUL_HTTP_TOKEN_FILE`, where `token` is not given.
    */
   readonly tokenFile?: string | undefined;
   /**
-   * A user name and a password for a proxy before Consul, also as `"user:password"`. Default:
-   * `CONSUL_HTTP_AUTH`.
+   * A user name and a password for a proxy before Consul, also as `"user:password"` (Go:
+   * `HttpAuth`). Default: `CONSUL_HTTP_AUTH`.
    */
   readonly httpAuth?: string | HttpBasicAuth | undefined;
   /**
@@ -46,12 +61,15 @@ export interface ConsulClientConfig {
    * `CONSUL_PARTITION`.
    */
   readonly partition?: string | undefined;
-  /** How to speak TLS, for an `https://` address. */
+  /**
+   * How to speak TLS, for an `https://` address (Go: `TLSConfig`). With a `dispatcher` it is refused:
+   * then TLS is the dispatcher's affair.
+   */
   readonly tls?: ConsulTlsConfig | undefined;
   /**
-   * The undici `Dispatcher` that carries the requests, for a proxy, a mock or settings of your own.
-   * It stays yours: closing the client does not close it. Default: connections of the client's own,
-   * 8 at most and one for each blocking query.
+   * The undici `Dispatcher` that carries the requests, for a proxy, a mock or settings of your own
+   * (Go: `HttpClient`). It stays yours: closing the client does not close it. Default: connections of
+   * the client's own, 8 at most and one for each blocking query.
    */
   readonly dispatcher?: Dispatcher | undefined;
 }

@@ -16,22 +16,42 @@ export type ConsulErrorCode =
   | "CONSUL_BAD_REQUEST"
   | "CONSUL_CLOSED";
 
+/** What a {@link ConsulError} is made of. */
 export interface ConsulErrorDetails {
+  /** As {@link ConsulError.code}. */
   readonly code: ConsulErrorCode;
+  /** As {@link ConsulError.method}. */
   readonly method: string;
+  /** As {@link ConsulError.path}. */
   readonly path: string;
+  /** As {@link ConsulError.status}. */
   readonly status?: number | undefined;
+  /** As {@link ConsulError.text}. */
   readonly text?: string | undefined;
-  /** Where the code and the status do not tell. */
+  /** As {@link ConsulError.retryable}. Default: what the code, the status and the text tell. */
   readonly retryable?: boolean | undefined;
+  /** The error behind it. */
   readonly cause?: unknown;
 }
 
 /** Consul has one status for what it cannot do and for what it was asked wrongly: 500. */
 const ASKED_WRONGLY = /\binvalid\b/i;
 
-/** A request to Consul's HTTP API that failed. No token is ever part of it. */
+/**
+ * A request to Consul's HTTP API that failed. No token is ever part of it.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await consul.kv.put({ key: "jobs/done", value: "42" });
+ * } catch (error) {
+ *   if (!(error instanceof ConsulError)) throw error;
+ *   console.error(error.inDoubt ? "it may have been written" : "it was not written", error.message);
+ * }
+ * ```
+ */
 export class ConsulError extends Error {
+  /** The name of the class. */
   override readonly name = "ConsulError";
   /** What kind of failure it was; stable across versions. */
   readonly code: ConsulErrorCode;
@@ -41,7 +61,10 @@ export class ConsulError extends Error {
   readonly path: string;
   /** The HTTP status of the answer, where there was one. */
   readonly status: number | undefined;
-  /** What the server said, shortened; for an error of Consul's own this is its explanation. */
+  /**
+   * What the server said, shortened to 300 characters; for an error of Consul's own this is its
+   * explanation.
+   */
   readonly text: string | undefined;
   /**
    * Whether the same request may succeed a moment later: nobody answered in time, or the answer was
@@ -51,6 +74,7 @@ export class ConsulError extends Error {
    */
   readonly retryable: boolean;
 
+  /** As the client throws it, for tests of your own. */
   constructor(message: string, details: ConsulErrorDetails) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = details.code;

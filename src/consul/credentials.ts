@@ -5,9 +5,11 @@ import { Secrets } from "./secrets.js";
 import { setting, variableOf, type Environment, type Setting } from "./setting.js";
 import { readText } from "./setting-file.js";
 
-/** A user name and a password, for a proxy that asks for them. */
+/** A user name and a password, for a proxy that asks for them (Go: `HttpBasicAuth`). */
 export interface HttpBasicAuth {
+  /** Must not contain a colon. */
   readonly username: string;
+  /** Default: an empty one. */
   readonly password?: string | undefined;
 }
 

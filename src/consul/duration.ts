@@ -1,6 +1,12 @@
 /**
- * A length of time: a Go duration string (`"15s"`, `"1m30s"`, `"250ms"`), as Consul writes them, or
- * a number of milliseconds.
+ * A length of time (Go: `time.Duration`): a Go duration string (`"15s"`, `"1m30s"`, `"250ms"`), as
+ * Consul writes them, or a number of milliseconds. The units are `h`, `m`, `s`, `ms`, `us`, `µs` and
+ * `ns`; a string without a unit is none, except `"0"`.
+ *
+ * @example
+ * ```ts
+ * const sameTwice: readonly Duration[] = ["1m30s", 90_000];
+ * ```
  */
 export type Duration = string | number;
 

@@ -7,30 +7,38 @@ import type { ConsulRequest, Transport } from "./transport.js";
 
 /** An entry of Consul's key/value store (Go: `KVPair`). */
 export interface KVEntry {
+  /** The whole key (Go: `Key`). */
   readonly key: string;
-  /** The bytes stored; `null` where there are none, since Consul knows no empty value. */
+  /** The bytes stored; `null` where there are none: Consul knows no empty value (Go: `Value`). */
   readonly value: Uint8Array | null;
-  /** An unsigned 64-bit number that Consul keeps for its clients. */
+  /** An unsigned 64-bit number that Consul keeps for its clients (Go: `Flags`). */
   readonly flags: bigint;
-  /** The session that holds the entry's lock. */
+  /** The ID of the session that has the entry's lock; `null` for none (Go: `Session`). */
   readonly session: string | null;
+  /** The index of the write that made the entry (Go: `CreateIndex`). */
   readonly createIndex: bigint;
+  /** The index of the last write to it, for `cas` and `deleteCas` (Go: `ModifyIndex`). */
   readonly modifyIndex: bigint;
+  /** How often its lock has been taken (Go: `LockIndex`). */
   readonly lockIndex: bigint;
 }
 
-/** What to store. */
+/** What to store (Go: `KVPair`). */
 export interface KVWrite {
-  /** Must not begin with `/`. */
+  /** Must not begin with `/`, nor have a segment that is empty, `.` or `..`. */
   readonly key: string;
+  /** A string is stored as UTF-8. Default: none. */
   readonly value?: Uint8Array | string | null | undefined;
-  /** Default: 0. */
+  /** An unsigned 64-bit number for the use of clients. Default: 0. */
   readonly flags?: bigint | undefined;
 }
 
 /**
- * Consul's key/value store (Go: `KV`). Every method rejects with a {@link ConsulError}, or with the
- * reason of its signal.
+ * Consul's key/value store (Go: `KV`), which is `consul.kv` of a {@link ConsulClient}. Every method
+ * rejects with a {@link ConsulError}, or with the reason of its signal. What a method is given is
+ * checked before anything is sent (`CONSUL_BAD_REQUEST`).
+ *
+ * @hideconstructor
  */
 export class KV {
   readonly #transport: Transport;
@@ -39,15 +47,30 @@ export class KV {
     this.#transport = transport;
   }
 
-  /** The entry at a key, or `null`. */
+  /**
+   * The entry at a key, or `null` (Go: `Get`).
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * const { value: entry } = await consul.kv.get("config/limit");
+   * const text = new TextDecoder().decode(entry?.value ?? undefined);
+   * ```
+   */
   async get(key: string, options: QueryOptions = {}): Promise<QueryResult<KVEntry | null>> {
     const { value, meta } = await this.#read(keyPath("GET", key), {}, options);
     return { value: value[0] ?? null, meta };
   }
 
   /**
-   * All entries whose key begins with `prefix`, as a string: `"jobs"` finds `jobs2` as well,
-   * `"jobs/"` does not.
+   * All entries whose key begins with `prefix`, as a string, in the order of their keys (Go: `List`):
+   * `"jobs"` finds `jobs2` as well, `"jobs/"` does not, and `""` finds all.
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * const { value: entries } = await consul.kv.list("jobs/");
+   * ```
    */
   async list(prefix: string, options: QueryOptions = {}): Promise<QueryResult<readonly KVEntry[]>> {
     return await this.#read(
@@ -57,7 +80,15 @@ export class KV {
     );
   }
 
-  /** Stores an entry, whatever is there. */
+  /**
+   * Stores an entry, whatever is there (Go: `Put`). Resolves to what Consul says, which is `true`.
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * await consul.kv.put({ key: "config/limit", value: "3" });
+   * ```
+   */
   async put(entry: KVWrite, options: RequestOptions = {}): Promise<boolean> {
     return await this.#write(entry, {}, options);
   }
@@ -65,6 +96,14 @@ export class KV {
   /**
    * Stores an entry if the one there still has this modify index; 0 means that there must be none.
    * Resolves to whether it was stored (Go: `CAS`).
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * const { value: entry } = await consul.kv.get("config/limit");
+   * const modifyIndex = entry?.modifyIndex ?? 0n;
+   * const stored = await consul.kv.cas({ key: "config/limit", value: "4", modifyIndex });
+   * ```
    */
   async cas(
     entry: KVWrite & { readonly modifyIndex: bigint },
@@ -74,8 +113,14 @@ export class KV {
   }
 
   /**
-   * Stores an entry and takes its lock for a session. Resolves to `false` where another session has
-   * the lock, or the key is under lock-delay.
+   * Stores an entry and takes its lock for a session (Go: `Acquire`). Resolves to `false` where
+   * another session has the lock, or the key is under lock-delay.
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * const locked = await consul.kv.acquire({ key: "leader", value: "me", session });
+   * ```
    */
   async acquire(
     entry: KVWrite & { readonly session: string },
@@ -84,7 +129,16 @@ export class KV {
     return await this.#write(entry, { acquire: sessionOf(entry) }, options);
   }
 
-  /** Stores an entry and gives its lock back. Resolves to `false` where the session has it not. */
+  /**
+   * Stores an entry and gives its lock back (Go: `Release`). Resolves to `false` where the session
+   * has it not.
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * await consul.kv.release({ key: "leader", session });
+   * ```
+   */
   async release(
     entry: KVWrite & { readonly session: string },
     options: RequestOptions = {},
@@ -92,12 +146,30 @@ export class KV {
     return await this.#write(entry, { release: sessionOf(entry) }, options);
   }
 
-  /** Deletes the entry at a key, if there is one. */
+  /**
+   * Deletes the entry at a key, if there is one (Go: `Delete`). Resolves to what Consul says, which is
+   * `true` also where there was none.
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * await consul.kv.delete("config/limit");
+   * ```
+   */
   async delete(key: string, options: RequestOptions = {}): Promise<boolean> {
     return await this.#send({ method: "DELETE", path: keyPath("DELETE", key), options });
   }
 
-  /** Deletes an entry if it still has this modify index. Resolves to whether it did. */
+  /**
+   * Deletes an entry if it still has this modify index (Go: `DeleteCAS`). Resolves to whether it did.
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * const { value: entry } = await consul.kv.get("config/limit");
+   * if (entry !== null) await consul.kv.deleteCas(entry);
+   * ```
+   */
   async deleteCas(
     entry: { readonly key: string; readonly modifyIndex: bigint },
     options: RequestOptions = {},
@@ -113,6 +185,16 @@ export class KV {
   /**
    * Does all of the operations, or none where one of them cannot take place (Go: `Txn`). The
    * entries in the outcome tell the index of the write.
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * const outcome = await consul.kv.txn([
+   *   { verb: "check-not-exists", key: "jobs/42/done" },
+   *   { verb: "set", key: "jobs/42/state", value: "running" },
+   * ]);
+   * if (!outcome.applied) console.log(outcome.errors.map(({ what }) => what));
+   * ```
    */
   async txn(
     operations: readonly KVOperation[],

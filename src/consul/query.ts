@@ -4,16 +4,34 @@ import { formatMilliseconds, parseDuration, type Duration } from "./duration.js"
 import type { RequestOptions } from "./request-options.js";
 import type { ConsulAnswer } from "./transport.js";
 
-/** What a read may be given (Go: `QueryOptions`). */
+/**
+ * What a read may be given (Go: `QueryOptions`).
+ *
+ * @example
+ * ```ts
+ * let index = 0n;
+ * while (!signal.aborted) {
+ *   const { value, meta } = await consul.kv.get("config/limit", { index, wait: "1m", signal });
+ *   console.log(value?.modifyIndex);
+ *   index = meta.index < index ? 0n : meta.index; // where it goes backwards, Consul says, start again
+ * }
+ * ```
+ */
 export interface QueryOptions extends RequestOptions {
   /**
    * Makes it a blocking query: Consul answers once something has changed after this index, or when
-   * `wait` is over. 0 asks for an answer at once (Go: `WaitIndex`).
+   * `wait` is over. 0, the default, asks for an answer at once (Go: `WaitIndex`).
    */
   readonly index?: bigint | undefined;
-  /** How long a blocking query waits. Default: `"5m"`; Consul allows 10 minutes (Go: `WaitTime`). */
+  /**
+   * How long a blocking query waits (Go: `WaitTime`). It must be positive; more than the 10 minutes
+   * that Consul allows is taken for 10 minutes. Default: `"5m"`.
+   */
   readonly wait?: Duration | undefined;
-  /** Asks the leader to make sure that it still is (Go: `RequireConsistent`). */
+  /**
+   * Asks the leader to make sure that it still is (Go: `RequireConsistent`). An answer of a server
+   * that knows of no leader is an error then. Default: `false`.
+   */
   readonly consistent?: boolean | undefined;
 }
 
@@ -21,15 +39,17 @@ export interface QueryOptions extends RequestOptions {
 export interface QueryMeta {
   /** The index to wait on for the next change (Go: `LastIndex`). */
   readonly index: bigint;
-  /** Whether the cluster has a leader. */
+  /** Whether the server that answered knows of a leader (Go: `KnownLeader`). */
   readonly knownLeader: boolean;
-  /** How long ago the server last heard of the leader, in milliseconds. */
+  /** How long ago that server last heard of the leader, in milliseconds (Go: `LastContact`). */
   readonly lastContact: number;
 }
 
 /** An answer to a read, with what Consul says about it. */
 export interface QueryResult<Value> {
+  /** What was asked for. */
   readonly value: Value;
+  /** How current it is. */
   readonly meta: QueryMeta;
 }
 

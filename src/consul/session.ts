@@ -15,40 +15,51 @@ import type { Transport } from "./transport.js";
 
 /** A session of Consul's (Go: `SessionEntry`). */
 export interface SessionEntry {
+  /** Made up by Consul (Go: `ID`). */
   readonly id: string;
+  /** For people to read; may be empty (Go: `Name`). */
   readonly name: string;
-  /** The node whose health checks it depends on. */
+  /** The node whose health checks it depends on (Go: `Node`). */
   readonly node: string;
-  /** How long its keys stay locked after it was invalidated, in milliseconds. */
+  /** How long its keys stay locked after it was invalidated, in milliseconds (Go: `LockDelay`). */
   readonly lockDelay: number;
-  /** What becomes of its keys when it ends: `"release"` or `"delete"`. */
+  /** What becomes of its keys when it ends: `"release"` or `"delete"` (Go: `Behavior`). */
   readonly behavior: string;
-  /** A Go duration, or an empty string where it has none. */
+  /** A Go duration, or an empty string where it has none (Go: `TTL`). */
   readonly ttl: string;
-  /** The health checks of the node that it depends on. */
+  /** The health checks of the node that it depends on (Go: `NodeChecks`). */
   readonly checks: readonly string[];
+  /** The index of the write that made it (Go: `CreateIndex`). */
   readonly createIndex: bigint;
+  /** The index of the last write to it; a renewal is none (Go: `ModifyIndex`). */
   readonly modifyIndex: bigint;
 }
 
-/** How to create a session. */
+/** How to create a session (Go: `SessionEntry`). What is not given is left to Consul. */
 export interface SessionSpec {
+  /** For people to read. Default: none. */
   readonly name?: string | undefined;
-  /** Consul wants 10 s to 24 h, as long as its agents are not configured otherwise. */
+  /**
+   * How long it outlives its last renewal; Consul may take up to twice as long to notice. It wants
+   * 10 s to 24 h, as long as its agents are not configured otherwise. Default: none, so that the
+   * session needs no renewal.
+   */
   readonly ttl?: Duration | undefined;
-  /** Default: `"release"`. */
+  /** What becomes of the keys whose lock it has when it ends. Default: `"release"`. */
   readonly behavior?: "release" | "delete" | undefined;
-  /** Default: the agent's own. */
+  /** The node it belongs to. Default: the agent's own. */
   readonly node?: string | undefined;
-  /** Default: `"15s"`. */
+  /** How long nobody can lock its keys after it was invalidated. Default: `"15s"`. */
   readonly lockDelay?: Duration | undefined;
   /** The health checks of the node to depend on. Default: `["serfHealth"]`; `[]` for none. */
   readonly checks?: readonly string[] | undefined;
 }
 
 /**
- * Consul's sessions (Go: `Session`). Every method rejects with a {@link ConsulError}, or with the
- * reason of its signal.
+ * Consul's sessions (Go: `Session`), which is `consul.session` of a {@link ConsulClient}. Every method
+ * rejects with a {@link ConsulError}, or with the reason of its signal.
+ *
+ * @hideconstructor
  */
 export class Sessions {
   readonly #transport: Transport;
@@ -57,7 +68,15 @@ export class Sessions {
     this.#transport = transport;
   }
 
-  /** Creates a session and resolves to its ID. */
+  /**
+   * Creates a session and resolves to its ID (Go: `Create`). It is not renewed by itself.
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * const session = await consul.session.create({ name: "resizer", ttl: "30s", behavior: "delete" });
+   * ```
+   */
   async create(spec: SessionSpec = {}, options: RequestOptions = {}): Promise<string> {
     const path = "/v1/session/create";
     const written = (
@@ -84,7 +103,15 @@ export class Sessions {
     return readAnswer(answer, sessionIdSchema, "the ID of a new session");
   }
 
-  /** Renews a session's TTL and resolves to the session, or to `null` if it is no more. */
+  /**
+   * Renews a session's TTL and resolves to the session, or to `null` if it is no more (Go: `Renew`).
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * if ((await consul.session.renew(session)) === null) console.error("the session has ended");
+   * ```
+   */
   async renew(id: string, options: RequestOptions = {}): Promise<SessionEntry | null> {
     const answer = await this.#transport.send({
       method: "PUT",
@@ -104,7 +131,15 @@ export class Sessions {
     return session;
   }
 
-  /** Ends a session. Resolves to `true` also where there is none of that ID. */
+  /**
+   * Ends a session (Go: `Destroy`). Resolves to `true` also where there is none of that ID.
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * await consul.session.destroy(session);
+   * ```
+   */
   async destroy(id: string, options: RequestOptions = {}): Promise<boolean> {
     const answer = await this.#transport.send({
       method: "PUT",
@@ -114,13 +149,29 @@ export class Sessions {
     return readAnswer(answer, writeResultSchema, "true or false");
   }
 
-  /** The session of that ID, or `null`. */
+  /**
+   * The session of that ID, or `null` (Go: `Info`).
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * const { value: found } = await consul.session.info(session);
+   * ```
+   */
   async info(id: string, options: QueryOptions = {}): Promise<QueryResult<SessionEntry | null>> {
     const { value, meta } = await this.#read(sessionPath("GET", "info", id), options);
     return { value: value[0] ?? null, meta };
   }
 
-  /** All sessions of the datacenter. */
+  /**
+   * All sessions of the datacenter (Go: `List`).
+   *
+   * @throws {@link ConsulError}
+   * @example
+   * ```ts
+   * const { value: sessions } = await consul.session.list();
+   * ```
+   */
   async list(options: QueryOptions = {}): Promise<QueryResult<readonly SessionEntry[]>> {
     return await this.#read("/v1/session/list", options);
   }

@@ -6,23 +6,35 @@ import { ConsulConfigError } from "./config-error.js";
 import { flagOf, setting, variableOf, type Environment, type Setting } from "./setting.js";
 import { attemptAt, readText } from "./setting-file.js";
 
-/** How to speak TLS with Consul, for an `https://` address (Go: `TLSConfig`). All of it is optional. */
+/**
+ * How to speak TLS with Consul, for an `https://` address (Go: `TLSConfig`). All of it is optional.
+ * Files are read once, when the client is made.
+ *
+ * @example
+ * ```ts
+ * const tls: ConsulTlsConfig = { caFile: "/etc/consul/ca.pem", serverName: "server.dc1.consul" };
+ * const consul = new ConsulClient({ address: "https://10.0.0.7:8501", tls });
+ * ```
+ */
 export interface ConsulTlsConfig {
   /**
    * Certificates of authorities to trust, in PEM (Go: `CAPem`). Default, where none are given by any
    * other way: those that Node trusts.
    */
   readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
-  /** A file with such certificates. Default, where no authorities are given: `CONSUL_CACERT`. */
+  /** A file with such certificates (Go: `CAFile`). Default, where no authorities are given: `CONSUL_CACERT`. */
   readonly caFile?: string | undefined;
   /**
-   * A folder with files of such certificates. Default, where no authorities are given and there is
-   * no `CONSUL_CACERT`: `CONSUL_CAPATH`.
+   * A folder with files of such certificates (Go: `CAPath`). Default, where no authorities are given
+   * and there is no `CONSUL_CACERT`: `CONSUL_CAPATH`.
    */
   readonly caPath?: string | undefined;
-  /** A file with the client's certificate, in PEM. Default: `CONSUL_CLIENT_CERT`. */
+  /**
+   * A file with the client's certificate, in PEM (Go: `CertFile`). Default: `CONSUL_CLIENT_CERT`. It
+   * needs its key.
+   */
   readonly certFile?: string | undefined;
-  /** A file with the key of that certificate, in PEM. Default: `CONSUL_CLIENT_KEY`. */
+  /** A file with the key of that certificate, in PEM (Go: `KeyFile`). Default: `CONSUL_CLIENT_KEY`. */
   readonly keyFile?: string | undefined;
   /**
    * The name that the server's certificate has to carry, where that is not the address's host (Go:
@@ -30,8 +42,8 @@ export interface ConsulTlsConfig {
    */
   readonly serverName?: string | undefined;
   /**
-   * Talks to a server whoever it is, with a warning of the process. Default: the opposite of
-   * `CONSUL_HTTP_SSL_VERIFY`, or else `false`.
+   * Talks to a server whoever it is, with a warning of the process (Go: `InsecureSkipVerify`).
+   * Default: the opposite of `CONSUL_HTTP_SSL_VERIFY`, or else `false`.
    */
   readonly insecureSkipVerify?: boolean | undefined;
 }

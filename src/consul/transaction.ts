@@ -5,30 +5,64 @@ import { keyPermission } from "./permission.js";
 import type { RequestOptions } from "./request-options.js";
 import type { RequestScope, Transport } from "./transport.js";
 
-/** One step of a transaction (Go: `KVTxnOp`). */
+/**
+ * One step of a transaction (Go: `KVTxnOp`). One that cannot take place undoes all the others.
+ *
+ * @example
+ * ```ts
+ * const step: KVOperation = { verb: "check-session", key: "leader", session };
+ * ```
+ */
 export type KVOperation =
-  /** Stores an entry. */
-  | ({ readonly verb: "set" } & KVWrite)
-  /** Stores an entry if the one there has this modify index; 0: if there is none. */
-  | ({ readonly verb: "cas"; readonly modifyIndex: bigint } & KVWrite)
-  /** Stores an entry and takes its lock, or gives it back. */
-  | ({ readonly verb: "lock" | "unlock"; readonly session: string } & KVWrite)
-  /** Deletes an entry, if there is one. */
-  | { readonly verb: "delete"; readonly key: string }
-  /** Reads an entry as the operations before it leave it, and demands that there is one. */
-  | { readonly verb: "get"; readonly key: string }
-  /** Reads all entries whose key begins with `key`, as the operations before it leave them. */
-  | { readonly verb: "get-tree"; readonly key: string }
-  /** Demands that there is no entry. */
-  | { readonly verb: "check-not-exists"; readonly key: string }
-  /** Demands that the entry has this modify index. */
-  | { readonly verb: "check-index"; readonly key: string; readonly modifyIndex: bigint }
-  /** Demands that the session has the entry's lock. */
-  | { readonly verb: "check-session"; readonly key: string; readonly session: string };
+  | (KVWrite & {
+      /** Stores an entry. */
+      readonly verb: "set";
+    })
+  | (KVWrite & {
+      /** Stores an entry if the one there has this modify index. */
+      readonly verb: "cas";
+      /** 0: if there is none. */
+      readonly modifyIndex: bigint;
+    })
+  | (KVWrite & {
+      /** Stores an entry and takes its lock, or gives it back. */
+      readonly verb: "lock" | "unlock";
+      /** The ID of the session that takes it, or has it. */
+      readonly session: string;
+    })
+  | (Pick<KVWrite, "key"> & {
+      /** Deletes an entry, if there is one. */
+      readonly verb: "delete";
+    })
+  | (Pick<KVWrite, "key"> & {
+      /** Reads an entry as the operations before it leave it, and demands that there is one. */
+      readonly verb: "get";
+    })
+  | (Pick<KVWrite, "key"> & {
+      /** Reads all entries whose key begins with `key`, as the operations before it leave them. */
+      readonly verb: "get-tree";
+    })
+  | (Pick<KVWrite, "key"> & {
+      /** Demands that there is no entry. */
+      readonly verb: "check-not-exists";
+    })
+  | (Pick<KVWrite, "key"> & {
+      /** Demands that the entry has this modify index. */
+      readonly verb: "check-index";
+      /** The index. */
+      readonly modifyIndex: bigint;
+    })
+  | (Pick<KVWrite, "key"> & {
+      /** Demands that the session has the entry's lock. */
+      readonly verb: "check-session";
+      /** Its ID. */
+      readonly session: string;
+    });
 
 /** What became of a transaction: all of it took place, or nothing. */
 export type TransactionOutcome =
   | {
+      /** It took place. */
       readonly applied: true;
       /**
        * What the operations read, wrote or checked, in their order; a deletion has none. Only those
@@ -36,13 +70,18 @@ export type TransactionOutcome =
        */
       readonly entries: readonly KVEntry[];
     }
-  | { readonly applied: false; readonly errors: readonly TransactionError[] };
+  | {
+      /** Nothing took place. */
+      readonly applied: false;
+      /** Why not: one for each operation that could not. */
+      readonly errors: readonly TransactionError[];
+    };
 
 /** Why an operation could not take place (Go: `TxnError`). */
 export interface TransactionError {
-  /** The operation's place in the list, from 0. */
+  /** The operation's place in the list, from 0 (Go: `OpIndex`). */
   readonly operation: number;
-  /** In Consul's words. */
+  /** In Consul's words (Go: `What`). */
   readonly what: string;
 }
 
