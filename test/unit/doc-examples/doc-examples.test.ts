@@ -1,0 +1,45 @@
+// The examples in the comments of the sources, which are those of the reference as well, and in the
+// README.
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+
+import { expect, test } from "vitest";
+import { z } from "zod";
+
+import { entryPoints, problemsOf, readJson } from "./compile.js";
+import { examplesIn } from "./examples.js";
+
+/** It takes a compiler some seconds, and more on a busy machine. */
+const LONG = 60_000;
+
+const sources = readdirSync("src", { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => join("src", file));
+
+test(
+  "each example compiles, with no more than the package and a few names",
+  { timeout: LONG },
+  () => {
+    const inSources = sources.flatMap(examplesIn);
+    const inReadme = examplesIn("README.md");
+    expect(inSources).not.toEqual([]);
+    expect(inReadme).not.toEqual([]);
+    expect(problemsOf([...inSources, ...inReadme])).toEqual([]);
+  },
+);
+
+test("one that does not compile is told, with its line", { timeout: LONG }, () => {
+  const text = ["const slot = await sem.acquire();", "await slot.relese();"].join("\n");
+  expect(problemsOf([{ file: "README.md", line: 10, text }])).toEqual([
+    "README.md:11: Property 'relese' does not exist on type 'SemaphoreSlot'. " +
+      "Did you mean 'release'?",
+  ]);
+});
+
+test("the reference is that of all entry points", () => {
+  const { entryPoints: documented } = z
+    .object({ entryPoints: z.array(z.string()) })
+    .parse(readJson("typedoc.json"));
+  const all = [...entryPoints().values()].map((file) => file.replace(/^\.\//, ""));
+  expect(documented.sort()).toEqual(all.sort());
+});

@@ -1,0 +1,25 @@
+// What an example in a comment or in the README may use without saying where it has it from, besides
+// the names that the package exports. Nobody runs them.
+import type { ConsulClient, Semaphore, SemaphoreSlot } from "consul-semaphore";
+
+interface Work {
+  readonly signal: AbortSignal;
+}
+
+export declare const consul: ConsulClient;
+export declare const sem: Semaphore;
+export declare const slot: SemaphoreSlot;
+/** The ID of a session. */
+export declare const session: string;
+export declare const signal: AbortSignal;
+
+export declare function work(options: Work): Promise<void>;
+export declare function addUp(invoice: string, options: Work): Promise<string>;
+
+export declare const image: Uint8Array;
+export declare function resize(image: Uint8Array, options: Work): Promise<void>;
+
+export declare const items: Iterable<string>;
+export declare function handle(item: string): Promise<void>;
+
+export declare const url: string;
