@@ -23,3 +23,7 @@ export declare const items: Iterable<string>;
 export declare function handle(item: string): Promise<void>;
 
 export declare const url: string;
+
+// Of test runners: Node's own, and Vitest.
+export { mock } from "node:test";
+export { expect, vi } from "vitest";
