@@ -59,6 +59,7 @@ export class TestConsul implements AsyncDisposable {
   #linkState: LinkState = "open";
   #closed: Promise<void> | undefined;
 
+  /** Empty, with a leader and a network that is in order. */
   constructor(options: TestConsulOptions = {}) {
     const { random, shortestTtl } = options;
     this.#consul = new FakeConsul({
@@ -76,6 +77,7 @@ export class TestConsul implements AsyncDisposable {
    * @example
    *
    * ```ts
+   * const consul = new TestConsul();
    * const [ours, theirs] = [consul.client(), consul.client()];
    * await theirs.semaphorePrefix("jobs/resize", 1).acquire();
    * const acquiring = ours.semaphorePrefix("jobs/resize", 1).acquire(); // waits
@@ -108,7 +110,8 @@ export class TestConsul implements AsyncDisposable {
    * @example
    *
    * ```ts
-   * const service = new Service({ consul: { ...config, dispatcher: consul.dispatcher() } });
+   * const consul = new TestConsul();
+   * const client = new ConsulClient({ dispatcher: consul.dispatcher() }); // in the service
    * ```
    *
    * @throws Error after {@link close}
@@ -171,6 +174,8 @@ export class TestConsul implements AsyncDisposable {
    * @example
    *
    * ```ts
+   * const consul = new TestConsul();
+   * const slot = await consul.client().semaphorePrefix("jobs/resize", 1).acquire();
    * consul.destroySession(slot.session);
    * ```
    *
