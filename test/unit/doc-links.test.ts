@@ -1,0 +1,42 @@
+// Each link within the documents leads somewhere.
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+import { expect, test } from "vitest";
+
+const root = join(import.meta.dirname, "../..");
+
+const DOCUMENTS = [
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "HOW-IT-WORKS.md",
+  "README.md",
+  "SECURITY.md",
+  "examples/README.md",
+  "examples/from-redis-semaphore/README.md",
+];
+
+const textOf = (file: string): string =>
+  readFileSync(join(root, file), "utf8").replaceAll(/^ *```[^]*?^ *```/gm, "");
+
+/** The anchors of its headings, as GitHub makes them. */
+function anchorsOf(file: string): readonly string[] {
+  return [...textOf(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+test.each(DOCUMENTS)("the links of %s", (file) => {
+  const links = [...textOf(file).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
+  const dead = links.filter((link) => {
+    if (/^https?:/.test(link)) return false;
+    const [path = "", anchor] = link.split("#");
+    const target = path === "" ? file : join(dirname(file), path);
+    if (!existsSync(join(root, target))) return true;
+    return anchor !== undefined && !anchorsOf(target).includes(anchor);
+  });
+  expect(dead).toEqual([]);
+});
