@@ -40,7 +40,8 @@ export interface AcquireEvent extends SemaphoreEvent {
 
 /**
  * A wait in the queue, from the contender entry on. Tracing channel `consul-semaphore:wait`; a slot
- * that is free at once comes without one, and one that loses its place has another.
+ * that is free at once comes without one, unless the session is yours, and a waiter that loses its
+ * place has another.
  */
 export interface WaitEvent extends SemaphoreEvent {
   /** The ID of the session that waits. */
@@ -88,7 +89,10 @@ export interface ReleaseEvent extends SlotEvent {
   readonly error?: unknown;
 }
 
-/** One try to renew a session. Tracing channel `consul-semaphore:renew`. */
+/**
+ * One try to renew a session. Tracing channel `consul-semaphore:renew`. Where there is no such session
+ * any more, the try has not failed; the slot is lost, which `consul-semaphore:lost` tells.
+ */
 export interface RenewEvent {
   /** The ID of the session. */
   readonly session: string;

@@ -1,6 +1,7 @@
 import type { ConsulEndpoints } from "./consul/endpoints.js";
 import type { RequestOptions } from "./consul/request-options.js";
-import { renewChannel, traced } from "./diagnostics.js";
+import type { SessionEntry } from "./consul/session.js";
+import { renewChannel, tracedTime, type RenewEvent } from "./diagnostics.js";
 import { SemaphoreLostError } from "./semaphore-errors.js";
 import { renewSession, sendRenewal } from "./session-renewal.js";
 import { endOfTerm, type SessionTerm } from "./session-term.js";
@@ -94,10 +95,7 @@ export class SessionLease {
     const loss = await renewSession({
       term: this.#term,
       signal: this.#stopped.signal,
-      renew: (options) =>
-        traced(renewChannel, { session: this.id, ttl: this.ttl }, () =>
-          sendRenewal(this.#sessions, this.id, { ...this.#scope, ...options }),
-        ),
+      renew: (options) => this.#sendRenewal(options),
       renewed: (term) => {
         // Too late is too late, also for an answer that was only read too late.
         if (this.#watchdog.check()) return;
@@ -110,5 +108,18 @@ export class SessionLease {
       },
     });
     if (loss !== undefined) this.#lose(loss);
+  }
+
+  async #sendRenewal(options: RequestOptions): Promise<SessionEntry | null> {
+    const ended = tracedTime<RenewEvent>(renewChannel, { session: this.id, ttl: this.ttl });
+    try {
+      const session = await sendRenewal(this.#sessions, this.id, { ...this.#scope, ...options });
+      ended();
+      return session;
+    } catch (error) {
+      // One that is cut off because the session is needed no longer has not failed.
+      ended(this.#stopped.signal.aborted ? undefined : error);
+      throw error;
+    }
   }
 }

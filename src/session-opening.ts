@@ -73,6 +73,8 @@ class SessionCreation {
   readonly #scope: RequestOptions;
   /** The lock-delays of sessions that may be there, or may yet come: a late request is a request. */
   readonly #inDoubt = new Set<number>();
+  /** Why the last of them is in doubt. */
+  #doubt: ConsulError | undefined;
   #searched = true;
 
   constructor(
@@ -86,7 +88,7 @@ class SessionCreation {
   }
 
   async create(options: RequestOptions): Promise<SessionLease> {
-    if (!this.#searched) await this.destroyStrays(options);
+    if (!this.#searched) await this.#search(options);
     const sentAt = performance.now();
     const lockDelay = (LOCK_DELAY_NS + 1 + Math.floor(Math.random() * MARKS)) / NANOSECONDS_PER_MS;
     try {
@@ -105,8 +107,18 @@ class SessionCreation {
       if (error instanceof ConsulError && error.inDoubt) {
         this.#inDoubt.add(lockDelay);
         this.#searched = false;
+        this.#doubt = error;
       }
       throw error;
+    }
+  }
+
+  /** Where that fails for the time being, what is wrong is still why the creation failed. */
+  async #search(options: RequestOptions): Promise<void> {
+    try {
+      await this.destroyStrays(options);
+    } catch (error) {
+      throw isPassing(error) ? (this.#doubt ?? error) : error;
     }
   }
 

@@ -4,17 +4,18 @@
 import { subscribe, tracingChannel, unsubscribe } from "node:diagnostics_channel";
 
 import { metrics, SpanStatusCode, trace, type Attributes, type Span } from "@opentelemetry/api";
-import type {
-  AcquireEvent,
-  HeldEvent,
-  LostEvent,
-  ReleaseEvent,
-  RenewEvent,
-  SlotEvent,
-  WaitEvent,
+import {
+  SemaphoreError,
+  type AcquireEvent,
+  type HeldEvent,
+  type LostEvent,
+  type ReleaseEvent,
+  type RenewEvent,
+  type SlotEvent,
+  type WaitEvent,
 } from "consul-semaphore";
 
-/** The result ends it. */
+/** The result ends it, and with it all spans that are open. */
 export function instrumentSemaphores(): () => void {
   const tracer = trace.getTracer("consul-semaphore");
   const meter = metrics.getMeter("consul-semaphore");
@@ -43,9 +44,11 @@ export function instrumentSemaphores(): () => void {
   };
   const end = (event: { readonly error?: unknown }, attributes: Attributes = {}): void => {
     const span = spans.get(event)?.setAttributes(attributes);
-    if (event.error instanceof Error) {
-      span?.recordException(event.error);
-      span?.setStatus({ code: SpanStatusCode.ERROR, message: event.error.message });
+    const { error } = event;
+    if (error instanceof Error) span?.recordException(error);
+    // Where a caller has given up the wait, the error is the caller's, and nothing went wrong.
+    if (error instanceof SemaphoreError) {
+      span?.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
     }
     span?.end();
   };
@@ -124,16 +127,26 @@ interface Follower<Event> {
   readonly ends: (event: Event) => void;
 }
 
+/** Each event that has begun here ends here, at the latest when following it does. */
 function follow<Event extends object>(name: string, { begins, ends }: Follower<Event>): () => void {
   const channel = tracingChannel<unknown, Event>(`consul-semaphore:${name}`);
+  const open = new Set<Event>();
+  const end = (event: Event): void => {
+    if (open.delete(event)) ends(event);
+  };
   const ignore = (): void => undefined;
   const handlers = {
-    ...{ start: begins, asyncEnd: ends },
+    start: (event: Event): void => {
+      open.add(event);
+      begins(event);
+    },
+    asyncEnd: end,
     ...{ end: ignore, asyncStart: ignore, error: ignore },
   };
   channel.subscribe(handlers);
   return () => {
     channel.unsubscribe(handlers);
+    for (const event of open) end(event);
   };
 }
 

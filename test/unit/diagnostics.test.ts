@@ -1,7 +1,7 @@
 // What the library tells on its diagnostics channels.
 import { channel, subscribe, unsubscribe } from "node:diagnostics_channel";
 
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 
 import { SemaphoreLostError, type Semaphore, type SemaphoreSlot } from "../../src/index.js";
 import { Scene } from "./client-of-fake.js";
@@ -152,6 +152,28 @@ test("renewals are told, and those that fail", async () => {
   });
   consul.electLeader();
   await sem.release();
+});
+
+test("a renewal that is cut off by the end of the session has not failed", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const scene = new Scene();
+  const told = listen();
+  const sem = scene.client.semaphoreOpts({ prefix: PREFIX, limit: 1, sessionTTL: "400ms" });
+  await sem.acquire();
+  scene.instead = (request, receiver) =>
+    request.path.startsWith("/v1/session/renew/")
+      ? () => undefined
+      : scene.consul.carrier(request, receiver);
+  await vi.advanceTimersByTimeAsync(110);
+  expect(names(told)).toContain("renew start");
+  expect(names(told)).not.toContain("renew asyncEnd");
+  await sem.release();
+  await scene.client.close();
+  expect(names(told)).toContain("renew asyncEnd");
+  expect(names(told)).not.toContain("renew error");
 });
 
 test("who listens to one of them only hears it, and where nobody does nothing is told", async () => {

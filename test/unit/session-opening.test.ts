@@ -201,6 +201,20 @@ describe("a create of which nobody knows what became", () => {
     leaseOf(opened);
   });
 
+  test.each([
+    ["of the create, where the look fails for the time being", refusal(500, "No cluster leader")],
+    ["of the look, where it is refused", refusal(403, "Permission denied")],
+  ])("comes to the failure %s", async (_, lookFailure) => {
+    sessions.onCreate = timeout;
+    sessions.onList = failWith(lookFailure);
+    const opened = opening();
+    await vi.advanceTimersByTimeAsync(20_000);
+    const error = lookFailure.retryable ? { code: "CONSUL_TIMEOUT" } : lookFailure;
+    expect(told).toMatchObject([error]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(opened.outcome).toMatchObject({ error });
+  });
+
   test("is not followed by another before what it left is destroyed", async () => {
     sessions.onCreate = inTurn(timeout, created);
     sessions.onDestroy = inTurn(failWith(refusal(503)), () => Promise.resolve(true));

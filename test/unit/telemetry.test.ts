@@ -1,5 +1,5 @@
 // The recipe of examples/telemetry with OpenTelemetry's own SDK behind it.
-import { context, metrics, trace } from "@opentelemetry/api";
+import { context, metrics, SpanStatusCode, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
@@ -13,6 +13,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { instrumentSemaphores } from "../../examples/telemetry/telemetry.js";
 import { Scene } from "./client-of-fake.js";
+import { rejectionOf } from "./rejection.js";
 
 const PREFIX = "jobs/resize";
 
@@ -106,4 +107,37 @@ test("Prometheus reads who holds, who waits, for how long, and what was lost", a
   await other.release();
   await one.release();
   expect((await scraped()).get(`consul_semaphore_holders${labels}`)).toBe(0);
+});
+
+test("a wait that the caller gives up is no error, and a program that listens no more counts nothing", async () => {
+  const { client } = new Scene();
+  const [one, other] = [client.semaphorePrefix(PREFIX, 1), client.semaphorePrefix(PREFIX, 1)];
+  await one.acquire();
+  const giveUp = new AbortController();
+  const attempt = rejectionOf(other.acquire(giveUp.signal));
+  while ((await one.inspect()).waiters.length === 0) await new Promise(setImmediate);
+  giveUp.abort(new Error("enough"));
+  await attempt;
+  const span = spans.getFinishedSpans().findLast(({ name }) => name.endsWith("acquire"));
+  expect(span?.status.code).toBe(SpanStatusCode.UNSET);
+  expect(span?.events).toMatchObject([{ attributes: { "exception.message": "enough" } }]);
+
+  expect(spanOf("held")).toBeUndefined();
+  stop();
+  expect(spanOf("held")).toBeDefined();
+  const labels = `{prefix="${PREFIX}"}`;
+  expect((await scraped()).get(`consul_semaphore_holders${labels}`)).toBe(0);
+  expect((await scraped()).get(`consul_semaphore_waiters${labels}`)).toBe(0);
+  await one.release();
+});
+
+test("a slot that was there before anybody listened is not counted when it ends", async () => {
+  stop();
+  const { client } = new Scene();
+  const sem = client.semaphorePrefix(PREFIX, 1);
+  await sem.acquire();
+  stop = instrumentSemaphores();
+  await sem.release();
+  const shown = await scraped();
+  expect(shown.get(`consul_semaphore_holders{prefix="${PREFIX}"}`) ?? 0).toBe(0);
 });
