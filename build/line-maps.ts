@@ -18,7 +18,7 @@ function lineMap(json: string): string {
   const map = new TraceMap(json);
   const lines = new GenMapping();
   let last = { generatedLine: 0, source: "", originalLine: 0 };
-  eachMapping(map, ({ source, originalLine, originalColumn, generatedLine, generatedColumn }) => {
+  eachMapping(map, ({ source, originalLine, generatedLine, generatedColumn }) => {
     if (source === null) return;
     const sameLine =
       last.generatedLine === generatedLine &&
@@ -29,7 +29,7 @@ function lineMap(json: string): string {
     addMapping(lines, {
       generated: { line: generatedLine, column: generatedColumn },
       source,
-      original: { line: originalLine, column: originalColumn },
+      original: { line: originalLine, column: 0 },
     });
   });
   return JSON.stringify(toEncodedMap(lines));
