@@ -2,7 +2,14 @@ import { channel, tracingChannel, type TracingChannel } from "node:diagnostics_c
 
 import type { SemaphoreLostError } from "./semaphore-errors.js";
 
-/** Which semaphore an event of `node:diagnostics_channel` is about. */
+/**
+ * Which semaphore an event of `node:diagnostics_channel` is about.
+ *
+ * @example
+ * ```ts
+ * const labelsOf = ({ prefix }: SemaphoreEvent) => ({ prefix });
+ * ```
+ */
 export interface SemaphoreEvent {
   /** As {@link SemaphoreOptions.prefix}. */
   readonly prefix: string;
@@ -42,6 +49,11 @@ export interface AcquireEvent extends SemaphoreEvent {
  * A wait in the queue, from the contender entry on. Tracing channel `consul-semaphore:wait`; a slot
  * that is free at once comes without one, unless the session is yours, and a waiter that loses its
  * place has another.
+ *
+ * @example
+ * ```ts
+ * const wasAbandoned = ({ error }: WaitEvent) => error !== undefined;
+ * ```
  */
 export interface WaitEvent extends SemaphoreEvent {
   /** The ID of the session that waits. */
@@ -50,7 +62,14 @@ export interface WaitEvent extends SemaphoreEvent {
   readonly error?: unknown;
 }
 
-/** A slot that is held, or was. */
+/**
+ * A slot that is held, or was.
+ *
+ * @example
+ * ```ts
+ * const nameOf = ({ prefix, fencingToken }: SlotEvent) => `${prefix} ${fencingToken}`;
+ * ```
+ */
 export interface SlotEvent extends SemaphoreEvent {
   /** As {@link SemaphoreSlot.session}. */
   readonly session: string;
@@ -62,6 +81,11 @@ export interface SlotEvent extends SemaphoreEvent {
  * The time for which a slot is held. Tracing channel `consul-semaphore:held`: `start` and `end` when
  * it begins, `asyncStart` and `asyncEnd` when the slot is lost or its release begins, and `error`
  * before those two where it is lost.
+ *
+ * @example
+ * ```ts
+ * const lastsOf = new WeakMap<HeldEvent, number>(); // from `start` to `asyncEnd`
+ * ```
  */
 export interface HeldEvent extends SlotEvent {
   /** How it was lost, where it was. */
@@ -83,7 +107,14 @@ export interface LostEvent extends SlotEvent {
   readonly error: SemaphoreLostError;
 }
 
-/** A slot is given back, until Consul has it back. Tracing channel `consul-semaphore:release`. */
+/**
+ * A slot is given back, until Consul has it back. Tracing channel `consul-semaphore:release`.
+ *
+ * @example
+ * ```ts
+ * const failed = ({ error }: ReleaseEvent) => error !== undefined;
+ * ```
+ */
 export interface ReleaseEvent extends SlotEvent {
   /** Why it could not be. */
   readonly error?: unknown;
@@ -92,6 +123,11 @@ export interface ReleaseEvent extends SlotEvent {
 /**
  * One try to renew a session. Tracing channel `consul-semaphore:renew`. Where there is no such session
  * any more, the try has not failed; the slot is lost, which `consul-semaphore:lost` tells.
+ *
+ * @example
+ * ```ts
+ * const failed = ({ error }: RenewEvent) => error !== undefined;
+ * ```
  */
 export interface RenewEvent {
   /** The ID of the session. */

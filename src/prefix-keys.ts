@@ -1,6 +1,13 @@
 import { posix } from "node:path";
 
-/** The key below the prefix at which the lock entry is (Go: `DefaultSemaphoreKey`). */
+/**
+ * The key below the prefix at which the lock entry is (Go: `DefaultSemaphoreKey`).
+ *
+ * @example
+ * ```ts
+ * const { value: lock } = await consul.kv.get(`jobs/resize/${DEFAULT_SEMAPHORE_KEY}`);
+ * ```
+ */
 export const DEFAULT_SEMAPHORE_KEY = ".lock";
 
 /** Where a semaphore keeps what in Consul's key/value store. */

@@ -6,10 +6,25 @@ import { decodeLock, type SemaphoreLock } from "./semaphore-lock.js";
 /**
  * The flags on every entry of a semaphore, by which a conflict with Consul's single lock is noticed
  * (Go: `SemaphoreFlagValue`). It does not fit in a double.
+ *
+ * @example
+ * ```ts
+ * const { value: lock } = await consul.kv.get("jobs/resize/.lock");
+ * console.log(lock?.flags === SEMAPHORE_FLAG_VALUE ? "a semaphore" : "something else");
+ * ```
  */
 export const SEMAPHORE_FLAG_VALUE = 0xe0f69a2baa414de0n;
 
-/** One who holds a slot or waits for one. */
+/**
+ * One who holds a slot or waits for one.
+ *
+ * @example
+ * ```ts
+ * for (const { session, value } of (await sem.inspect()).waiters) {
+ *   console.log(session, value === null ? "" : Buffer.from(value).toString());
+ * }
+ * ```
+ */
 export interface Contender {
   /** The ID of its session, after which its contender entry is named. */
   readonly session: string;

@@ -222,6 +222,11 @@ export class SemaphoreDecodingError extends SemaphoreError {
  * - `SEMAPHORE_UPDATE_FAILED`: a write to the lock entry, to get into a slot or out of it.
  * - `SEMAPHORE_LEAVE_FAILED`: taking the contender entry away.
  * - `SEMAPHORE_REMOVE_FAILED`: `destroy`.
+ *
+ * @example
+ * ```ts
+ * const onTheWayIn: SemaphoreRequestErrorCode = "SEMAPHORE_CONTENDER_FAILED";
+ * ```
  */
 export type SemaphoreRequestErrorCode =
   | "SEMAPHORE_SESSION_FAILED"
@@ -296,6 +301,11 @@ export function isUnclear(error: unknown): boolean {
  * - `"holder-removed"`: somebody took it out of the lock's holders, or deleted the lock.
  * - `"monitor-failed"`: Consul could not be asked for two TTLs, or refused to say,
  *   whether the slot is still there.
+ *
+ * @example
+ * ```ts
+ * const isForced = (reason: SemaphoreLostReason) => reason === "session-invalidated";
+ * ```
  */
 export type SemaphoreLostReason =
   "session-expired" | "session-invalidated" | "holder-removed" | "monitor-failed";

@@ -6,16 +6,45 @@ import { parseDuration, type Duration } from "./consul/duration.js";
 import { cleanPath } from "./prefix-keys.js";
 import { SemaphoreOptionsError } from "./semaphore-errors.js";
 
-/** The name of a session that was given none (Go: `DefaultSemaphoreSessionName`). */
+/**
+ * The name of a session that was given none (Go: `DefaultSemaphoreSessionName`).
+ *
+ * @example
+ * ```ts
+ * const { value: sessions } = await consul.session.list();
+ * const ours = sessions.filter(({ name }) => name === DEFAULT_SEMAPHORE_SESSION_NAME);
+ * ```
+ */
 export const DEFAULT_SEMAPHORE_SESSION_NAME = "Consul API Semaphore";
 
-/** The TTL of a session that was given none (Go: `DefaultSemaphoreSessionTTL`). */
+/**
+ * The TTL of a session that was given none (Go: `DefaultSemaphoreSessionTTL`).
+ *
+ * @example
+ * ```ts
+ * const sessionTTL = process.env["SLOT_TTL"] ?? DEFAULT_SEMAPHORE_SESSION_TTL;
+ * ```
+ */
 export const DEFAULT_SEMAPHORE_SESSION_TTL = "15s";
 
-/** How long `tryAcquire` waits if not told otherwise (Go: `DefaultSemaphoreWaitTime`). */
+/**
+ * How long `tryAcquire` waits if not told otherwise (Go: `DefaultSemaphoreWaitTime`).
+ *
+ * @example
+ * ```ts
+ * const semaphoreWaitTime = process.env["SLOT_WAIT"] ?? DEFAULT_SEMAPHORE_WAIT_TIME;
+ * ```
+ */
 export const DEFAULT_SEMAPHORE_WAIT_TIME = "15s";
 
-/** The pause before a failed look at the slot is repeated (Go: `DefaultMonitorRetryTime`). */
+/**
+ * The pause before a failed look at the slot is repeated (Go: `DefaultMonitorRetryTime`).
+ *
+ * @example
+ * ```ts
+ * const options = { monitorRetries: 3, monitorRetryTime: DEFAULT_MONITOR_RETRY_TIME };
+ * ```
+ */
 export const DEFAULT_MONITOR_RETRY_TIME = "2s";
 
 /**

@@ -52,7 +52,15 @@ import { openBorrowedSession, openOwnSession } from "./session-opening.js";
 import { monitorSlot } from "./slot-monitor.js";
 import { checkWatchdogs } from "./watchdog.js";
 
-/** Who holds a semaphore and who waits for it. */
+/**
+ * Who holds a semaphore and who waits for it.
+ *
+ * @example
+ * ```ts
+ * const { limit, holders, waiters }: SemaphoreState = await sem.inspect();
+ * console.log(`${holders.length} of ${limit} slots taken, ${waiters.length} waiting`);
+ * ```
+ */
 export interface SemaphoreState {
   /** The limit in Consul, or this semaphore's where nobody has used the prefix yet. */
   readonly limit: number;

@@ -7,6 +7,11 @@
  * - `CONSUL_BAD_ANSWER`: the answer is not what Consul answers: an HTML page, a wrong type.
  * - `CONSUL_BAD_REQUEST`: the request was refused before it was sent: Consul could not serve it.
  * - `CONSUL_CLOSED`: the client has been closed.
+ *
+ * @example
+ * ```ts
+ * const gone: readonly ConsulErrorCode[] = ["CONSUL_UNREACHABLE", "CONSUL_TIMEOUT"];
+ * ```
  */
 export type ConsulErrorCode =
   | "CONSUL_STATUS"
@@ -16,7 +21,15 @@ export type ConsulErrorCode =
   | "CONSUL_BAD_REQUEST"
   | "CONSUL_CLOSED";
 
-/** What a {@link ConsulError} is made of. */
+/**
+ * What a {@link ConsulError} is made of.
+ *
+ * @example
+ * ```ts
+ * const details = { code: "CONSUL_TIMEOUT", method: "GET", path: "/v1/kv/jobs" } as const;
+ * const error = new ConsulError("it took too long", details);
+ * ```
+ */
 export interface ConsulErrorDetails {
   /** As {@link ConsulError.code}. */
   readonly code: ConsulErrorCode;

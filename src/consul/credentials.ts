@@ -5,7 +5,14 @@ import { Secrets } from "./secrets.js";
 import { setting, variableOf, type Environment, type Setting } from "./setting.js";
 import { readText } from "./setting-file.js";
 
-/** A user name and a password, for a proxy that asks for them (Go: `HttpBasicAuth`). */
+/**
+ * A user name and a password, for a proxy that asks for them (Go: `HttpBasicAuth`).
+ *
+ * @example
+ * ```ts
+ * const httpAuth: HttpBasicAuth = { username: "resizer", password: "…" };
+ * ```
+ */
 export interface HttpBasicAuth {
   /** Must not contain a colon. */
   readonly username: string;

@@ -5,7 +5,15 @@ import type { RequestOptions } from "./request-options.js";
 import { transact, type KVOperation, type TransactionOutcome } from "./transaction.js";
 import type { ConsulRequest, Transport } from "./transport.js";
 
-/** An entry of Consul's key/value store (Go: `KVPair`). */
+/**
+ * An entry of Consul's key/value store (Go: `KVPair`).
+ *
+ * @example
+ * ```ts
+ * const { value: entry } = await consul.kv.get("config/limit");
+ * if (entry?.value) console.log(Buffer.from(entry.value).toString(), entry.modifyIndex);
+ * ```
+ */
 export interface KVEntry {
   /** The whole key (Go: `Key`). */
   readonly key: string;
@@ -23,7 +31,14 @@ export interface KVEntry {
   readonly lockIndex: bigint;
 }
 
-/** What to store (Go: `KVPair`). */
+/**
+ * What to store (Go: `KVPair`).
+ *
+ * @example
+ * ```ts
+ * const write: KVWrite = { key: "config/limit", value: "3", flags: 42n };
+ * ```
+ */
 export interface KVWrite {
   /** Must not begin with `/`, nor have a segment that is empty, `.` or `..`. */
   readonly key: string;
@@ -38,6 +53,10 @@ export interface KVWrite {
  * rejects with a {@link ConsulError}, or with the reason of its signal. What a method is given is
  * checked before anything is sent (`CONSUL_BAD_REQUEST`).
  *
+ * @example
+ * ```ts
+ * await consul.kv.put({ key: "config/limit", value: "3" });
+ * ```
  * @hideconstructor
  */
 export class KV {

@@ -35,7 +35,15 @@ export interface QueryOptions extends RequestOptions {
   readonly consistent?: boolean | undefined;
 }
 
-/** What Consul says about an answer (Go: `QueryMeta`). */
+/**
+ * What Consul says about an answer (Go: `QueryMeta`).
+ *
+ * @example
+ * ```ts
+ * const { meta } = await consul.kv.get("config/limit");
+ * console.log(meta.index, meta.knownLeader);
+ * ```
+ */
 export interface QueryMeta {
   /** The index to wait on for the next change (Go: `LastIndex`). */
   readonly index: bigint;
@@ -45,7 +53,14 @@ export interface QueryMeta {
   readonly lastContact: number;
 }
 
-/** An answer to a read, with what Consul says about it. */
+/**
+ * An answer to a read, with what Consul says about it.
+ *
+ * @example
+ * ```ts
+ * const { value, meta }: QueryResult<readonly KVEntry[]> = await consul.kv.list("jobs/");
+ * ```
+ */
 export interface QueryResult<Value> {
   /** What was asked for. */
   readonly value: Value;

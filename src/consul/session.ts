@@ -13,7 +13,15 @@ import {
 import type { RequestOptions } from "./request-options.js";
 import type { Transport } from "./transport.js";
 
-/** A session of Consul's (Go: `SessionEntry`). */
+/**
+ * A session of Consul's (Go: `SessionEntry`).
+ *
+ * @example
+ * ```ts
+ * const { value: entry } = await consul.session.info(session);
+ * console.log(entry?.node, entry?.ttl);
+ * ```
+ */
 export interface SessionEntry {
   /** Made up by Consul (Go: `ID`). */
   readonly id: string;
@@ -35,7 +43,14 @@ export interface SessionEntry {
   readonly modifyIndex: bigint;
 }
 
-/** How to create a session (Go: `SessionEntry`). What is not given is left to Consul. */
+/**
+ * How to create a session (Go: `SessionEntry`). What is not given is left to Consul.
+ *
+ * @example
+ * ```ts
+ * const spec: SessionSpec = { name: "resizer", ttl: "30s", behavior: "delete", checks: [] };
+ * ```
+ */
 export interface SessionSpec {
   /** For people to read. Default: none. */
   readonly name?: string | undefined;
@@ -59,6 +74,11 @@ export interface SessionSpec {
  * Consul's sessions (Go: `Session`), which is `consul.session` of a {@link ConsulClient}. Every method
  * rejects with a {@link ConsulError}, or with the reason of its signal.
  *
+ * @example
+ * ```ts
+ * const session = await consul.session.create({ ttl: "30s" });
+ * await consul.session.destroy(session);
+ * ```
  * @hideconstructor
  */
 export class Sessions {

@@ -59,7 +59,15 @@ export type KVOperation =
       readonly session: string;
     });
 
-/** What became of a transaction: all of it took place, or nothing. */
+/**
+ * What became of a transaction: all of it took place, or nothing.
+ *
+ * @example
+ * ```ts
+ * const outcome: TransactionOutcome = await consul.kv.txn([{ verb: "delete", key: "jobs/done" }]);
+ * if (!outcome.applied) console.error(outcome.errors);
+ * ```
+ */
 export type TransactionOutcome =
   | {
       /** It took place. */
@@ -77,7 +85,14 @@ export type TransactionOutcome =
       readonly errors: readonly TransactionError[];
     };
 
-/** Why an operation could not take place (Go: `TxnError`). */
+/**
+ * Why an operation could not take place (Go: `TxnError`).
+ *
+ * @example
+ * ```ts
+ * const textOf = ({ operation, what }: TransactionError) => `step ${operation}: ${what}`;
+ * ```
+ */
 export interface TransactionError {
   /** The operation's place in the list, from 0 (Go: `OpIndex`). */
   readonly operation: number;

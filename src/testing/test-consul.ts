@@ -6,7 +6,14 @@ import { FakeConsul } from "./fake-consul/fake-consul.js";
 import { globalClock } from "./global-clock.js";
 import { NetworkLink, type LinkState } from "./network-link.js";
 
-/** How to make a {@link TestConsul}. */
+/**
+ * How to make a {@link TestConsul}.
+ *
+ * @example
+ * ```ts
+ * const consul = new TestConsul({ shortestTtl: 100 }); // for sessions of 100 ms, in real time
+ * ```
+ */
 export interface TestConsulOptions {
   /**
    * Where session IDs and the jitter of blocking queries come from: numbers from 0 up to, but not

@@ -59,18 +59,44 @@ function compilerOptions(): ts.CompilerOptions {
 /** From where each name can be had. */
 function exportedNames(): ReadonlyMap<string, string> {
   const modules = new Map([...entryPoints(), [NAMES.specifier, NAMES.file]]);
+  const origins = new Map<string, string>();
+  for (const { specifier, name } of exportsOf(modules)) {
+    if (!origins.has(name)) origins.set(name, specifier);
+  }
+  return origins;
+}
+
+/** The names of the package in whose own comment there is no example. */
+export function namesWithoutExample(): readonly string[] {
+  return exportsOf(entryPoints())
+    .filter(({ tags }) => !tags.includes("example"))
+    .map(({ name }) => name);
+}
+
+interface Export {
+  readonly specifier: string;
+  readonly name: string;
+  /** Of its comment. */
+  readonly tags: readonly string[];
+}
+
+function exportsOf(modules: ReadonlyMap<string, string>): readonly Export[] {
   const program = compile([...modules.values()].map((file) => resolve(ROOT, file)));
   const checker = program.getTypeChecker();
-  const origins = new Map<string, string>();
-  for (const [specifier, file] of modules) {
+  const declarationOf = (symbol: ts.Symbol): ts.Symbol =>
+    symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+  return [...modules].flatMap(([specifier, file]) => {
     const source = program.getSourceFile(resolve(ROOT, file));
     const symbol = source && checker.getSymbolAtLocation(source);
     if (symbol === undefined) throw new Error(`${file} is no module`);
-    for (const { name } of checker.getExportsOfModule(symbol)) {
-      if (!origins.has(name)) origins.set(name, specifier);
-    }
-  }
-  return origins;
+    return checker.getExportsOfModule(symbol).map((exported) => ({
+      specifier,
+      name: exported.name,
+      tags: declarationOf(exported)
+        .getJsDocTags(checker)
+        .map(({ name }) => name),
+    }));
+  });
 }
 
 /** The imports come last, so that each line keeps its place. */

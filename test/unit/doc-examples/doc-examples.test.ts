@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { z } from "zod";
 
-import { entryPoints, problemsOf, readJson } from "./compile.js";
+import { entryPoints, namesWithoutExample, problemsOf, readJson } from "./compile.js";
 import { examplesIn } from "./examples.js";
 
 /** It takes a compiler some seconds, and more on a busy machine. */
@@ -27,6 +27,10 @@ test(
     expect(problemsOf([...inSources, ...inReadme])).toEqual([]);
   },
 );
+
+test("each exported name has an example", { timeout: LONG }, () => {
+  expect(namesWithoutExample()).toEqual([]);
+});
 
 test("one that does not compile is told, with its line", { timeout: LONG }, () => {
   const text = ["const slot = await sem.acquire();", "await slot.relese();"].join("\n");
