@@ -38,49 +38,56 @@ async function underWay(proxy: Proxy, count: number): Promise<void> {
   );
 }
 
-test("300 contenders of one client need few connections and one blocking query", async () => {
-  const COUNT = 300;
-  const WAVE = 50;
-  const LIMIT = 3;
-  const { prefix, proxy, behind, direct } = await scene();
-  const occupants = Array.from({ length: LIMIT }, () => direct.semaphorePrefix(prefix, LIMIT));
-  for (const occupant of occupants) await occupant.acquire();
-  const observer = direct.semaphorePrefix(prefix, LIMIT);
-  let inside = 0;
-  let mostInside = 0;
-  let full: () => void = () => undefined;
-  const onceFull = new Promise<void>((resolve) => (full = resolve));
+/** A crowd takes some seconds, and minutes where others keep the machine busy. */
+const CROWD_MS = 300_000;
 
-  const takeTurn = (): Promise<bigint> =>
-    // With the default TTL there would be more renewals than anything else.
-    behind
-      .semaphoreOpts({ prefix, limit: LIMIT, sessionTTL: "2m" })
-      .run(async ({ fencingToken }) => {
-        inside += 1;
-        mostInside = Math.max(mostInside, inside);
-        // The first ones stay until all slots are taken.
-        if (inside === LIMIT) full();
-        await onceFull;
-        // And all stay long enough for one more to come, if it may.
-        await behind.kv.get(`${prefix}/.lock`);
-        inside -= 1;
-        return fencingToken;
-      });
-  const turns: Promise<bigint>[] = [];
-  while (turns.length < COUNT) {
-    // Not all at once: on a slow machine some would not get into the queue in time.
-    turns.push(...Array.from({ length: WAVE }, takeTurn));
-    await inQueue(observer, turns.length);
-  }
-  await Promise.all(occupants.map((occupant) => occupant.release()));
+test(
+  "300 contenders of one client need few connections and one blocking query",
+  { timeout: CROWD_MS },
+  async () => {
+    const COUNT = 300;
+    const WAVE = 50;
+    const LIMIT = 3;
+    const { prefix, proxy, behind, direct } = await scene();
+    const occupants = Array.from({ length: LIMIT }, () => direct.semaphorePrefix(prefix, LIMIT));
+    for (const occupant of occupants) await occupant.acquire();
+    const observer = direct.semaphorePrefix(prefix, LIMIT);
+    let inside = 0;
+    let mostInside = 0;
+    let full: () => void = () => undefined;
+    const onceFull = new Promise<void>((resolve) => (full = resolve));
 
-  const tokens = await Promise.all(turns);
-  expect(new Set(tokens).size).toBe(COUNT);
-  expect(mostInside).toBe(LIMIT);
-  expect(proxy.mostConnections).toBeLessThanOrEqual(10);
-  expect(proxy.mostBlockingQueries).toBe(1);
-  expect(await observer.inspect()).toMatchObject({ holders: [], waiters: [] });
-});
+    const takeTurn = (): Promise<bigint> =>
+      // With the default TTL there would be more renewals than anything else.
+      behind
+        .semaphoreOpts({ prefix, limit: LIMIT, sessionTTL: "2m" })
+        .run(async ({ fencingToken }) => {
+          inside += 1;
+          mostInside = Math.max(mostInside, inside);
+          // The first ones stay until all slots are taken.
+          if (inside === LIMIT) full();
+          await onceFull;
+          // And all stay long enough for one more to come, if it may.
+          await behind.kv.get(`${prefix}/.lock`);
+          inside -= 1;
+          return fencingToken;
+        });
+    const turns: Promise<bigint>[] = [];
+    while (turns.length < COUNT) {
+      // Not all at once: on a slow machine some would not get into the queue in time.
+      turns.push(...Array.from({ length: WAVE }, takeTurn));
+      await inQueue(observer, turns.length);
+    }
+    await Promise.all(occupants.map((occupant) => occupant.release()));
+
+    const tokens = await Promise.all(turns);
+    expect(new Set(tokens).size).toBe(COUNT);
+    expect(mostInside).toBe(LIMIT);
+    expect(proxy.mostConnections).toBeLessThanOrEqual(10);
+    expect(proxy.mostBlockingQueries).toBe(1);
+    expect(await observer.inspect()).toMatchObject({ holders: [], waiters: [] });
+  },
+);
 
 test("a holder and waiters of one client share a blocking query, from the first to the last", async () => {
   const { prefix, proxy, behind, direct } = await scene();
