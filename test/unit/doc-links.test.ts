@@ -1,5 +1,5 @@
 // Each link within the documents leads somewhere.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 import { expect, test } from "vitest";
@@ -7,14 +7,11 @@ import { expect, test } from "vitest";
 const root = join(import.meta.dirname, "../..");
 
 const DOCUMENTS = [
-  "CHANGELOG.md",
-  "CONTRIBUTING.md",
-  "HOW-IT-WORKS.md",
-  "README.md",
-  "SECURITY.md",
-  "examples/README.md",
-  "examples/from-redis-semaphore/README.md",
-];
+  ...readdirSync(root),
+  ...readdirSync(join(root, "examples"), { recursive: true, encoding: "utf8" }).map((file) =>
+    join("examples", file),
+  ),
+].filter((file) => file.endsWith(".md"));
 
 const textOf = (file: string): string =>
   readFileSync(join(root, file), "utf8").replaceAll(/^ *```[^]*?^ *```/gm, "");
