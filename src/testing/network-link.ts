@@ -109,7 +109,7 @@ class Exchange implements Receiver {
   /** The client wants no answer any more: a request that has not left by now never will. */
   giveUp(): void {
     this.#isGivenUp = true;
-    if (this.#isOpen() || !this.#hasLeft) this.reset();
+    this.proceed();
   }
 
   /** Both ends learn that the connection is no more. */
