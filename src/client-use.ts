@@ -1,6 +1,6 @@
 import { sleep } from "./async/sleep.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
-import { SemaphoreClosedError } from "./semaphore-errors.js";
+import { SemaphoreClosedError } from "./errors.js";
 
 /** Something that can be given back. */
 export interface Releasable {

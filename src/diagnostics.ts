@@ -1,6 +1,6 @@
 import { channel, tracingChannel, type TracingChannel } from "node:diagnostics_channel";
 
-import type { SemaphoreLostError } from "./semaphore-errors.js";
+import type { SemaphoreLostError } from "./errors.js";
 
 /**
  * Which semaphore an event of `node:diagnostics_channel` is about.

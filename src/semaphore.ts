@@ -1,17 +1,22 @@
-import { answerTime } from "./async/answer-time.js";
+import { answerTime } from "./async/attempt-timeout.js";
 import { Backoff } from "./async/backoff.js";
 import { Deadline } from "./async/deadline.js";
 import { eitherSignal } from "./async/either-signal.js";
-import { persist } from "./async/persist.js";
+import { persist } from "./async/retry.js";
 import { SerialCalls } from "./async/serial-calls.js";
 import { settleAfterAbort } from "./async/settle-after-abort.js";
 import { sleep } from "./async/sleep.js";
 import { clientUse, type ClientUse, type Releasable } from "./client-use.js";
-import { ConsulError } from "./consul/consul-error.js";
+import { ConsulError } from "./consul/http/consul-error.js";
 import { parseDuration } from "./consul/duration.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
-import { contend, SHORTEST_TRY_MS, type Contention, type ContentionOptions } from "./contention.js";
-import { depart, type DepartureOptions, type Traces } from "./departure.js";
+import {
+  contend,
+  SHORTEST_TRY_MS,
+  type Contention,
+  type ContentionOptions,
+} from "./queue/contend.js";
+import { depart, type DepartureOptions, type Traces } from "./queue/departure.js";
 import {
   acquireChannel,
   heldChannel,
@@ -24,8 +29,8 @@ import {
   type HeldEvent,
   type SemaphoreEvent,
 } from "./diagnostics.js";
-import { keptSessions } from "./kept-sessions.js";
-import type { Contender } from "./prefix-snapshot.js";
+import { keptSessions } from "./session/idle-sessions.js";
+import type { Contender } from "./protocol/snapshot.js";
 import {
   isPassing,
   isUnclear,
@@ -36,7 +41,7 @@ import {
   SemaphoreNotHeldError,
   SemaphoreReleasedError,
   SemaphoreRequestError,
-} from "./semaphore-errors.js";
+} from "./errors.js";
 import {
   requireClient,
   requireFunction,
@@ -44,13 +49,13 @@ import {
   resolveOptions,
   type ResolvedSemaphoreOptions,
   type SemaphoreOptions,
-} from "./semaphore-options.js";
-import { HeldSlot, type SemaphoreSlot } from "./semaphore-slot.js";
-import type { SessionLease } from "./session-lease.js";
-import { sharedPrefix, type SharedPrefix } from "./shared-prefix.js";
-import { openBorrowedSession, openOwnSession } from "./session-opening.js";
-import { monitorSlot } from "./slot-monitor.js";
-import { checkWatchdogs } from "./watchdog.js";
+} from "./options.js";
+import { HeldSlot, type SemaphoreSlot } from "./slot.js";
+import type { SessionLease } from "./session/lease.js";
+import { sharedPrefix, type SharedPrefix } from "./queue/queue.js";
+import { openBorrowedSession, openOwnSession } from "./session/creation.js";
+import { monitorSlot } from "./queue/monitor.js";
+import { checkWatchdogs } from "./session/watchdog.js";
 
 /**
  * Who holds a semaphore and who waits for it.

@@ -1,8 +1,8 @@
 import { z } from "zod";
 
-import { parseJson } from "./json.js";
+import { parseJson } from "./http/json.js";
 import type { KVEntry } from "./kv.js";
-import type { ConsulAnswer } from "./transport.js";
+import type { ConsulAnswer } from "./http/transport.js";
 
 const MAX_UINT64 = String(2n ** 64n - 1n);
 

@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 
 import { z } from "zod";
 
-import { badRequest, type ConsulError } from "./consul-error.js";
+import { badRequest, type ConsulError } from "./http/consul-error.js";
 
 // What the callers of the KV store give, checked before it is sent. The types say all this already;
 // but a plain JavaScript caller's `acquire` without a session would be an unconditional write.

@@ -1,9 +1,9 @@
 import { kvEntriesSchema, readAnswer, writeResultSchema } from "./answers.js";
 import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
 import { planQuery, readMeta, type QueryOptions, type QueryResult } from "./query.js";
-import type { RequestOptions } from "./request-options.js";
+import type { RequestOptions } from "./http/request-options.js";
 import { transact, type KVOperation, type TransactionOutcome } from "./transaction.js";
-import type { ConsulRequest, Transport } from "./transport.js";
+import type { ConsulRequest, Transport } from "./http/transport.js";
 
 /**
  * An entry of Consul's key/value store (Go: `KVPair`).

@@ -1,8 +1,8 @@
-import type { LaneName } from "./connections.js";
-import { badRequest } from "./consul-error.js";
+import type { LaneName } from "./http/connections.js";
+import { badRequest } from "./http/consul-error.js";
 import { formatMilliseconds, parseDuration, type Duration } from "./duration.js";
-import type { RequestOptions } from "./request-options.js";
-import type { ConsulAnswer } from "./transport.js";
+import type { RequestOptions } from "./http/request-options.js";
+import type { ConsulAnswer } from "./http/transport.js";
 
 /**
  * What a read may be given (Go: `QueryOptions`).

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 
 import { readAnswer, sessionEntriesSchema, sessionIdSchema, writeResultSchema } from "./answers.js";
-import { badRequest } from "./consul-error.js";
+import { badRequest } from "./http/consul-error.js";
 import { formatDuration, parseDuration, type Duration } from "./duration.js";
 import {
   checkedDuration,
@@ -10,8 +10,8 @@ import {
   type QueryOptions,
   type QueryResult,
 } from "./query.js";
-import type { RequestOptions } from "./request-options.js";
-import type { Transport } from "./transport.js";
+import type { RequestOptions } from "./http/request-options.js";
+import type { Transport } from "./http/transport.js";
 
 /**
  * A session of Consul's (Go: `SessionEntry`).

@@ -1,9 +1,9 @@
 import { transactionErrorsSchema, transactionResultsSchema, readAnswer } from "./answers.js";
 import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
 import type { KVEntry, KVWrite } from "./kv.js";
-import { keyPermission } from "./permission.js";
-import type { RequestOptions } from "./request-options.js";
-import type { RequestScope, Transport } from "./transport.js";
+import { keyPermission } from "./http/permission.js";
+import type { RequestOptions } from "./http/request-options.js";
+import type { RequestScope, Transport } from "./http/transport.js";
 
 /**
  * One step of a transaction (Go: `KVTxnOp`). One that cannot take place undoes all the others.

@@ -1,5 +1,5 @@
-import { ConsulError, type ConsulErrorCode } from "../../src/consul/consul-error.js";
-import type { RequestOptions } from "../../src/consul/request-options.js";
+import { ConsulError, type ConsulErrorCode } from "../../src/consul/http/consul-error.js";
+import type { RequestOptions } from "../../src/consul/http/request-options.js";
 
 /** A failed request, as the client tells of one. */
 export function failure(

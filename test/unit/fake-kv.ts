@@ -1,8 +1,8 @@
 import { KV, type KVEntry, type KVWrite } from "../../src/consul/kv.js";
 import type { QueryOptions, QueryResult } from "../../src/consul/query.js";
-import type { RequestOptions } from "../../src/consul/request-options.js";
+import type { RequestOptions } from "../../src/consul/http/request-options.js";
 import type { KVOperation, TransactionOutcome } from "../../src/consul/transaction.js";
-import { Transport } from "../../src/consul/transport.js";
+import { Transport } from "../../src/consul/http/transport.js";
 import { silence } from "./failures.js";
 
 export interface KVCall {

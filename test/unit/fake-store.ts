@@ -1,14 +1,14 @@
-import { ConsulClient } from "../../src/consul-client.js";
+import { ConsulClient } from "../../src/client.js";
 import type { QueryOptions } from "../../src/consul/query.js";
-import type { RequestOptions } from "../../src/consul/request-options.js";
-import type { Contender, PrefixSnapshot } from "../../src/prefix-snapshot.js";
+import type { RequestOptions } from "../../src/consul/http/request-options.js";
+import type { Contender, PrefixSnapshot } from "../../src/protocol/snapshot.js";
 import {
   SemaphoreStore,
   type Joining,
   type LeaveOptions,
   type Leaving,
   type PrefixReading,
-} from "../../src/semaphore-store.js";
+} from "../../src/queue/requests.js";
 import { silence } from "./failures.js";
 
 /** A look at once, or one of the watch, which waits for a change. */

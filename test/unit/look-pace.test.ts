@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { pauseBeforeLook, type QueueOutlook } from "../../src/look-pace.js";
+import { pauseBeforeLook, type QueueOutlook } from "../../src/queue/look-pace.js";
 
 const outlook = (given: Partial<QueueOutlook>): QueueOutlook => ({
   contenders: 10,

@@ -2,9 +2,9 @@ import { getEventListeners } from "node:events";
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { Place } from "../../src/place.js";
-import { SessionLease } from "../../src/session-lease.js";
-import { FakeSessions, SESSION } from "./fake-sessions.js";
+import { Place } from "../../src/queue/place.js";
+import { SessionLease } from "../../src/session/lease.js";
+import { FakeSessions, SESSION } from "./session/fake-sessions.js";
 import { after } from "./failures.js";
 import { Watched } from "./outcome.js";
 import { rejectionOf } from "./rejection.js";

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { PrefixView, type LockWrite } from "../../src/prefix-view.js";
-import type { PrefixReading } from "../../src/semaphore-store.js";
+import { PrefixView, type LockWrite } from "../../src/queue/prefix-view.js";
+import type { PrefixReading } from "../../src/queue/requests.js";
 import { contender, readingOf } from "./fake-store.js";
 import { after } from "./failures.js";
 import { rejectionOf } from "./rejection.js";

@@ -3,7 +3,7 @@ import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import type { QueryOptions } from "../../src/consul/query.js";
-import { PrefixWatch } from "../../src/prefix-watch.js";
+import { PrefixWatch } from "../../src/queue/prefix-watch.js";
 import { readingOf, waiting, type Look } from "./fake-store.js";
 import { after, inTurn, silence } from "./failures.js";
 

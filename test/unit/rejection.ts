@@ -1,4 +1,4 @@
-import { ConsulError } from "../../src/consul/consul-error.js";
+import { ConsulError } from "../../src/consul/http/consul-error.js";
 
 /** What a promise rejects with; an error of its own where it resolves. */
 export async function rejectionOf(promise: Promise<unknown>): Promise<unknown> {

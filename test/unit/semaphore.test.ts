@@ -3,13 +3,13 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import type { KVEntry } from "../../src/consul/kv.js";
 import type { TransactionOutcome } from "../../src/consul/transaction.js";
-import { SEMAPHORE_FLAG_VALUE } from "../../src/prefix-snapshot.js";
-import { SemaphoreLostError, SemaphoreOptionsError } from "../../src/semaphore-errors.js";
-import type { SemaphoreOptions } from "../../src/semaphore-options.js";
-import type { SemaphoreSlot } from "../../src/semaphore-slot.js";
+import { SEMAPHORE_FLAG_VALUE } from "../../src/protocol/snapshot.js";
+import { SemaphoreLostError, SemaphoreOptionsError } from "../../src/errors.js";
+import type { SemaphoreOptions } from "../../src/options.js";
+import type { SemaphoreSlot } from "../../src/slot.js";
 import { Semaphore } from "../../src/semaphore.js";
 import { FakeKV } from "./fake-kv.js";
-import { FakeSessions, read, SESSION, sessionEntry } from "./fake-sessions.js";
+import { FakeSessions, read, SESSION, sessionEntry } from "./session/fake-sessions.js";
 import { after, failure, hang, inTurn, refusal, silence } from "./failures.js";
 import { Watched } from "./outcome.js";
 import { rejectionOf } from "./rejection.js";

@@ -1,7 +1,12 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 
-import { freeSlots, TurnOrder, waitersOf, type QueueSnapshot } from "../../src/turn-order.js";
+import {
+  freeSlots,
+  TurnOrder,
+  waitersOf,
+  type QueueSnapshot,
+} from "../../src/protocol/turn-order.js";
 import { contender } from "./fake-store.js";
 
 let order: TurnOrder;

@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import { ConsulClient } from "../../../src/consul-client.js";
+import { ConsulClient } from "../../../src/client.js";
 import { consulErrorOf } from "../rejection.js";
 import { reply, replyToRead, ScriptedServer } from "../scripted-server.js";
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 
-import { ConsulClient } from "../../../src/consul-client.js";
+import { ConsulClient } from "../../../src/client.js";
 import { consulErrorOf } from "../rejection.js";
 import { reply, replyToRead, ScriptedServer } from "../scripted-server.js";
 

@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import { ConsulClient } from "../../../src/consul-client.js";
+import { ConsulClient } from "../../../src/client.js";
 import type { KVOperation } from "../../../src/consul/transaction.js";
 import { consulErrorOf } from "../rejection.js";
 import { reply, ScriptedServer } from "../scripted-server.js";

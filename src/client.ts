@@ -1,0 +1,104 @@
+import { clientUse } from "./client-use.js";
+import type { ConsulClientConfig } from "./consul/config/config.js";
+import type { ConsulEndpoints } from "./consul/endpoints.js";
+import { KV } from "./consul/kv.js";
+import { Sessions } from "./consul/session.js";
+import { Transport } from "./consul/http/transport.js";
+import { keptSessions } from "./session/idle-sessions.js";
+import type { SemaphoreOptions } from "./options.js";
+import { Semaphore } from "./semaphore.js";
+
+/** How long a process that ends waits for a Consul that does not answer. */
+const CLOSE_PATIENCE_MS = 5_000;
+
+/**
+ * A client of one Consul agent (Go: `Client`). It opens connections as it needs them, and an idle
+ * one does not keep the process alive. Its semaphores share what they know of a prefix, so that one
+ * client does for the whole process.
+ *
+ * @example
+ * ```ts
+ * import { ConsulClient } from "consul-semaphore";
+ *
+ * await using consul = new ConsulClient({ address: "127.0.0.1:8500" });
+ * await consul.semaphorePrefix("jobs/resize", 3).run((slot) => work({ signal: slot.signal }));
+ * ```
+ */
+export class ConsulClient implements ConsulEndpoints, AsyncDisposable {
+  /** The key/value store (Go: `KV`). */
+  readonly kv: KV;
+  /** Sessions (Go: `Session`). */
+  readonly session: Sessions;
+  readonly #transport: Transport;
+  #closed: Promise<void> | undefined;
+
+  /**
+   * Reads the configuration, the environment and the files that they name; sends nothing yet (Go:
+   * `NewClient`).
+   *
+   * @throws {@link ConsulConfigError} for an option or a variable that it cannot work with
+   */
+  constructor(config: ConsulClientConfig = {}) {
+    this.#transport = new Transport(config);
+    this.kv = new KV(this.#transport);
+    this.session = new Sessions(this.#transport);
+  }
+
+  /**
+   * A semaphore with at most `limit` holders at `prefix`, and defaults for the rest (Go:
+   * `SemaphorePrefix`). A session name, a value or a TTL goes to `semaphoreOpts`. Sends nothing yet.
+   *
+   * @param prefix as {@link SemaphoreOptions.prefix}
+   * @param limit as {@link SemaphoreOptions.limit}
+   * @throws {@link SemaphoreOptionsError} for a prefix or a limit that cannot be one
+   * @example
+   * ```ts
+   * const sem = consul.semaphorePrefix("jobs/resize", 3);
+   * ```
+   */
+  semaphorePrefix(prefix: string, limit: number): Semaphore {
+    return new Semaphore(this, { prefix, limit });
+  }
+
+  /**
+   * A semaphore with the given options (Go: `SemaphoreOpts`). Sends nothing yet.
+   *
+   * @throws {@link SemaphoreOptionsError} for options that it cannot work with, or does not know
+   * @example
+   * ```ts
+   * const sem = consul.semaphoreOpts({ prefix: "jobs/resize", limit: 3, sessionName: "resizer" });
+   * ```
+   */
+  semaphoreOpts(options: SemaphoreOptions): Semaphore {
+    return new Semaphore(this, options);
+  }
+
+  /**
+   * Ends all that goes on with this client. Whoever waits for a slot is rejected with a
+   * {@link SemaphoreClosedError}; slots that are held are released, so that their signals abort;
+   * kept sessions are destroyed; then requests under way are ended and the connections closed. A
+   * dispatcher that you gave stays open. It takes a few round trips. Where Consul does not answer, it
+   * gives up after 5 s, and 1 s for the kept sessions: what is left is then freed by Consul when its
+   * session's TTL is over, or, with a session of yours, when that ends. May be called again.
+   *
+   * @example
+   * ```ts
+   * process.once("SIGTERM", () => void consul.close());
+   * ```
+   */
+  async close(): Promise<void> {
+    this.#closed ??= this.#close();
+    await this.#closed;
+  }
+
+  /** For `await using`: closes the client, as `close` does. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    await clientUse(this).end(CLOSE_PATIENCE_MS);
+    await keptSessions(this).close();
+    await this.#transport.close();
+  }
+}

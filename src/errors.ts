@@ -1,0 +1,370 @@
+import { ConsulError } from "./consul/http/consul-error.js";
+
+/**
+ * What the errors of a semaphore at work have in common. Bad options are a
+ * {@link SemaphoreOptionsError}, which is none of them.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await sem.run((slot) => work({ signal: slot.signal }));
+ * } catch (error) {
+ *   if (!(error instanceof SemaphoreError)) throw error; // one of the work
+ *   console.error(error.code, error.message);
+ * }
+ * ```
+ */
+export abstract class SemaphoreError extends Error {
+  /** The name of the class. */
+  abstract override readonly name: string;
+  /** Which error it is; stable across versions. */
+  abstract readonly code: string;
+}
+
+/**
+ * A semaphore was given options, or a call an argument, that it cannot work with; nothing was sent to
+ * Consul. The message names the option and shows the value. It is a mistake in the program.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   consul.semaphorePrefix("jobs/resize", Number(process.env["RESIZERS"]));
+ * } catch (error) {
+ *   if (!(error instanceof SemaphoreOptionsError)) throw error;
+ *   console.error(error.message);
+ * }
+ * ```
+ */
+export class SemaphoreOptionsError extends TypeError {
+  /** The name of the class. */
+  override readonly name = "SemaphoreOptionsError";
+  /** Stable across versions. */
+  readonly code = "SEMAPHORE_INVALID_OPTIONS";
+}
+
+/**
+ * `acquire` or `destroy` on a semaphore whose slot has not been released (Go: `ErrSemaphoreHeld`). A
+ * slot that was lost has to be released as well.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await sem.acquire();
+ * } catch (error) {
+ *   if (!(error instanceof SemaphoreHeldError)) throw error;
+ *   const another = consul.semaphorePrefix("jobs/resize", 3); // a slot of its own
+ *   await another.acquire();
+ * }
+ * ```
+ */
+export class SemaphoreHeldError extends SemaphoreError {
+  override readonly name = "SemaphoreHeldError";
+  readonly code = "SEMAPHORE_HELD";
+
+  /** With Go's message, `Semaphore already held`. */
+  constructor() {
+    super("Semaphore already held");
+  }
+}
+
+/**
+ * `release` on a semaphore that has no slot (Go: `ErrSemaphoreNotHeld`). `slot.release()` may be called
+ * twice instead.
+ *
+ * @example
+ * ```ts
+ * await sem.release().catch((error: unknown) => {
+ *   if (!(error instanceof SemaphoreNotHeldError)) throw error;
+ * });
+ * ```
+ */
+export class SemaphoreNotHeldError extends SemaphoreError {
+  override readonly name = "SemaphoreNotHeldError";
+  readonly code = "SEMAPHORE_NOT_HELD";
+
+  /** With Go's message, `Semaphore not held`. */
+  constructor() {
+    super("Semaphore not held");
+  }
+}
+
+/**
+ * `acquire` and its like when the client has been closed, or is closed while they wait; and `run`
+ * when that took the slot from under its function.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await sem.run((slot) => work({ signal: slot.signal }));
+ * } catch (error) {
+ *   if (!(error instanceof SemaphoreClosedError)) throw error;
+ *   console.log("shutting down");
+ * }
+ * ```
+ */
+export class SemaphoreClosedError extends SemaphoreError {
+  override readonly name = "SemaphoreClosedError";
+  readonly code = "SEMAPHORE_CLOSED";
+
+  /** With the message `Semaphore closed: its client has been closed`. */
+  constructor() {
+    super("Semaphore closed: its client has been closed");
+  }
+}
+
+/**
+ * `destroy` while somebody holds a slot, or takes one at that moment (Go: `ErrSemaphoreInUse`).
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await sem.destroy();
+ * } catch (error) {
+ *   if (!(error instanceof SemaphoreInUseError)) throw error;
+ *   console.error("still there:", (await sem.inspect()).holders);
+ * }
+ * ```
+ */
+export class SemaphoreInUseError extends SemaphoreError {
+  override readonly name = "SemaphoreInUseError";
+  readonly code = "SEMAPHORE_IN_USE";
+
+  /** With Go's message, `Semaphore in use`. */
+  constructor() {
+    super("Semaphore in use");
+  }
+}
+
+/**
+ * The lock entry's key holds something that no semaphore wrote, such as Consul's single lock
+ * (Go: `ErrSemaphoreConflict`). Another prefix is needed, or that entry has to go.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await sem.acquire();
+ * } catch (error) {
+ *   if (!(error instanceof SemaphoreConflictError)) throw error;
+ *   console.error("something else is there:", error.message);
+ * }
+ * ```
+ */
+export class SemaphoreConflictError extends SemaphoreError {
+  override readonly name = "SemaphoreConflictError";
+  readonly code = "SEMAPHORE_CONFLICT";
+
+  /** With Go's message, `Existing key does not match semaphore use`. */
+  constructor() {
+    super("Existing key does not match semaphore use");
+  }
+}
+
+/**
+ * Others use the prefix with another limit. The limit is set by whoever comes first and stays until
+ * the semaphore is destroyed.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await sem.acquire();
+ * } catch (error) {
+ *   if (!(error instanceof SemaphoreLimitConflictError)) throw error;
+ *   console.error("the others have agreed on", error.lockLimit);
+ * }
+ * ```
+ */
+export class SemaphoreLimitConflictError extends SemaphoreError {
+  override readonly name = "SemaphoreLimitConflictError";
+  readonly code = "SEMAPHORE_LIMIT_CONFLICT";
+  /** The limit in Consul. */
+  readonly lockLimit: number;
+  /** The limit of this semaphore. */
+  readonly localLimit: number;
+
+  /** With Go's message, `semaphore limit conflict (lock: 1, local: 2)`. */
+  constructor(lockLimit: number, localLimit: number) {
+    super(`semaphore limit conflict (lock: ${lockLimit}, local: ${localLimit})`);
+    this.lockLimit = lockLimit;
+    this.localLimit = localLimit;
+  }
+}
+
+/**
+ * The lock entry's value is not what a semaphore writes. The message shows it. As long as it stays,
+ * nobody can acquire; `consul kv delete` of the lock entry puts an end to it.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await sem.acquire();
+ * } catch (error) {
+ *   if (!(error instanceof SemaphoreDecodingError)) throw error;
+ *   console.error("somebody has overwritten the lock entry:", error.message);
+ * }
+ * ```
+ */
+export class SemaphoreDecodingError extends SemaphoreError {
+  override readonly name = "SemaphoreDecodingError";
+  readonly code = "SEMAPHORE_LOCK_DECODING_FAILED";
+
+  /** With Go's message, `lock decoding failed: …`. */
+  constructor(problem: string, cause?: unknown) {
+    super(`lock decoding failed: ${problem}`, cause === undefined ? undefined : { cause });
+  }
+}
+
+/**
+ * Which request of a semaphore failed:
+ *
+ * - `SEMAPHORE_SESSION_FAILED`: that for a session, or the first renewal of one of yours.
+ * - `SEMAPHORE_CONTENDER_FAILED`: that for the contender entry, the place in the queue.
+ * - `SEMAPHORE_READ_FAILED`: a look at the prefix, or at the lock entry.
+ * - `SEMAPHORE_UPDATE_FAILED`: a write to the lock entry, to get into a slot or out of it.
+ * - `SEMAPHORE_LEAVE_FAILED`: taking the contender entry away.
+ * - `SEMAPHORE_REMOVE_FAILED`: `destroy`.
+ *
+ * @example
+ * ```ts
+ * const onTheWayIn: SemaphoreRequestErrorCode = "SEMAPHORE_CONTENDER_FAILED";
+ * ```
+ */
+export type SemaphoreRequestErrorCode =
+  | "SEMAPHORE_SESSION_FAILED"
+  | "SEMAPHORE_CONTENDER_FAILED"
+  | "SEMAPHORE_READ_FAILED"
+  | "SEMAPHORE_UPDATE_FAILED"
+  | "SEMAPHORE_LEAVE_FAILED"
+  | "SEMAPHORE_REMOVE_FAILED";
+
+const FAILED_STEPS: Readonly<Record<SemaphoreRequestErrorCode, string>> = {
+  SEMAPHORE_SESSION_FAILED: "failed to create session",
+  SEMAPHORE_CONTENDER_FAILED: "failed to make contender entry",
+  SEMAPHORE_READ_FAILED: "failed to read prefix",
+  SEMAPHORE_UPDATE_FAILED: "failed to update lock",
+  SEMAPHORE_LEAVE_FAILED: "failed to remove contender entry",
+  SEMAPHORE_REMOVE_FAILED: "failed to remove semaphore",
+};
+
+/**
+ * A request that the semaphore depends on failed, as a rule with a {@link ConsulError} as `cause`.
+ * What may pass has been tried again already, for as long as the call says.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await sem.acquire();
+ * } catch (error) {
+ *   if (!(error instanceof SemaphoreRequestError)) throw error;
+ *   console.error(error.message);
+ *   if (error.retryable) console.error("Consul is out of reach, or without a leader");
+ * }
+ * ```
+ */
+export class SemaphoreRequestError extends SemaphoreError {
+  override readonly name = "SemaphoreRequestError";
+  readonly code: SemaphoreRequestErrorCode;
+  /** Whether the same may succeed a moment later: Consul was out of reach, or without a leader. */
+  readonly retryable: boolean;
+
+  /** With the message that Go has for that step; `problem` is the rest of it, or the error behind it. */
+  constructor(code: SemaphoreRequestErrorCode, problem: unknown) {
+    super(
+      `${FAILED_STEPS[code]}: ${problem instanceof Error ? problem.message : String(problem)}`,
+      problem instanceof Error ? { cause: problem } : undefined,
+    );
+    this.code = code;
+    this.retryable = problem instanceof ConsulError && problem.retryable;
+  }
+}
+
+/** Whether a failure is of the kind that passes, so that the same step may go better later. */
+export function isPassing(error: unknown): boolean {
+  return (
+    (error instanceof SemaphoreRequestError || error instanceof ConsulError) && error.retryable
+  );
+}
+
+/**
+ * The same, and answers that are none of Consul's too: a proxy's page says nothing about whether a
+ * slot is still there, or given back.
+ */
+export function isUnclear(error: unknown): boolean {
+  const cause = error instanceof SemaphoreRequestError ? error.cause : error;
+  return isPassing(error) || (cause instanceof ConsulError && cause.code === "CONSUL_BAD_ANSWER");
+}
+
+/**
+ * How a slot was lost:
+ *
+ * - `"session-expired"`: no renewal of its session succeeded for one TTL.
+ * - `"session-invalidated"`: its session, or its contender entry, is gone from Consul.
+ * - `"holder-removed"`: somebody took it out of the lock's holders, or deleted the lock.
+ * - `"monitor-failed"`: Consul could not be asked for two TTLs, or refused to say,
+ *   whether the slot is still there.
+ *
+ * @example
+ * ```ts
+ * const isForced = (reason: SemaphoreLostReason) => reason === "session-invalidated";
+ * ```
+ */
+export type SemaphoreLostReason =
+  "session-expired" | "session-invalidated" | "holder-removed" | "monitor-failed";
+
+const LOSSES: Readonly<Record<SemaphoreLostReason, string>> = {
+  "session-expired": "its session could not be renewed in time",
+  "session-invalidated": "its session or contender entry is gone",
+  "holder-removed": "it is no longer among the holders",
+  "monitor-failed": "Consul could not be asked whether it is still held",
+};
+
+/**
+ * The slot is no longer ours, and others may be at work in it. The reason of `slot.signal`; and what
+ * `run` rejects with when its function did not throw.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await sem.run((slot) => work({ signal: slot.signal }));
+ * } catch (error) {
+ *   if (!(error instanceof SemaphoreLostError)) throw error;
+ *   console.error("not done, or done by two at once:", error.reason);
+ * }
+ * ```
+ */
+export class SemaphoreLostError extends SemaphoreError {
+  override readonly name = "SemaphoreLostError";
+  readonly code = "SEMAPHORE_LOST";
+  /** How it was lost. */
+  readonly reason: SemaphoreLostReason;
+
+  /** With a message that says what the reason means, and that of the cause. */
+  constructor(reason: SemaphoreLostReason, cause?: unknown) {
+    const problem = cause instanceof Error ? `: ${cause.message}` : "";
+    super(
+      `Semaphore slot lost: ${LOSSES[reason]}${problem}`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.reason = reason;
+  }
+}
+
+/**
+ * The slot has been given back. The reason of `slot.signal` after `release`.
+ *
+ * @example
+ * ```ts
+ * slot.signal.addEventListener("abort", () => {
+ *   const reason: unknown = slot.signal.reason;
+ *   if (!(reason instanceof SemaphoreReleasedError)) console.error("slot lost:", reason);
+ * });
+ * ```
+ */
+export class SemaphoreReleasedError extends SemaphoreError {
+  override readonly name = "SemaphoreReleasedError";
+  readonly code = "SEMAPHORE_RELEASED";
+
+  /** With the message `Semaphore slot released`. */
+  constructor() {
+    super("Semaphore slot released");
+  }
+}

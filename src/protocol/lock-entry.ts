@@ -1,0 +1,84 @@
+import { z } from "zod";
+
+import { SemaphoreDecodingError } from "../errors.js";
+
+/** What the lock entry's value says (Go: `semaphoreLock`). */
+export interface SemaphoreLock {
+  readonly limit: number;
+  /** The sessions of the holders. */
+  readonly holders: ReadonlySet<string>;
+}
+
+const limitSchema = z.int();
+const holdersSchema = z.custom<object>(
+  (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((flag) => flag === null || typeof flag === "boolean"),
+);
+
+/**
+ * Reads a lock entry's value with the tolerance of Go's JSON decoder: field names in any case,
+ * unknown fields, `null` for a field or for the whole, which leaves it at its zero.
+ *
+ * @throws SemaphoreDecodingError where Go's decoder would fail as well; but 3.0 counts as 3 here.
+ */
+export function decodeLock(value: Uint8Array): SemaphoreLock {
+  const text = Buffer.from(value).toString("utf8");
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new SemaphoreDecodingError(`the value ${quote(text)} is not JSON`, error);
+  }
+  let limit = 0;
+  let holders: readonly string[] = [];
+  for (const [name, field] of Object.entries(asObject(json, text))) {
+    switch (name.toLowerCase()) {
+      case "limit":
+        if (field !== null) limit = readField(limitSchema, field, name, text);
+        break;
+      case "holders":
+        // A holder is one by being listed, whatever stands behind its name.
+        holders = field === null ? [] : Object.keys(readField(holdersSchema, field, name, text));
+        break;
+    }
+  }
+  return { limit, holders: new Set(holders) };
+}
+
+/** A lock entry's value, to the byte as Go's JSON encoder writes it: its map keys sorted. */
+export function encodeLock({ limit, holders }: SemaphoreLock): string {
+  const sorted = [...holders].sort();
+  return JSON.stringify({
+    Limit: limit,
+    Holders: Object.fromEntries(sorted.map((session) => [session, true])),
+  });
+}
+
+function asObject(json: unknown, text: string): object {
+  if (json === null) return {};
+  if (typeof json !== "object" || Array.isArray(json)) {
+    throw new SemaphoreDecodingError(`the value ${quote(text)} is not a JSON object`);
+  }
+  return json;
+}
+
+function readField<Schema extends z.ZodType>(
+  schema: Schema,
+  field: unknown,
+  name: string,
+  text: string,
+): z.output<Schema> {
+  const parsed = schema.safeParse(field);
+  if (parsed.success) return parsed.data;
+  throw new SemaphoreDecodingError(
+    `the field ${quote(name)} of ${quote(text)} has the wrong type`,
+    parsed.error,
+  );
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length <= 200 ? text : `${text.slice(0, 200)}…`);
+}

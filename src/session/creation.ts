@@ -1,0 +1,181 @@
+import { answerTime } from "../async/attempt-timeout.js";
+import { persist } from "../async/retry.js";
+import { sleep } from "../async/sleep.js";
+import { ConsulError } from "../consul/http/consul-error.js";
+import { parseDuration, type Duration } from "../consul/duration.js";
+import type { ConsulEndpoints } from "../consul/endpoints.js";
+import type { RequestOptions } from "../consul/http/request-options.js";
+import { isPassing } from "../errors.js";
+import { SessionLease } from "./lease.js";
+import { sendRenewal, ttlOf } from "./renewal.js";
+
+type Sessions = ConsulEndpoints["session"];
+
+export interface OwnSessionOptions {
+  readonly name: string;
+  readonly ttl: Duration;
+  readonly checks: readonly string[] | undefined;
+  readonly scope: RequestOptions;
+  /** Until when a failure that may pass is followed by another try. */
+  readonly until: number;
+  readonly signal: AbortSignal | undefined;
+  /** Told why there is no session, before what a lost answer may have left is looked for. */
+  readonly failed: (error: unknown) => void;
+}
+
+const NANOSECONDS_PER_MS = 1e6;
+/** Consul's own lock-delay, and how far a mark may be above it. */
+const LOCK_DELAY_NS = 15e9;
+const MARKS = 1e9 - 1;
+
+/** How long after a session was created what was tried before is looked for once more. */
+const LATE_STRAYS_MS = 1_000;
+
+/**
+ * Creates a session and renews it until the lease is stopped (Go: `createSession`).
+ *
+ * @throws ConsulError
+ */
+export async function openOwnSession(
+  sessions: Sessions,
+  { name, ttl, checks, scope, until, signal, failed }: OwnSessionOptions,
+): Promise<SessionLease> {
+  const creation = new SessionCreation(sessions, { name, ttl, checks }, scope);
+  try {
+    const lease = await persist(() => creation.create({ timeout: answerTime(until) }), {
+      passing: isPassing,
+      until,
+      signal,
+    });
+    void creation.destroyLateStrays();
+    return lease;
+  } catch (error) {
+    failed(error);
+    // Where that fails too, its TTL ends it.
+    const ended = performance.now() + parseDuration(ttl);
+    await persist(() => creation.destroyStrays(), {
+      passing: isPassing,
+      until: ended,
+      keepAlive: () => false,
+    }).catch(() => undefined);
+    throw error;
+  }
+}
+
+/**
+ * Creates one session, however many tries it takes. Consul makes up the ID, so that a session whose
+ * answer was lost has to be known by something else. Nobody looks at its lock-delay: it delays a
+ * contender entry that no other session uses.
+ */
+class SessionCreation {
+  readonly #sessions: Sessions;
+  readonly #spec: Pick<OwnSessionOptions, "name" | "ttl" | "checks">;
+  readonly #scope: RequestOptions;
+  /** The lock-delays of sessions that may be there, or may yet come: a late request is a request. */
+  readonly #inDoubt = new Set<number>();
+  /** Why the last of them is in doubt. */
+  #doubt: ConsulError | undefined;
+  #searched = true;
+
+  constructor(
+    sessions: Sessions,
+    spec: Pick<OwnSessionOptions, "name" | "ttl" | "checks">,
+    scope: RequestOptions,
+  ) {
+    this.#sessions = sessions;
+    this.#spec = spec;
+    this.#scope = scope;
+  }
+
+  async create(options: RequestOptions): Promise<SessionLease> {
+    if (!this.#searched) await this.#search(options);
+    const sentAt = performance.now();
+    const lockDelay = (LOCK_DELAY_NS + 1 + Math.floor(Math.random() * MARKS)) / NANOSECONDS_PER_MS;
+    try {
+      const id = await this.#sessions.create(
+        { ...this.#spec, lockDelay, behavior: "delete" },
+        { ...this.#scope, ...options },
+      );
+      return new SessionLease(this.#sessions, {
+        id,
+        term: { sentAt, ttl: parseDuration(this.#spec.ttl) },
+        own: true,
+        scope: this.#scope,
+        destroyStrays: (options) => this.destroyStrays(options),
+      });
+    } catch (error) {
+      if (error instanceof ConsulError && error.inDoubt) {
+        this.#inDoubt.add(lockDelay);
+        this.#searched = false;
+        this.#doubt = error;
+      }
+      throw error;
+    }
+  }
+
+  /** Where that fails for the time being, what is wrong is still why the creation failed. */
+  async #search(options: RequestOptions): Promise<void> {
+    try {
+      await this.destroyStrays(options);
+    } catch (error) {
+      throw isPassing(error) ? (this.#doubt ?? error) : error;
+    }
+  }
+
+  /** Destroys what creates without an answer have left so far. */
+  async destroyStrays(options: RequestOptions = {}): Promise<void> {
+    if (this.#inDoubt.size === 0) return;
+    const scoped = { ...this.#scope, ...options };
+    const { value } = await this.#sessions.list({ ...scoped, consistent: true });
+    for (const { id, name, lockDelay } of value) {
+      if (name === this.#spec.name && this.#inDoubt.has(lockDelay)) {
+        await this.#sessions.destroy(id, scoped);
+      }
+    }
+    this.#searched = true;
+  }
+
+  /** Looks once more for those that a network that was silent delivers after all. */
+  async destroyLateStrays(): Promise<void> {
+    if (this.#inDoubt.size === 0) return;
+    await sleep(LATE_STRAYS_MS, undefined, { keepAlive: false });
+    await this.destroyStrays().catch(() => undefined);
+  }
+}
+
+export interface BorrowedSessionOptions {
+  readonly id: string;
+  readonly scope: RequestOptions;
+  readonly until: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Takes a session of the user's on lease. It is renewed here as well, because only who renews a
+ * session knows how long it will last.
+ *
+ * @throws ConsulError
+ */
+export async function openBorrowedSession(
+  sessions: Sessions,
+  { id, scope, until, signal }: BorrowedSessionOptions,
+): Promise<SessionLease> {
+  const renew = async (): Promise<SessionLease> => {
+    const sentAt = performance.now();
+    const ttl = await learnTtl(sessions, id, { ...scope, timeout: answerTime(until) });
+    return new SessionLease(sessions, { id, term: { sentAt, ttl }, own: false, scope });
+  };
+  return await persist(renew, { passing: isPassing, until, signal });
+}
+
+async function learnTtl(sessions: Sessions, id: string, options: RequestOptions): Promise<number> {
+  try {
+    const session = await sendRenewal(sessions, id, options);
+    // Where there is no such session, the contender entry fails in Consul's own words.
+    return session === null ? Infinity : (ttlOf(session) ?? Infinity);
+  } catch (error) {
+    // Who may not renew it can still use it, as in Go.
+    if (error instanceof ConsulError && error.status === 403) return Infinity;
+    throw error;
+  }
+}

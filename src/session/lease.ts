@@ -1,0 +1,125 @@
+import type { ConsulEndpoints } from "../consul/endpoints.js";
+import type { RequestOptions } from "../consul/http/request-options.js";
+import type { SessionEntry } from "../consul/session.js";
+import { renewChannel, tracedTime, type RenewEvent } from "../diagnostics.js";
+import { SemaphoreLostError } from "../errors.js";
+import { renewSession, sendRenewal } from "./renewal.js";
+import { endOfTerm, type SessionTerm } from "./term.js";
+import { Watchdog } from "./watchdog.js";
+
+export interface SessionLeaseOptions {
+  readonly id: string;
+  readonly term: SessionTerm;
+  /** Whether the session is ours to end, and with it whatever hangs on it. */
+  readonly own: boolean;
+  readonly scope: RequestOptions;
+  /** Ends sessions that tries to create this one have left, if there are any. */
+  readonly destroyStrays?: (options: RequestOptions) => Promise<void>;
+}
+
+/**
+ * A session that a contender entry, and then a slot, hangs on. It is renewed until `stop`, and
+ * counts as lost as soon as Consul says so, or one TTL after the last renewal that succeeded was
+ * sent.
+ */
+export class SessionLease {
+  readonly id: string;
+  readonly own: boolean;
+  readonly #sessions: ConsulEndpoints["session"];
+  readonly #scope: RequestOptions;
+  readonly #watchdog: Watchdog;
+  readonly #stopped = new AbortController();
+  readonly #lost = new AbortController();
+  readonly #destroyStrays: SessionLeaseOptions["destroyStrays"];
+  #term: SessionTerm;
+  #failure: unknown;
+
+  constructor(
+    sessions: ConsulEndpoints["session"],
+    { id, term, own, scope, destroyStrays }: SessionLeaseOptions,
+  ) {
+    this.id = id;
+    this.own = own;
+    this.#sessions = sessions;
+    this.#scope = scope;
+    this.#term = term;
+    this.#destroyStrays = destroyStrays;
+    this.#watchdog = new Watchdog(sessions, endOfTerm(term), () => {
+      this.#lose(new SemaphoreLostError("session-expired", this.#failure));
+    });
+    if (term.ttl !== Infinity) void this.#renew();
+  }
+
+  /** Aborts when the session is known to be over. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** Whether the session is known to be over, or is so by the clock. */
+  checkLost(): boolean {
+    this.#watchdog.check();
+    return this.#lost.signal.aborted;
+  }
+
+  /** In milliseconds; `Infinity` for a session without a TTL. */
+  get ttl(): number {
+    return this.#term.ttl;
+  }
+
+  /** Until when Consul keeps the session for sure, on the clock of `performance.now()`. */
+  get expiresAt(): number {
+    return endOfTerm(this.#term);
+  }
+
+  /** Renews it no longer. */
+  stop(): void {
+    this.#watchdog.stop();
+    // A reason of our own spares the making of a DOMException.
+    this.#stopped.abort("stopped");
+  }
+
+  /** Ends the session, if it is ours to end. */
+  async destroy(options: RequestOptions = {}): Promise<void> {
+    this.stop();
+    if (!this.own) return;
+    await this.#sessions.destroy(this.id, { ...this.#scope, ...options });
+    await this.#destroyStrays?.(options);
+  }
+
+  #lose(loss: SemaphoreLostError): void {
+    this.stop();
+    this.#lost.abort(loss);
+  }
+
+  async #renew(): Promise<void> {
+    const loss = await renewSession({
+      term: this.#term,
+      signal: this.#stopped.signal,
+      renew: (options) => this.#sendRenewal(options),
+      renewed: (term) => {
+        // Too late is too late, also for an answer that was only read too late.
+        if (this.#watchdog.check()) return;
+        this.#term = term;
+        this.#failure = undefined;
+        this.#watchdog.extend(endOfTerm(term));
+      },
+      failed: (error) => {
+        this.#failure = error;
+      },
+    });
+    if (loss !== undefined) this.#lose(loss);
+  }
+
+  async #sendRenewal(options: RequestOptions): Promise<SessionEntry | null> {
+    const ended = tracedTime<RenewEvent>(renewChannel, { session: this.id, ttl: this.ttl });
+    try {
+      const session = await sendRenewal(this.#sessions, this.id, { ...this.#scope, ...options });
+      ended();
+      return session;
+    } catch (error) {
+      // One that is cut off because the session is needed no longer has not failed.
+      ended(this.#stopped.signal.aborted ? undefined : error);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,128 @@
+import { Backoff } from "../async/backoff.js";
+import { isAborted } from "../async/is-aborted.js";
+import { sleep } from "../async/sleep.js";
+import { ConsulError } from "../consul/http/consul-error.js";
+import { parseDuration } from "../consul/duration.js";
+import type { ConsulEndpoints } from "../consul/endpoints.js";
+import type { RequestOptions } from "../consul/http/request-options.js";
+import type { SessionEntry } from "../consul/session.js";
+import { SemaphoreLostError } from "../errors.js";
+import { endOfTerm, type SessionTerm } from "./term.js";
+
+export interface SessionRenewal {
+  readonly term: SessionTerm;
+  /** Ends the loop. */
+  readonly signal: AbortSignal;
+  readonly renew: (options: RequestOptions) => Promise<SessionEntry | null>;
+  /** Told of each new term. */
+  readonly renewed: (term: SessionTerm) => void;
+  /** Told of each try that failed. */
+  readonly failed: (error: unknown) => void;
+}
+
+/**
+ * Go renews at half of the TTL. Twice as often costs little, as a renewal is no write, and leaves at
+ * least three quarters of the TTL to ride out what passes.
+ */
+const RENEWALS_PER_TTL = 4;
+
+/**
+ * How long the first try may take, as a part of the TTL: a server that has stopped answers nothing,
+ * and the next one is asked all the sooner. Those after it have twice as long, for one that is slow.
+ */
+const FIRST_ATTEMPT_TTLS = 1 / 8;
+const NEXT_ATTEMPT_TTLS = 1 / 4;
+const LONGEST_ATTEMPT_MS = 10_000;
+const SHORTEST_ATTEMPT_MS = 1;
+
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 1_000;
+
+/**
+ * Renews a session several times in each TTL (Go: `RenewPeriodic`). A renewal that fails is tried
+ * again and again: when the TTL is over is not for this loop to say but for the watchdog, which
+ * then aborts the signal. Resolves to how the session was lost, or to nothing when the signal
+ * aborts.
+ */
+export async function renewSession({
+  term,
+  signal,
+  renew,
+  renewed,
+  failed,
+}: SessionRenewal): Promise<SemaphoreLostError | undefined> {
+  const backoff = new Backoff({ first: FIRST_RETRY_MS, longest: LONGEST_RETRY_MS });
+  let pause = pauseBefore(term);
+  let share = FIRST_ATTEMPT_TTLS;
+  for (;;) {
+    // A holder is kept alive by its look at the slot. When that has ended, the client closed or
+    // the slot lost, a session is no reason to stay.
+    await sleep(pause, signal, { keepAlive: false });
+    if (signal.aborted) return undefined;
+    const sentAt = performance.now();
+    try {
+      const session = await renew({ signal, timeout: attemptTime(term, share, sentAt) });
+      if (session === null) return new SemaphoreLostError("session-invalidated");
+      term = { sentAt, ttl: ttlOf(session) ?? term.ttl };
+      renewed(term);
+      backoff.reset();
+      share = FIRST_ATTEMPT_TTLS;
+      pause = pauseBefore(term);
+    } catch (error) {
+      if (isAborted(signal)) return undefined;
+      if (isClosed(error)) return new SemaphoreLostError("session-expired", error);
+      failed(error);
+      share = NEXT_ATTEMPT_TTLS;
+      pause = backoff.next();
+    }
+  }
+}
+
+/**
+ * Renews a session once. Resolves to `null` where it is no more: a leader that has just been elected
+ * may not have heard of it yet, so that a second, consistent look has to say so too.
+ *
+ * @throws ConsulError
+ */
+export async function sendRenewal(
+  sessions: ConsulEndpoints["session"],
+  id: string,
+  options: RequestOptions,
+): Promise<SessionEntry | null> {
+  const session = await sessions.renew(id, options);
+  if (session !== null) return session;
+  const { value, meta } = await sessions.info(id, { ...options, consistent: true });
+  if (value === null) return null;
+  throw new ConsulError(`session ${id} is there at index ${meta.index}, and was not renewed`, {
+    code: "CONSUL_BAD_ANSWER",
+    method: "PUT",
+    path: `/v1/session/renew/${id}`,
+    retryable: true,
+  });
+}
+
+/** How long to wait before a term is renewed, from when it was asked for. */
+function pauseBefore({ sentAt, ttl }: SessionTerm): number {
+  return Math.max(0, sentAt + ttl / RENEWALS_PER_TTL - performance.now());
+}
+
+/** Never more than what is left of the term. */
+function attemptTime(term: SessionTerm, share: number, now: number): number {
+  const time = Math.min(share * term.ttl, LONGEST_ATTEMPT_MS, endOfTerm(term) - now);
+  return Math.max(SHORTEST_ATTEMPT_MS, time);
+}
+
+/** Whether the client was closed, so that no later try can go better. */
+function isClosed(error: unknown): boolean {
+  return error instanceof ConsulError && error.code === "CONSUL_CLOSED";
+}
+
+/** The TTL that the server goes by, which may differ from the one asked for; nothing for none. */
+export function ttlOf({ ttl }: SessionEntry): number | undefined {
+  try {
+    const ms = parseDuration(ttl);
+    return ms > 0 ? ms : undefined;
+  } catch {
+    return undefined;
+  }
+}

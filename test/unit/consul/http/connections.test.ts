@@ -1,0 +1,278 @@
+import { getEventListeners } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { Agent } from "undici";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import { ConsulClient } from "../../../../src/client.js";
+import type { ConsulError } from "../../../../src/consul/http/consul-error.js";
+import { consulErrorOf, rejectionOf } from "../../rejection.js";
+import {
+  cutMidBody,
+  keepSilent,
+  reply,
+  replyToRead,
+  resetConnection,
+  ScriptedServer,
+  type ScriptedAnswer,
+} from "../../scripted-server.js";
+
+const ID = "2d1b6b3e-0d53-4f55-8c4b-3b0a4cf0d1f2";
+
+const SESSION = reply(
+  `[{"ID":"${ID}","Name":"","Node":"n","LockDelay":0,"Behavior":"delete","TTL":"15s",` +
+    `"CreateIndex":1,"ModifyIndex":1}]`,
+);
+
+const CALLS = 6;
+const RENEWALS = 2;
+
+let server: ScriptedServer;
+let client: ConsulClient;
+
+beforeEach(async () => {
+  server = await ScriptedServer.listen();
+  client = new ConsulClient({ address: server.address });
+});
+
+afterEach(async () => {
+  await client.close();
+  await server.close();
+});
+
+/** As many of them as there are numbers from 0. */
+function times<Result>(count: number, make: (number: number) => Result): Result[] {
+  return Array.from({ length: count }, (_, number) => make(number));
+}
+
+const put = (key: string, options = {}): Promise<boolean> => client.kv.put({ key }, options);
+const renew = (options = {}): Promise<unknown> => client.session.renew(ID, options);
+const watch = (): Promise<unknown> => client.kv.list("jobs/", { index: 5n });
+
+/** The errors of calls that get no answer until the client is closed. */
+function hanging(count: number, call: () => Promise<unknown>): Promise<ConsulError[]> {
+  return Promise.all(times(count, () => consulErrorOf(call())));
+}
+
+const later =
+  (answer: ScriptedAnswer): ScriptedAnswer =>
+  (response) => {
+    setImmediate(answer, response);
+  };
+
+describe("many requests at once", () => {
+  test.each([
+    ["writes", (number: number) => put(`jobs/${number}`), reply("true"), CALLS],
+    ["reads", () => client.session.info(ID), replyToRead("[]"), CALLS],
+    ["reads from no index", () => client.session.list({ index: 0n }), replyToRead("[]"), CALLS],
+    ["renewals", () => renew(), SESSION, RENEWALS],
+  ])("share few connections: %s", async (_, call, answer, most) => {
+    server.always(later(answer));
+    await Promise.all(times(300, call));
+    expect(server.requests).toHaveLength(300);
+    expect(server.mostConnections).toBe(most);
+  });
+
+  test("use 8 connections where nothing blocks", async () => {
+    server.always((response) => {
+      later(response.req.url?.includes("renew") === true ? SESSION : reply("true"))(response);
+    });
+    await Promise.all(times(150, (number) => Promise.all([put(`jobs/${number}`), renew()])));
+    expect(server.mostConnections).toBe(CALLS + RENEWALS);
+  });
+
+  test.each([
+    ["are refused", reply("no", { status: 500 })],
+    ["are reset", resetConnection],
+    ["are cut", cutMidBody()],
+  ])("keep no place where they %s", async (_, answer) => {
+    server.always(answer);
+    await Promise.all(times(50, (number) => consulErrorOf(put(`jobs/${number}`))));
+    expect(server.requests).toHaveLength(50);
+    server.always(reply("true"));
+    await expect(Promise.all(times(50, (number) => put(`jobs/${number}`)))).resolves.toHaveLength(
+      50,
+    );
+  });
+
+  test("keep no place where nobody is there", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "consul-"));
+    const socket = join(folder, "consul.sock");
+    const early = new ConsulClient({ address: `unix://${socket}` });
+    await Promise.all(times(50, (number) => consulErrorOf(early.kv.delete(`${number}`))));
+    const started = await ScriptedServer.listen(socket);
+    try {
+      started.always(later(reply("true")));
+      await Promise.all(times(50, (number) => early.kv.delete(`${number}`)));
+      expect(started.mostConnections).toBe(CALLS);
+    } finally {
+      await early.close();
+      await started.close();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test("that come one after another use one connection", async () => {
+    server.always(reply("true"));
+    for (let number = 0; number < 20; number += 1) await put(`jobs/${number}`);
+    expect(server.mostConnections).toBe(1);
+  });
+
+  test("have the limits of the dispatcher that was given, and no others", async () => {
+    const dispatcher = new Agent();
+    const given = new ConsulClient({ address: server.address, dispatcher });
+    const outcomes = times(30, () => consulErrorOf(given.session.renew(ID)));
+    await server.received(30);
+    expect(server.mostConnections).toBe(30);
+    await given.close();
+    await Promise.all(outcomes);
+    await dispatcher.destroy();
+  });
+});
+
+describe("what gets no answer", () => {
+  test("does not keep others waiting: a renewal, behind all the writes", async () => {
+    void hanging(CALLS, () => put("a"));
+    await server.received(CALLS);
+    server.always(SESSION);
+    await expect(renew({ timeout: 1_000 })).resolves.toMatchObject({ id: ID });
+  });
+
+  test("does not keep others waiting: a write, behind all the renewals", async () => {
+    void hanging(RENEWALS, renew);
+    await server.received(RENEWALS);
+    server.always(reply("true"));
+    await expect(put("a", { timeout: 1_000 })).resolves.toBe(true);
+  });
+
+  test("does not keep others waiting: anything, behind blocking queries", async () => {
+    void hanging(100, watch);
+    await server.received(100);
+    expect(server.mostConnections).toBe(100);
+    server.next(reply("true"));
+    await expect(put("a", { timeout: 1_000 })).resolves.toBe(true);
+    server.next(SESSION);
+    await expect(renew({ timeout: 1_000 })).resolves.toMatchObject({ id: ID });
+    server.next(replyToRead("[]"));
+    const { value } = await client.session.info(ID, { index: 5n, timeout: 1_000 });
+    expect(value).toBeNull();
+  });
+
+  test("frees its connection when its time is over", async () => {
+    server.next(...times(CALLS, () => keepSilent));
+    server.always(reply("true"));
+    const hung = times(CALLS, () => consulErrorOf(put("hung", { timeout: 50 })));
+    await server.received(CALLS);
+    await expect(put("after", { timeout: 5_000 })).resolves.toBe(true);
+    for (const { code } of await Promise.all(hung)) expect(code).toBe("CONSUL_TIMEOUT");
+  });
+});
+
+describe("a request that waits for a connection", () => {
+  const keysSent = (): string[] => server.requests.map(({ path }) => path.replace("/v1/kv/", ""));
+
+  /** Leaves no connection free, and gives back how to free them all, with an answer. */
+  async function allInUse(): Promise<() => Promise<void>> {
+    const answers: (() => void)[] = [];
+    server.always((response) => {
+      answers.push(() => {
+        reply("true")(response);
+      });
+    });
+    const taken = Promise.allSettled(times(CALLS, () => put("first")));
+    await server.received(CALLS);
+    server.always(reply("true"));
+    return async () => {
+      for (const answer of answers) answer();
+      await taken;
+    };
+  }
+
+  test("is never sent after its time is over, which ran while it waited", async () => {
+    const free = await allInUse();
+    const error = await consulErrorOf(put("late", { timeout: 30 }));
+    expect(error).toMatchObject({ code: "CONSUL_TIMEOUT" });
+    await free();
+    await put("next");
+    await sleep(20);
+    expect(keysSent()).toEqual([...times(CALLS, () => "first"), "next"]);
+  });
+
+  test("is never sent after its signal has aborted, and leaves nothing on it", async () => {
+    const free = await allInUse();
+    const controller = new AbortController();
+    const outcomes = times(100, () => rejectionOf(put("late", { signal: controller.signal })));
+    const next = put("next");
+    controller.abort("enough");
+    expect(new Set(await Promise.all(outcomes))).toEqual(new Set(["enough"]));
+    expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+    await free();
+    await next;
+    await sleep(20);
+    expect(keysSent()).toEqual([...times(CALLS, () => "first"), "next"]);
+  });
+
+  test("is never sent after its time is over, where those before it were given up as well", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    const hung = times(CALLS, () => consulErrorOf(put("first", { timeout: 60 })));
+    const late = times(CALLS, () => consulErrorOf(put("late", { timeout: 50 })));
+    await server.received(CALLS);
+    await vi.advanceTimersByTimeAsync(60);
+    vi.useRealTimers();
+    for (const { code } of await Promise.all([...hung, ...late])) {
+      expect(code).toBe("CONSUL_TIMEOUT");
+    }
+    server.always(reply("true"));
+    await put("next");
+    await sleep(20);
+    expect(keysSent()).toEqual([...times(CALLS, () => "first"), "next"]);
+  });
+
+  test("leaves the places to the others when its signal aborts as its turn comes", async () => {
+    const free = await allInUse();
+    const controller = new AbortController();
+    const given = Promise.allSettled(
+      times(CALLS * 2, () => put("given up", { signal: controller.signal })),
+    );
+    const freed = free();
+    await server.received(CALLS + 1);
+    controller.abort();
+    await Promise.all([freed, given]);
+    await expect(Promise.all(times(50, () => put("next")))).resolves.toHaveLength(50);
+  });
+
+  test("has its turn after those that came before it", async () => {
+    let freeOne = (): void => undefined;
+    server.next((response) => {
+      freeOne = () => {
+        reply("true")(response);
+      };
+    });
+    void Promise.allSettled(times(CALLS, () => put("hung")));
+    await server.received(CALLS);
+    server.always(reply("true"));
+    const waiting = times(20, (number) => put(`${number}`));
+    freeOne();
+    await Promise.all(waiting);
+    expect(keysSent().slice(CALLS)).toEqual(times(20, String));
+  });
+
+  test("ends with the client", async () => {
+    await allInUse();
+    const waiting = consulErrorOf(put("late"));
+    await client.close();
+    expect(await waiting).toMatchObject({ code: "CONSUL_CLOSED" });
+    expect(keysSent()).not.toContain("late");
+  });
+});
+
+test("the end of the client ends what is on all connections, and closes them", async () => {
+  const outcomes = [hanging(3, watch), hanging(RENEWALS, renew), hanging(CALLS, () => put("a"))];
+  await server.received(3 + RENEWALS + CALLS);
+  await client.close();
+  for (const { code } of (await Promise.all(outcomes)).flat()) expect(code).toBe("CONSUL_CLOSED");
+  await server.connectionsClosed();
+});

@@ -1,0 +1,35 @@
+import { expect, test } from "vitest";
+
+import {
+  adviceOn,
+  adviceOnStatus,
+  isTlsProblem,
+} from "../../../../src/consul/http/failure-advice.js";
+
+test.each([
+  ["ECONNREFUSED", false, "is an agent running there?"],
+  ["ENOTFOUND", false, "is an agent running there?"],
+  ["", false, "is an agent running there?"],
+  ["SELF_SIGNED_CERT_IN_CHAIN", true, "tls.caFile, CONSUL_CACERT"],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", true, "tls.caFile, CONSUL_CACERT"],
+  ["ERR_TLS_CERT_ALTNAME_INVALID", true, "tls.serverName, or CONSUL_TLS_SERVER_NAME"],
+  ["ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED", true, "tls.certFile and tls.keyFile"],
+  ["ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE", true, "tls.certFile and tls.keyFile"],
+  ["ERR_SSL_WRONG_VERSION_NUMBER", true, "the address begins with http://"],
+  ["EPROTO", true, "the address begins with http://"],
+])("of %s it is known whether time mends it, and what does", (code, isTls, advice) => {
+  expect(isTlsProblem(code)).toBe(isTls);
+  expect(adviceOn(code)).toContain(advice);
+});
+
+test.each([
+  [400, "Client sent an HTTP request to an HTTPS server.\n", "has to begin with https://"],
+  [400, "Bad request", ""],
+  [401, "", "a proxy before Consul asks for httpAuth"],
+  [407, "", "a proxy before Consul asks for httpAuth"],
+  [500, "no leader", ""],
+  [500, "rpc error making call: Missing node registration", "needs one of its nodes"],
+])("of a status of %d with %j it is said: %s", (status, body, advice) => {
+  if (advice === "") expect(adviceOnStatus(status, body)).toBe("");
+  else expect(adviceOnStatus(status, body)).toContain(advice);
+});

@@ -1,0 +1,235 @@
+import { describe, expect, test } from "vitest";
+
+import { SemaphoreOptionsError } from "../../src/errors.js";
+import {
+  DEFAULT_MONITOR_RETRY_TIME,
+  DEFAULT_SEMAPHORE_SESSION_NAME,
+  DEFAULT_SEMAPHORE_SESSION_TTL,
+  DEFAULT_SEMAPHORE_WAIT_TIME,
+  requireClient,
+  requireFunction,
+  requireSignal,
+  resolveOptions,
+} from "../../src/options.js";
+
+/** What a caller without types gets for these options: the error, or nothing. */
+function refusal(options: unknown): SemaphoreOptionsError | undefined {
+  try {
+    Reflect.apply(resolveOptions, undefined, [options]);
+  } catch (error) {
+    if (error instanceof SemaphoreOptionsError) return error;
+    throw error;
+  }
+  return undefined;
+}
+
+const VALID = { prefix: "jobs/resize", limit: 3 };
+
+describe("the options of a semaphore", () => {
+  test("need only a prefix and a limit; the rest is as in Go", () => {
+    expect(resolveOptions(VALID)).toEqual({
+      prefix: "jobs/resize",
+      limit: 3,
+      sessionName: "Consul API Semaphore",
+      sessionTTL: "15s",
+      monitorRetries: 0,
+      monitorRetryTime: "2s",
+      semaphoreWaitTime: "15s",
+    });
+  });
+
+  test("have their defaults under Go's names", () => {
+    expect(DEFAULT_SEMAPHORE_SESSION_NAME).toBe("Consul API Semaphore");
+    expect(DEFAULT_SEMAPHORE_SESSION_TTL).toBe("15s");
+    expect(DEFAULT_SEMAPHORE_WAIT_TIME).toBe("15s");
+    expect(DEFAULT_MONITOR_RETRY_TIME).toBe("2s");
+  });
+
+  test("stay what they were given as", () => {
+    const given = {
+      ...VALID,
+      value: Uint8Array.of(1, 2, 3),
+      session: "2d1b6b3e-0d53-4f55-8c4b-3b0a4cf0d1f2",
+      sessionName: "mine",
+      sessionTTL: 30_000,
+      sessionChecks: ["serfHealth", "service:web"],
+      monitorRetries: 5,
+      monitorRetryTime: "1m30s",
+      semaphoreWaitTime: 0,
+      namespace: "team",
+      partition: "west",
+    };
+    expect(resolveOptions(given)).toEqual(given);
+  });
+
+  test("take undefined for not given", () => {
+    const given = { ...VALID, sessionTTL: undefined, value: undefined, session: undefined };
+    expect(resolveOptions(given).sessionTTL).toBe("15s");
+  });
+
+  test.each([
+    "a",
+    "jobs/",
+    "./jobs",
+    "a//b",
+    "a/../b",
+    "...",
+    ".hidden",
+    "..a",
+    "a b",
+    "日本",
+    "%",
+  ])("accept the prefix %j", (prefix) => {
+    expect(resolveOptions({ ...VALID, prefix }).prefix).toBe(prefix);
+  });
+
+  test.each([1, 2, 1_000_000, Number.MAX_SAFE_INTEGER])("accept the limit %d", (limit) => {
+    expect(resolveOptions({ ...VALID, limit }).limit).toBe(limit);
+  });
+
+  test.each(["10s", "1h30m", ".5m", 15_000, 0.5, "86400s"])("accept the TTL %j", (sessionTTL) => {
+    expect(resolveOptions({ ...VALID, sessionTTL }).sessionTTL).toBe(sessionTTL);
+  });
+
+  test.each([[[]], [["serfHealth"]]])("accept the health checks %j", (sessionChecks) => {
+    expect(resolveOptions({ ...VALID, sessionChecks }).sessionChecks).toEqual(sessionChecks);
+  });
+});
+
+describe("a bad option", () => {
+  /** The bad options, how the message begins, and how it shows the value. */
+  const BAD: readonly (readonly [string, Record<string, unknown>, string, string])[] = [
+    ["an empty prefix", { prefix: "" }, "missing prefix", '""'],
+    ["no prefix", { prefix: undefined }, "missing prefix", "undefined"],
+    ["a prefix of null", { prefix: null }, "missing prefix", "null"],
+    ["a prefix that is a number", { prefix: 5 }, "missing prefix", "5 (number)"],
+    ["a prefix that begins with /", { prefix: "/jobs" }, "invalid prefix", "/jobs"],
+    ["the prefix /", { prefix: "/" }, "invalid prefix", "'/'"],
+    ["the prefix .", { prefix: "." }, "invalid prefix", "'.'"],
+    ["the prefix ./", { prefix: "./" }, "invalid prefix", "'./'"],
+    ["the prefix ..", { prefix: ".." }, "invalid prefix", "'..'"],
+    ["the prefix ../a", { prefix: "../a" }, "invalid prefix", "'../a'"],
+    ["the prefix a/..", { prefix: "a/.." }, "invalid prefix", "'a/..'"],
+    ["the prefix a/../..", { prefix: "a/../.." }, "invalid prefix", "'a/../..'"],
+    ["no limit", { limit: undefined }, "semaphore limit must be positive", "undefined"],
+    ["the limit 0", { limit: 0 }, "semaphore limit must be positive", "0 (number)"],
+    ["the limit -0", { limit: -0 }, "semaphore limit must be positive", "-0 (number)"],
+    ["the limit -1", { limit: -1 }, "semaphore limit must be positive", "-1 (number)"],
+    ["the limit 1.5", { limit: 1.5 }, "semaphore limit must be positive", "1.5 (number)"],
+    ["the limit NaN", { limit: NaN }, "semaphore limit must be positive", "NaN (number)"],
+    [
+      "the limit Infinity",
+      { limit: Infinity },
+      "semaphore limit must be positive",
+      "Infinity (number)",
+    ],
+    ["the limit 2 as a string", { limit: "2" }, "semaphore limit must be positive", "'2' (string)"],
+    ["the limit null", { limit: null }, "semaphore limit must be positive", "null"],
+    ["the limit 2n", { limit: 2n }, "semaphore limit must be positive", "2n (bigint)"],
+    [
+      "the limit 2 ** 53",
+      { limit: 2 ** 53 },
+      "semaphore limit must be positive",
+      "9007199254740992 (number)",
+    ],
+    ["a TTL that is no duration", { sessionTTL: "soon" }, "invalid SessionTTL: ", '"soon"'],
+    ["a TTL without a unit", { sessionTTL: "15" }, "invalid SessionTTL: ", '"15"'],
+    ["a TTL of 0", { sessionTTL: 0 }, "invalid SessionTTL: ", "0 (number)"],
+    ["a TTL of 0s", { sessionTTL: "0s" }, "invalid SessionTTL: ", "'0s' (string)"],
+    ["a negative TTL", { sessionTTL: "-15s" }, "invalid SessionTTL: ", "'-15s' (string)"],
+    ["a TTL of -1 ms", { sessionTTL: -1 }, "invalid SessionTTL: ", "-1 (number)"],
+    ["a TTL of NaN", { sessionTTL: NaN }, "invalid SessionTTL: ", "NaN (number)"],
+    ["a TTL of null", { sessionTTL: null }, "invalid SessionTTL: ", "null"],
+    ["a TTL of 300 years", { sessionTTL: "3000000h" }, "invalid SessionTTL: ", '"3000000h"'],
+    ["an empty session", { session: "" }, "invalid Session: ", "''"],
+    ["a session with a slash", { session: "a/b" }, "invalid Session: ", "'a/b'"],
+    ["a session that is no string", { session: 5 }, "invalid Session: ", "5 (number)"],
+    ["a session name of null", { sessionName: null }, "invalid SessionName: ", "null"],
+    ["health checks in a string", { sessionChecks: "a" }, "invalid SessionChecks: ", "'a'"],
+    ["a negative number of retries", { monitorRetries: -1 }, "invalid MonitorRetries: ", "-1"],
+    ["half a retry", { monitorRetries: 0.5 }, "invalid MonitorRetries: ", "0.5"],
+    ["a negative retry time", { monitorRetryTime: "-2s" }, "invalid MonitorRetryTime: ", "'-2s'"],
+    ["a retry time of true", { monitorRetryTime: true }, "invalid MonitorRetryTime: ", "true"],
+    ["a negative wait", { semaphoreWaitTime: -1 }, "invalid SemaphoreWaitTime: ", "-1"],
+    ["a wait in words", { semaphoreWaitTime: "a bit" }, "invalid SemaphoreWaitTime: ", '"a bit"'],
+    ["a value that is a number", { value: 5 }, "invalid Value: ", "number"],
+    ["a value of null", { value: null }, "invalid Value: ", "expected a string or Uint8Array"],
+    ["a namespace of 5", { namespace: 5 }, "invalid Namespace: ", "5 (number)"],
+    ["a partition of 5", { partition: 5 }, "invalid Partition: ", "5 (number)"],
+  ];
+
+  test.each(BAD)("is refused, named and shown: %s", (_, given, beginning, shown) => {
+    const error = refusal({ ...VALID, ...given });
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error).toMatchObject({
+      name: "SemaphoreOptionsError",
+      code: "SEMAPHORE_INVALID_OPTIONS",
+    });
+    expect(error?.message.slice(0, beginning.length)).toBe(beginning);
+    expect(error?.message).toContain(shown);
+  });
+
+  test("is refused where it has a name that is not known, and the known ones are told", () => {
+    const error = refusal({ ...VALID, sessionTtl: "10s" });
+    expect(error?.message).toMatch(/^unknown option "sessionTtl" \(known: prefix, limit, /);
+    expect(error?.message).toContain("sessionTTL");
+  });
+
+  test("does not hide another one", () => {
+    const message = refusal({ prefix: "", limit: 0, sessionTTL: "x" })?.message;
+    expect(message).toContain("missing prefix");
+    expect(message).toContain("semaphore limit must be positive");
+    expect(message).toContain("invalid SessionTTL");
+  });
+
+  test.each([[undefined], [null], [5], ["jobs"], [true], [[]]])(
+    "is not looked for in what is no options at all: %j",
+    (options) => {
+      expect(refusal(options)).toBeInstanceOf(SemaphoreOptionsError);
+    },
+  );
+
+  test.each([undefined, 5, "jobs"])("names what was given instead of options: %j", (options) => {
+    expect(refusal(options)?.message).toContain(`missing semaphore options: got`);
+    expect(refusal(options)?.message).toContain(String(options));
+  });
+});
+
+describe("other bad input", () => {
+  test.each([
+    [{ sessionChecks: [1] }, "invalid SessionChecks: got [ 1 ] (object)"],
+    [{ session: ".lock" }, "invalid Session: got '.lock' (string)"],
+    [{ session: "" }, "invalid Session: got '' (string)"],
+    [{ sessionName: "" }, "invalid SessionName: got '' (string)"],
+    [{ value: 5 }, "invalid Value: got 5 (number)"],
+    [{ prefix: "a\ud800" }, "invalid prefix"],
+    [{ semaphoreTryOnce: true }, "call tryAcquire to try once"],
+  ])("is named, with its value: %o", (options, message) => {
+    expect(refusal({ ...VALID, ...options })?.message).toContain(message);
+  });
+
+  test.each([[null], [[]]])("is named where there are no options: %j", (options) => {
+    expect(refusal(options)?.message).toContain("missing semaphore options: got");
+  });
+
+  test.each([undefined, "http://127.0.0.1:8500", {}])("is no client: %j", (client) => {
+    expect(() => {
+      requireClient(client);
+    }).toThrow("missing client: got");
+  });
+
+  test.each([[{ signal: new AbortController().signal }], [null], [5_000], [new AbortController()]])(
+    "is no signal: %o",
+    (signal) => {
+      expect(() => {
+        requireSignal(signal);
+      }).toThrow("expected an AbortSignal as the argument itself");
+    },
+  );
+
+  test("is no function", () => {
+    expect(() => {
+      requireFunction(new AbortController().signal);
+    }).toThrow("expected what to run with the slot");
+  });
+});
