@@ -1,10 +1,8 @@
-import { clientUse } from "./client-use.js";
+import { ClientContext, context, type SemaphoreClient } from "./client-context.js";
 import type { ConsulClientConfig } from "./consul/config/config.js";
-import type { ConsulEndpoints } from "./consul/endpoints.js";
 import { KV } from "./consul/kv.js";
 import { Sessions } from "./consul/session.js";
 import { Transport } from "./consul/http/transport.js";
-import { keptSessions } from "./session/idle-sessions.js";
 import type { SemaphoreOptions } from "./options.js";
 import { Semaphore } from "./semaphore.js";
 
@@ -24,11 +22,13 @@ const CLOSE_PATIENCE_MS = 5_000;
  * await consul.semaphorePrefix("jobs/resize", 3).run((slot) => work({ signal: slot.signal }));
  * ```
  */
-export class ConsulClient implements ConsulEndpoints, AsyncDisposable {
+export class ConsulClient implements SemaphoreClient, AsyncDisposable {
   /** The key/value store (Go: `KV`). */
   readonly kv: KV;
   /** Sessions (Go: `Session`). */
   readonly session: Sessions;
+  /** @internal */
+  readonly [context]: ClientContext;
   readonly #transport: Transport;
   #closed: Promise<void> | undefined;
 
@@ -42,6 +42,7 @@ export class ConsulClient implements ConsulEndpoints, AsyncDisposable {
     this.#transport = new Transport(config);
     this.kv = new KV(this.#transport);
     this.session = new Sessions(this.#transport);
+    this[context] = new ClientContext({ kv: this.kv, session: this.session });
   }
 
   /**
@@ -97,8 +98,7 @@ export class ConsulClient implements ConsulEndpoints, AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await clientUse(this).end(CLOSE_PATIENCE_MS);
-    await keptSessions(this).close();
+    await this[context].end(CLOSE_PATIENCE_MS);
     await this.#transport.close();
   }
 }

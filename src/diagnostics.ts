@@ -172,6 +172,6 @@ export function tracedTime<Event extends object>(
   };
 }
 
-export function tellOfLoss(event: LostEvent): void {
+export function traceLoss(event: LostEvent): void {
   if (lostChannel.hasSubscribers) lostChannel.publish(event);
 }

@@ -278,7 +278,7 @@ export class SemaphoreRequestError extends SemaphoreError {
 }
 
 /** Whether a failure is of the kind that passes, so that the same step may go better later. */
-export function isPassing(error: unknown): boolean {
+export function isTransient(error: unknown): boolean {
   return (
     (error instanceof SemaphoreRequestError || error instanceof ConsulError) && error.retryable
   );
@@ -288,9 +288,9 @@ export function isPassing(error: unknown): boolean {
  * The same, and answers that are none of Consul's too: a proxy's page says nothing about whether a
  * slot is still there, or given back.
  */
-export function isUnclear(error: unknown): boolean {
+export function isOutcomeUnknown(error: unknown): boolean {
   const cause = error instanceof SemaphoreRequestError ? error.cause : error;
-  return isPassing(error) || (cause instanceof ConsulError && cause.code === "CONSUL_BAD_ANSWER");
+  return isTransient(error) || (cause instanceof ConsulError && cause.code === "CONSUL_BAD_ANSWER");
 }
 
 /**

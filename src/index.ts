@@ -8,6 +8,7 @@ export {
 } from "./consul/http/consul-error.js";
 export type { HttpBasicAuth } from "./consul/config/credentials.js";
 export type { Duration } from "./consul/duration.js";
+export type { SemaphoreClient } from "./client-context.js";
 export type { ConsulEndpoints } from "./consul/endpoints.js";
 export type { ConsulTlsConfig } from "./consul/config/tls-settings.js";
 export { KV, type KVEntry, type KVWrite } from "./consul/kv.js";
@@ -26,7 +27,8 @@ export type {
   WaitEvent,
 } from "./diagnostics.js";
 export { DEFAULT_SEMAPHORE_KEY } from "./protocol/keys.js";
-export { SEMAPHORE_FLAG_VALUE, type Contender } from "./protocol/snapshot.js";
+export { SEMAPHORE_FLAG_VALUE } from "./protocol/lock-entry.js";
+export type { Contender } from "./protocol/snapshot.js";
 export {
   SemaphoreClosedError,
   SemaphoreConflictError,

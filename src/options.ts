@@ -99,9 +99,10 @@ export interface SemaphoreOptions {
    */
   readonly sessionTTL?: Duration | undefined;
   /**
-   * The health checks of the agent's node that a session made here depends on. Default: Consul's
-   * own, `["serfHealth"]`: a slot comes free soon after its node has died, but is lost as well when
-   * the other nodes only believe that it has. `[]` for none: then only the TTL can end the session.
+   * The health checks of the agent's node that a session made here depends on. Default: `[]`, none:
+   * only its TTL ends the session, so that a holder always hears of a loss before another takes the
+   * slot. With `["serfHealth"]`, Go's default, a slot comes free soon after its node has died, but
+   * is lost as well when the other nodes only believe that it has.
    */
   readonly sessionChecks?: readonly string[] | undefined;
   /**
@@ -160,7 +161,7 @@ const optionsSchema = z.strictObject({
     .custom<readonly string[]>((checks) => z.array(z.string()).safeParse(checks).success, {
       error: (issue) => `invalid SessionChecks: got ${show(issue.input)}, expected a list of names`,
     })
-    .optional(),
+    .default([]),
   monitorRetries: wholeNumber(0, "invalid MonitorRetries").default(0),
   monitorRetryTime: duration("MonitorRetryTime").default(DEFAULT_MONITOR_RETRY_TIME),
   semaphoreWaitTime: duration("SemaphoreWaitTime").default(DEFAULT_SEMAPHORE_WAIT_TIME),
@@ -181,11 +182,6 @@ export function resolveOptions(options: SemaphoreOptions): ResolvedSemaphoreOpti
   throw new SemaphoreOptionsError(parsed.error.issues.map(describeIssue).join("; "));
 }
 
-const clientSchema = z.looseObject({
-  kv: z.looseObject({}),
-  session: z.looseObject({}),
-});
-
 const signalSchema = z.custom<AbortSignal>(
   (value) =>
     typeof value === "object" &&
@@ -193,12 +189,6 @@ const signalSchema = z.custom<AbortSignal>(
     "aborted" in value &&
     "addEventListener" in value,
 );
-
-/** @throws SemaphoreOptionsError */
-export function requireClient(client: unknown): void {
-  if (clientSchema.safeParse(client).success) return;
-  throw new SemaphoreOptionsError(`missing client: got ${show(client)}, expected a ConsulClient`);
-}
 
 /**
  * Before a slot is taken for nothing.

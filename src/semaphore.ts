@@ -1,39 +1,22 @@
-import { answerTime } from "./async/attempt-timeout.js";
-import { Backoff } from "./async/backoff.js";
+import { settleAfterAbort } from "./async/settle-after-abort.js";
+import { onAbort } from "./async/on-abort.js";
 import { Deadline } from "./async/deadline.js";
 import { eitherSignal } from "./async/either-signal.js";
-import { persist } from "./async/retry.js";
-import { SerialCalls } from "./async/serial-calls.js";
-import { settleAfterAbort } from "./async/settle-after-abort.js";
-import { sleep } from "./async/sleep.js";
-import { clientUse, type ClientUse, type Releasable } from "./client-use.js";
-import { ConsulError } from "./consul/http/consul-error.js";
+import { SerialQueue, type Background } from "./async/serial-queue.js";
+import { contextOf, type ClientContext, type SemaphoreClient } from "./client-context.js";
 import { parseDuration } from "./consul/duration.js";
-import type { ConsulEndpoints } from "./consul/endpoints.js";
-import {
-  contend,
-  SHORTEST_TRY_MS,
-  type Contention,
-  type ContentionOptions,
-} from "./queue/contend.js";
-import { depart, type DepartureOptions, type Traces } from "./queue/departure.js";
 import {
   acquireChannel,
   heldChannel,
   releaseChannel,
-  tellOfLoss,
   traced,
   tracedTime,
-  waitChannel,
+  traceLoss,
   type AcquireEvent,
   type HeldEvent,
   type SemaphoreEvent,
 } from "./diagnostics.js";
-import { keptSessions } from "./session/idle-sessions.js";
-import type { Contender } from "./protocol/snapshot.js";
 import {
-  isPassing,
-  isUnclear,
   SemaphoreClosedError,
   SemaphoreHeldError,
   SemaphoreInUseError,
@@ -43,19 +26,19 @@ import {
   SemaphoreRequestError,
 } from "./errors.js";
 import {
-  requireClient,
   requireFunction,
   requireSignal,
   resolveOptions,
   type ResolvedSemaphoreOptions,
   type SemaphoreOptions,
 } from "./options.js";
-import { HeldSlot, type SemaphoreSlot } from "./slot.js";
-import type { SessionLease } from "./session/lease.js";
-import { sharedPrefix, type SharedPrefix } from "./queue/queue.js";
+import { liveHolders, type Contender, type ContenderEntry } from "./protocol/snapshot.js";
+import type { Claim } from "./queue/claim.js";
+import { ABORT_GRACE_MS, contend, type Holding, type Wait } from "./queue/contend.js";
+import type { Queue } from "./queue/queue.js";
 import { openBorrowedSession, openOwnSession } from "./session/creation.js";
-import { monitorSlot } from "./queue/monitor.js";
-import { checkWatchdogs } from "./session/watchdog.js";
+import type { SessionLease } from "./session/lease.js";
+import { HeldSlot, type SemaphoreSlot } from "./slot.js";
 
 /**
  * Who holds a semaphore and who waits for it.
@@ -75,47 +58,33 @@ export interface SemaphoreState {
   readonly waiters: readonly Contender[];
 }
 
-/** What there is from a successful acquire to the release, whether the slot is lost or not. */
-interface Holding {
+/** A slot, and what there is in Consul because of it. */
+interface Held {
   readonly slot: HeldSlot;
-  readonly lease: SessionLease;
-  /** What the end of the client does. */
-  readonly untilClosed: Releasable;
-  readonly traces: Traces;
+  readonly claim: Claim;
 }
 
-/** Tells the caller of a call how it came out, while the call still goes on. */
-interface Tell<Result> {
-  readonly result: (result: Result) => void;
-  readonly failure: (reason: unknown) => void;
-}
+/** Which slot a semaphore has. */
+type State =
+  | { readonly kind: "none" }
+  /** One that was lost has still to be cleaned up. */
+  | { readonly kind: "held"; readonly held: Held }
+  /** There is nothing to release, and `release` need not complain. */
+  | { readonly kind: "lost" }
+  | { readonly kind: "released by close" };
 
 /**
- * How long an aborted acquire is given to clear away what it has written before it rejects: as a
- * rule a few milliseconds do, and a process that exits right after leaves nothing behind. What
- * takes longer goes on behind the caller's back.
- */
-const ABORT_GRACE_MS = 100;
-
-/**
- * How long an acquire tries to get into the queue. In the queue it rides out an outage of any
- * length; but where nothing has ever worked, a caller wants to know why.
- */
-const ENTRY_PATIENCE_MS = 15_000;
-
-/**
- * How long a caller is left waiting for a release that does not get through: for a TTL, which is
- * when it is moot, but no longer than a minute; and where there is no TTL to go by, as long as the
- * default one.
+ * How long a caller waits for a release that does not get through: for a TTL, when it is of no use
+ * any more, but no longer than a minute; and where there is no TTL, as long as the default one.
  */
 const LONGEST_RELEASE_MS = 60_000;
 const RELEASE_MS = 15_000;
 
-/** How long an acquire that came to nothing keeps its caller waiting while it clears away. */
-const WITHDRAW_PATIENCE_MS = 1_000;
+/** How long a caller waits for what is left of a slot that was lost. */
+const LOST_GRACE_MS = 1_000;
 
-/** A waiter that loses its place over and over comes back after longer and longer pauses. */
-const REENTRY_PAUSES = { first: 50, longest: 5_000 };
+const NOTHING: State = { kind: "none" };
+const LOST: State = { kind: "lost" };
 
 /**
  * A counting semaphore whose slots are shared by processes all over a fleet (Go: `Semaphore`).
@@ -130,14 +99,11 @@ const REENTRY_PAUSES = { first: 50, longest: 5_000 };
  * ```
  */
 export class Semaphore {
-  readonly #consul: ConsulEndpoints;
+  readonly #context: ClientContext;
   readonly #options: ResolvedSemaphoreOptions;
-  readonly #prefix: SharedPrefix;
-  readonly #use: ClientUse;
-  readonly #calls = new SerialCalls();
-  #held: Holding | undefined;
-  /** Whether a slot was given back by the end of the client, of which its user need not know. */
-  #isClosedOver = false;
+  readonly #queue: Queue;
+  readonly #calls = new SerialQueue();
+  #state: State = NOTHING;
 
   /**
    * Sends nothing yet (Go: `SemaphoreOpts`).
@@ -145,20 +111,17 @@ export class Semaphore {
    * @param consul a {@link ConsulClient}
    * @throws {@link SemaphoreOptionsError} for options that it cannot work with, or does not know
    */
-  constructor(consul: ConsulEndpoints, options: SemaphoreOptions) {
-    requireClient(consul);
-    this.#consul = consul;
+  constructor(consul: SemaphoreClient, options: SemaphoreOptions) {
+    this.#context = contextOf(consul);
     this.#options = resolveOptions(options);
-    this.#use = clientUse(consul);
-    this.#prefix = sharedPrefix(consul, this.#options.prefix, this.#scope);
+    this.#queue = this.#context.queue(this.#options.prefix, this.#scope);
   }
 
   /**
-   * Whether there is a slot to release (Go: `isHeld`). That stays so after a loss: ask `slot.held`
-   * whether the slot is still yours.
+   * Whether it has a slot that is still yours, by the clock at the moment of the call (Go: `isHeld`).
    */
   get isHeld(): boolean {
-    return this.#held !== undefined;
+    return this.#state.kind === "held" && this.#state.held.slot.held;
   }
 
   /**
@@ -169,7 +132,7 @@ export class Semaphore {
    *   if there is something to clear away, within 100 ms. Nothing stays behind. Once acquired, the
    *   slot does not depend on it.
    * @throws `signal.reason` when the signal aborts
-   * @throws {@link SemaphoreHeldError} while this semaphore has a slot that was not released
+   * @throws {@link SemaphoreHeldError} while this semaphore has a slot
    * @throws {@link SemaphoreClosedError} when the client is closed
    * @throws {@link SemaphoreLimitConflictError} when others use the prefix with another limit
    * @throws {@link SemaphoreConflictError} or {@link SemaphoreDecodingError} when the prefix is in use
@@ -219,30 +182,9 @@ export class Semaphore {
     return await this.#traceAcquire("tryAcquire", () => this.#tryAcquireSlot(signal));
   }
 
-  async #tryAcquireSlot(signal: AbortSignal | undefined): Promise<HeldSlot | null> {
-    requireSignal(signal);
-    const waitLimit = parseDuration(this.#options.semaphoreWaitTime);
-    const giveUp = eitherSignal(signal, this.#use.closing);
-    const untilTurn = new Deadline(waitLimit, giveUp.signal);
-    try {
-      const waitUntil = performance.now() + waitLimit;
-      const turn = this.#inTurn<HeldSlot | null>((tell) => {
-        untilTurn.dispose();
-        return this.#acquire(giveUp.signal, waitUntil, tell);
-      }, untilTurn.signal);
-      return await settleAfterAbort(turn, giveUp.signal, ABORT_GRACE_MS);
-    } catch (error) {
-      if (untilTurn.expired) return null;
-      throw error;
-    } finally {
-      untilTurn.dispose();
-      giveUp.dispose();
-    }
-  }
-
   /**
    * Gives the slot back, and aborts its signal at once (Go: `Release`). It tries until that is done.
-   * After a loss this clears away what is left, and has to come before the next `acquire`.
+   * After a loss it cleans up what is left.
    *
    * @throws {@link SemaphoreNotHeldError} when there is no slot
    * @throws {@link SemaphoreRequestError} when Consul refuses a request, or could not be reached for
@@ -257,10 +199,10 @@ export class Semaphore {
    * ```
    */
   async release(): Promise<void> {
-    await this.#inTurn(async (tell: Tell<void>) => {
-      if (this.#held === undefined && this.#isClosedOver) return;
-      if (this.#held === undefined) throw new SemaphoreNotHeldError();
-      await this.#release(this.#held, tell);
+    await this.#inTurn(async (background) => {
+      const state = this.#state;
+      if (state.kind === "none") throw new SemaphoreNotHeldError();
+      if (state.kind === "held") await this.#release(state.held, background);
     });
   }
 
@@ -300,9 +242,11 @@ export class Semaphore {
       result = await fn(slot);
       const loss = slot.loss();
       if (loss !== undefined) throw loss;
-      if (this.#isClosedOver) throw new SemaphoreClosedError();
+      if (this.#state.kind === "released by close") throw new SemaphoreClosedError();
     } catch (error) {
-      await slot.release().catch(() => undefined);
+      const released = slot.release().catch(() => undefined);
+      // What is left of a lost slot is cleaned up behind the caller.
+      if (slot.loss() === undefined) await released;
       throw error;
     }
     await slot.release();
@@ -326,11 +270,11 @@ export class Semaphore {
    */
   async destroy(): Promise<void> {
     await this.#calls.run(async () => {
-      if (this.#held !== undefined) throw new SemaphoreHeldError();
-      const { snapshot } = await this.#prefix.store.read();
-      if (snapshot.lockIndex === 0n) return;
-      if (snapshot.holders.size > 0) throw new SemaphoreInUseError();
-      if (!(await this.#prefix.store.deleteLock(snapshot))) throw new SemaphoreInUseError();
+      if (this.isHeld) throw new SemaphoreHeldError();
+      const snapshot = await this.#queue.read();
+      if (snapshot.lock.modifyIndex === 0n) return;
+      if (liveHolders(snapshot).size > 0) throw new SemaphoreInUseError();
+      if (!(await this.#queue.requests.deleteLock(snapshot.lock))) throw new SemaphoreInUseError();
     });
   }
 
@@ -348,16 +292,17 @@ export class Semaphore {
    * ```
    */
   async inspect(): Promise<SemaphoreState> {
-    const { snapshot } = await this.#prefix.store.read();
-    const holds = ({ session }: Contender): boolean => snapshot.holders.has(session);
+    const snapshot = await this.#queue.read();
+    const holders = liveHolders(snapshot);
+    const holds = ({ session }: ContenderEntry): boolean => holders.has(session);
     return {
-      limit: snapshot.limit ?? this.#options.limit,
-      holders: snapshot.contenders.filter(holds),
-      waiters: snapshot.contenders.filter((contender) => !holds(contender)),
+      limit: snapshot.lock.limit ?? this.#options.limit,
+      holders: snapshot.contenders.filter(holds).map(shown),
+      waiters: snapshot.contenders.filter((contender) => !holds(contender)).map(shown),
     };
   }
 
-  /** What is told of this semaphore in every event. */
+  /** What every event tells of this semaphore. */
   get #identity(): SemaphoreEvent {
     const { prefix, limit } = this.#options;
     return { prefix, limit };
@@ -366,16 +311,6 @@ export class Semaphore {
   get #scope(): { namespace?: string | undefined; partition?: string | undefined } {
     const { namespace, partition } = this.#options;
     return { namespace, partition };
-  }
-
-  /** What a session has to be made for to do for this semaphore as well. */
-  get #sessionUse(): string {
-    const { prefix, sessionName, sessionTTL, sessionChecks } = this.#options;
-    return JSON.stringify([prefix, this.#scope, sessionName, sessionTTL, sessionChecks]);
-  }
-
-  async #acquireSlot(call: "acquire" | "run", signal: AbortSignal | undefined): Promise<HeldSlot> {
-    return await this.#traceAcquire(call, () => this.#waitForSlot(signal));
   }
 
   async #traceAcquire<Slot extends HeldSlot | null>(
@@ -393,306 +328,191 @@ export class Semaphore {
     });
   }
 
-  async #waitForSlot(signal: AbortSignal | undefined): Promise<HeldSlot> {
-    requireSignal(signal);
-    const giveUp = eitherSignal(signal, this.#use.closing);
-    try {
-      for (;;) {
-        const turn = this.#inTurn<HeldSlot | null>(
-          (tell) => this.#acquire(giveUp.signal, Infinity, tell),
-          giveUp.signal,
-        );
-        const slot = await settleAfterAbort(turn, giveUp.signal, ABORT_GRACE_MS);
-        // Only a wait with a limit comes to an end without one.
-        if (slot !== null) return slot;
+  async #acquireSlot(call: "acquire" | "run", signal: AbortSignal | undefined): Promise<HeldSlot> {
+    return await this.#traceAcquire(call, async () => {
+      requireSignal(signal);
+      const giveUp = eitherSignal(signal, this.#context.closing);
+      try {
+        for (;;) {
+          const slot = await this.#contendInTurn(Infinity, giveUp.signal);
+          // Only a wait with a limit ends without one.
+          if (slot !== null) return slot;
+        }
+      } finally {
+        giveUp.dispose();
       }
+    });
+  }
+
+  async #tryAcquireSlot(signal: AbortSignal | undefined): Promise<HeldSlot | null> {
+    requireSignal(signal);
+    const waitTime = parseDuration(this.#options.semaphoreWaitTime);
+    const until = performance.now() + waitTime;
+    const giveUp = eitherSignal(signal, this.#context.closing);
+    const untilTurn = new Deadline(waitTime, giveUp.signal);
+    try {
+      return await this.#contendInTurn(until, giveUp.signal, untilTurn);
+    } catch (error) {
+      if (untilTurn.expired) return null;
+      throw error;
     } finally {
+      untilTurn.dispose();
       giveUp.dispose();
     }
   }
 
-  /**
-   * Runs a call once all earlier ones have ended. The caller may be told how it came out while it
-   * still clears away behind itself.
-   */
-  #inTurn<Result>(
-    call: (tell: Tell<Result>) => Promise<Result>,
+  /** Contends once all earlier calls have ended, if `untilTurn` does not end before that. */
+  async #contendInTurn(
+    until: number,
+    signal: AbortSignal,
+    untilTurn?: Deadline,
+  ): Promise<HeldSlot | null> {
+    const turn = this.#inTurn(async (background) => {
+      untilTurn?.dispose();
+      return await this.#contend({ until, signal, background });
+    }, untilTurn?.signal ?? signal);
+    return await settleAfterAbort(turn, signal, ABORT_GRACE_MS);
+  }
+
+  /** Runs a call once all earlier ones, and what they have left to do, have ended. */
+  async #inTurn<Result>(
+    call: (background: Background) => Promise<Result>,
     signal?: AbortSignal,
   ): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      const report = (result: Result): void => {
-        checkWatchdogs(this.#consul.session);
-        resolve(result);
-      };
-      const turn = this.#calls.run(() => call({ result: report, failure: reject }), signal);
-      this.#use.track(turn);
-      turn.then(report, reject);
-    });
+    const turn = this.#calls.run(call, signal);
+    this.#context.track(this.#calls.settled);
+    const result = await turn;
+    this.#context.watchdogs.check();
+    return result;
   }
 
-  async #acquire(
-    signal: AbortSignal | undefined,
-    waitUntil: number,
-    tell: Tell<HeldSlot | null>,
-  ): Promise<HeldSlot | null> {
-    if (this.#held !== undefined) throw new SemaphoreHeldError();
-    const pauses = new Backoff(REENTRY_PAUSES);
-    const begunAt = performance.now();
-    const tryUntil = Math.max(waitUntil, begunAt + SHORTEST_TRY_MS);
-    const entryUntil = (): number => Math.min(tryUntil, performance.now() + ENTRY_PATIENCE_MS);
-    let hasEntered = false;
-    for (;;) {
-      signal?.throwIfAborted();
-      const openUntil = hasEntered ? tryUntil : entryUntil();
-      const lease = await this.#openSession(openUntil, signal, tell.failure);
-      const traces: Traces = {
-        contender: false,
-        lateContender: false,
-        holder: false,
-        inDoubt: false,
-      };
-      let outcome: Contention = "lost our place";
-      try {
-        // No write is cut off by the signal: a write that may or may not have taken place is more
-        // to clear away than one that has.
-        signal?.throwIfAborted();
-        const joinedAt = await this.#joinAtOnce(lease, traces, entryUntil(), signal);
-        signal?.throwIfAborted();
-        const enterUntil = hasEntered ? tryUntil : entryUntil();
-        if (typeof joinedAt === "bigint") {
-          if (!lease.checkLost()) return this.#hold(lease, traces, joinedAt);
-        } else if (await this.#enter(lease, traces, enterUntil, signal)) {
-          hasEntered = true;
-          const wait: ContentionOptions = {
-            limit: this.#options.limit,
-            lookTime: parseDuration(this.#options.semaphoreWaitTime),
-            waitUntil,
-            hasLooked: joinedAt === "occupied",
-            signal,
-          };
-          outcome = await traced(waitChannel, { ...this.#identity, session: lease.id }, () =>
-            contend(this.#prefix, lease, traces, wait),
-          );
-          signal?.throwIfAborted();
-          if (typeof outcome === "bigint") return this.#hold(lease, traces, outcome);
-        }
-      } catch (error) {
-        const reason: unknown = signal?.aborted ? signal.reason : error;
-        await this.#withdraw(lease, traces, signal, WITHDRAW_PATIENCE_MS, () => {
-          tell.failure(reason);
-        });
-        throw reason;
-      }
-      const over = outcome === "waited long enough" || performance.now() >= waitUntil;
-      const patience = over ? ABORT_GRACE_MS : waitUntil - performance.now();
-      const caller = { told: false };
-      await this.#withdraw(lease, traces, signal, patience, () => {
-        caller.told = true;
-        tell.result(null);
-      });
-      // A slot that is got after that would be nobody's.
-      if (over || caller.told || performance.now() >= waitUntil) return null;
-      await sleep(Math.min(pauses.next(), waitUntil - performance.now()), signal);
-    }
+  async #contend(wait: Wait): Promise<HeldSlot | null> {
+    if (this.isHeld) throw new SemaphoreHeldError();
+    if (this.#state.kind === "held" && !(await this.#cleanUpLost(this.#state.held, wait)))
+      return null;
+    const { prefix, limit, value } = this.#options;
+    const longestWatch = parseDuration(this.#options.semaphoreWaitTime);
+    const openSession = (until: number): Promise<SessionLease> => this.#openSession(until, wait);
+    const holding = await contend(
+      this.#queue,
+      { prefix, limit, value, longestWatch, openSession },
+      wait,
+    );
+    return holding && this.#hold(holding);
   }
 
-  async #openSession(
-    until: number,
-    signal: AbortSignal | undefined,
-    failed: (reason: unknown) => void,
-  ): Promise<SessionLease> {
-    const { session: id, sessionName, sessionTTL, sessionChecks } = this.#options;
-    const scope = this.#scope;
-    const reasonOf = (error: unknown): unknown =>
-      signal?.aborted
+  async #openSession(until: number, { signal, background }: Wait): Promise<SessionLease> {
+    const {
+      session: id,
+      sessionName: name,
+      sessionTTL: ttl,
+      sessionChecks: checks,
+    } = this.#options;
+    const { watchdogs, idleSessions, consul } = this.#context;
+    const given = { scope: this.#scope, watchdogs, until, signal };
+    try {
+      if (id !== undefined) return await openBorrowedSession(consul.session, { ...given, id });
+      return (
+        idleSessions.take(this.#sessionUse) ??
+        (await openOwnSession(consul.session, { ...given, name, ttl, checks, background }))
+      );
+    } catch (error) {
+      throw signal.aborted
         ? signal.reason
         : new SemaphoreRequestError("SEMAPHORE_SESSION_FAILED", error);
-    try {
-      if (id !== undefined) {
-        return await openBorrowedSession(this.#consul.session, { id, scope, until, signal });
-      }
-      const kept = keptSessions(this.#consul).take(this.#sessionUse);
-      if (kept !== undefined) return kept;
-      return await openOwnSession(this.#consul.session, {
-        name: sessionName,
-        ttl: sessionTTL,
-        checks: sessionChecks,
-        scope,
-        until,
-        signal,
-        failed: (error) => {
-          failed(reasonOf(error));
-        },
-      });
-    } catch (error) {
-      throw reasonOf(error);
     }
   }
 
-  /**
-   * Takes a slot that nobody waits for, with the contender entry, in one write. Where that cannot
-   * be, for whatever reason that passes, the queue is the way.
-   */
-  async #joinAtOnce(
-    lease: SessionLease,
-    traces: Traces,
-    until: number,
-    signal: AbortSignal | undefined,
-  ): Promise<bigint | "occupied" | "unclear"> {
-    // A session of the user's may be in there already.
-    if (!lease.own) return "unclear";
-    const { value, limit } = this.#options;
-    const sends = (): void => {
-      traces.contender = true;
-      traces.holder = true;
-    };
-    const timeout = (): number => answerTime(until);
-    const options = { value, limit, sends, timeout, signal };
-    try {
-      return (await this.#prefix.joinAtOnce(lease.id, options)) ?? "occupied";
-    } catch (error) {
-      signal?.throwIfAborted();
-      if (!isPassing(error) && !isSessionGone(error)) throw error;
-      traces.inDoubt ||= traces.holder;
-      return "unclear";
-    }
+  /** What a session has to be made for to do for this semaphore as well. */
+  get #sessionUse(): string {
+    const { prefix, sessionName, sessionTTL, sessionChecks } = this.#options;
+    return JSON.stringify([prefix, this.#scope, sessionName, sessionTTL, sessionChecks]);
   }
 
-  /** Makes the contender entry. Resolves to whether there still is a session to do it with. */
-  async #enter(
-    lease: SessionLease,
-    traces: Traces,
-    until: number,
-    signal: AbortSignal | undefined,
-  ): Promise<boolean> {
-    traces.contender = true;
-    try {
-      const entered = await persist(() => this.#tryToEnter(lease.id, traces, until), {
-        passing: (error) => isPassing(error) && !lease.checkLost(),
-        until,
-        signal,
-      });
-      if (entered) return true;
-      // The entry of a session of ours is its own; but one that was ended while it was kept has left
-      // it under lock-delay, of which Consul speaks first.
-      if (lease.own) return false;
-    } catch (error) {
-      if (lease.own && (lease.checkLost() || isSessionGone(error))) return false;
-      throw error;
-    }
-    traces.contender = false;
-    throw new SemaphoreRequestError(
-      "SEMAPHORE_CONTENDER_FAILED",
-      `another session has the lock of the entry of ${lease.id}, or had it a moment ago, ` +
-        `as when that session was ended and its lock-delay is not over`,
-    );
-  }
-
-  async #tryToEnter(session: string, traces: Traces, until: number): Promise<boolean> {
-    const timeout = answerTime(until);
-    try {
-      return await this.#prefix.store.enter(session, this.#options.value, { timeout });
-    } catch (error) {
-      traces.lateContender ||= isPassing(error);
-      traces.inDoubt ||= isUnclear(error);
-      throw error;
-    }
-  }
-
-  #hold(lease: SessionLease, traces: Traces, fencingToken: bigint): HeldSlot {
-    const event = { ...this.#identity, session: lease.id, fencingToken };
-    const heldNoLonger = tracedTime<HeldEvent>(heldChannel, { ...event });
-    const slot = new HeldSlot(lease, fencingToken, {
-      release: async () => {
-        // What is given back already has nothing to wait for behind an acquire that came after.
-        if (this.#held !== holding) return;
-        await this.#inTurn(async (tell: Tell<void>) => {
-          if (this.#held === holding) await this.#release(holding, tell);
-        });
-      },
+  #hold({ claim, index }: Holding): HeldSlot {
+    const { lease, session } = claim;
+    const event = { ...this.#identity, session, fencingToken: index };
+    const traceEnd = tracedTime<HeldEvent>(heldChannel, { ...event });
+    const slot: HeldSlot = new HeldSlot(lease, index, {
+      release: () => this.#releaseSlot(slot, NOTHING),
       ended: (reason) => {
         const error = reason instanceof SemaphoreLostError ? reason : undefined;
-        if (error !== undefined) tellOfLoss({ ...event, error });
-        heldNoLonger(error);
+        if (error !== undefined) traceLoss({ ...event, error });
+        traceEnd(error);
       },
     });
-    const untilClosed = {
-      release: async (): Promise<void> => {
-        this.#isClosedOver = true;
-        await slot.release();
+    lease.holdsSlot();
+    this.#state = { kind: "held", held: { slot, claim } };
+    this.#releaseOnClose(slot);
+    const { monitorRetries: retries, monitorRetryTime } = this.#options;
+    this.#queue.monitor.add({
+      session,
+      signal: slot.signal,
+      isHeld: () => slot.held,
+      ttl: lease.ttl,
+      retries,
+      retryTime: parseDuration(monitorRetryTime),
+      lost: (loss) => {
+        slot.end(loss);
       },
-    };
-    const holding: Holding = {
-      ...{ slot, lease, untilClosed },
-      // A slot that came with its session is ours from here on.
-      traces: { ...traces, contender: true, holder: true },
-    };
-    this.#held = holding;
-    this.#use.hold(untilClosed);
-    void this.#monitor(slot, lease.ttl);
+    });
     return slot;
   }
 
-  async #monitor(slot: HeldSlot, ttl: number): Promise<void> {
-    const loss = await monitorSlot(this.#prefix, {
-      session: slot.session,
-      signal: slot.signal,
-      held: () => slot.held,
-      ttl,
-      retries: this.#options.monitorRetries,
-      retryTime: parseDuration(this.#options.monitorRetryTime),
+  #releaseOnClose(slot: HeldSlot): void {
+    const onClose = { release: () => this.#releaseSlot(slot, { kind: "released by close" }) };
+    this.#context.hold(onClose);
+    onAbort(slot.signal, () => {
+      this.#context.letGo(onClose);
     });
-    if (loss !== undefined) slot.end(loss);
   }
 
-  async #release({ slot, lease, untilClosed, traces }: Holding, tell: Tell<void>): Promise<void> {
-    const lost = slot.loss() !== undefined;
-    // First of all it is no longer ours: whoever works in it must hear before the next one may.
-    this.#held = undefined;
-    this.#use.letGo(untilClosed);
+  /** Releases a slot in turn, unless that has been done. */
+  async #releaseSlot(slot: HeldSlot, then: State): Promise<void> {
+    const held = (): Held | undefined =>
+      this.#state.kind === "held" && this.#state.held.slot === slot ? this.#state.held : undefined;
+    // What is released already has nothing to wait for behind an acquire that came after it.
+    if (held() === undefined) return;
+    await this.#inTurn(async (background) => {
+      const still = held();
+      if (still !== undefined) await this.#release(still, background, then);
+    });
+  }
+
+  async #release({ slot, claim }: Held, background: Background, then = NOTHING): Promise<void> {
+    const isLost = slot.loss() !== undefined;
+    // First of all it is no longer ours: whatever works in it must hear before the next one may.
+    this.#state = isLost ? LOST : then;
     slot.end(new SemaphoreReleasedError());
-    // What is left of a lost slot goes with its session, if that is ours.
-    const moot = lost && lease.own;
-    try {
-      const departure: DepartureOptions = {
-        patience: lease.ttl === Infinity ? RELEASE_MS : Math.min(lease.ttl, LONGEST_RELEASE_MS),
-        gaveUp: (failure) => {
-          if (moot || failure === undefined) tell.result();
-          else tell.failure(failure);
-        },
-        keep: lost
-          ? undefined
-          : (ended) => {
-              keptSessions(this.#consul).keep(this.#sessionUse, ended);
-            },
-      };
-      const { session, fencingToken } = slot;
-      await traced(releaseChannel, { ...this.#identity, session, fencingToken }, () =>
-        depart(this.#prefix, lease, traces, departure),
-      );
-    } catch (error) {
-      // Whoever wrote a lock that cannot be read has taken us out of it.
-      if (moot || (lost && !(error instanceof SemaphoreRequestError))) return;
-      throw error;
-    }
+    const { ttl } = claim.lease;
+    const patience = ttl === Infinity ? RELEASE_MS : Math.min(ttl, LONGEST_RELEASE_MS);
+    const { session, fencingToken } = slot;
+    await traced(releaseChannel, { ...this.#identity, session, fencingToken }, async () => {
+      const cleanUp = claim.cleanUp({ keep: isLost ? undefined : this.#keepSession });
+      background(cleanUp.finished);
+      // A lost slot is no longer there to be released. What is left of it may be long in going.
+      if (isLost) await cleanUp.within(LOST_GRACE_MS).catch(() => undefined);
+      else await cleanUp.within(patience);
+    });
   }
 
-  /** Clears away what an acquire without success has written. It has its own outcome to tell. */
-  async #withdraw(
-    lease: SessionLease,
-    traces: Traces,
-    signal: AbortSignal | undefined,
-    patience: number,
-    gaveUp: () => void,
-  ): Promise<void> {
-    await depart(this.#prefix, lease, traces, { patience, gaveUp, signal }).catch(() => undefined);
+  /** Resolves to whether there is time left to contend again. */
+  async #cleanUpLost({ slot, claim }: Held, { until, background }: Wait): Promise<boolean> {
+    this.#state = LOST;
+    slot.end(new SemaphoreReleasedError());
+    const cleanUp = claim.cleanUp();
+    background(cleanUp.finished);
+    // A session of ours is not used again; that of the user has to be free of what is left.
+    const patience = claim.lease.own ? LOST_GRACE_MS : until - performance.now();
+    await cleanUp.within(patience).catch(() => undefined);
+    return claim.lease.own || performance.now() < until;
   }
+
+  readonly #keepSession = (lease: SessionLease): void => {
+    this.#context.idleSessions.keep(this.#sessionUse, lease);
+  };
 }
 
-function isSessionGone(error: unknown): boolean {
-  return (
-    error instanceof SemaphoreRequestError &&
-    error.cause instanceof ConsulError &&
-    /invalid session/i.test(error.cause.text ?? "")
-  );
+function shown({ session, value, createIndex }: ContenderEntry): Contender {
+  return { session, value, createIndex };
 }

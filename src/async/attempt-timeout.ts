@@ -5,7 +5,7 @@ const LONGEST_ANSWER_MS = 10_000;
 const SHORTEST_ANSWER_MS = 1_000;
 
 /** The time limit for a request that should be answered until then, of `performance.now()`. */
-export function answerTime(until: number): number {
-  const left = until - performance.now();
+export function attemptTimeout(deadline: number): number {
+  const left = deadline - performance.now();
   return Math.min(LONGEST_ANSWER_MS, Math.max(SHORTEST_ANSWER_MS, left));
 }

@@ -2,9 +2,9 @@ import { Backoff } from "./backoff.js";
 import { isAborted } from "./is-aborted.js";
 import { sleep } from "./sleep.js";
 
-export interface PersistOptions {
+export interface RetryOptions {
   /** Whether a failure may pass, so that the step is worth another try. */
-  readonly passing: (error: unknown) => boolean;
+  readonly isTransient: (error: unknown) => boolean;
   /** After this time of `performance.now()` there is no other try. */
   readonly until: number;
   /** Ends the tries: the promise then rejects with the failure of the last one. */
@@ -22,9 +22,9 @@ const LONGEST_PAUSE_MS = 1_000;
  * Takes a step that can be repeated without harm until it succeeds, with growing pauses. It is
  * tried once at least; rejects with its last failure.
  */
-export async function persist<Result>(
+export async function retry<Result>(
   step: () => Promise<Result>,
-  { passing, until, signal, keepAlive, failed }: PersistOptions,
+  { isTransient, until, signal, keepAlive, failed }: RetryOptions,
 ): Promise<Result> {
   const backoff = new Backoff({ first: FIRST_PAUSE_MS, longest: LONGEST_PAUSE_MS });
   for (;;) {
@@ -32,7 +32,7 @@ export async function persist<Result>(
       return await step();
     } catch (error) {
       const left = until - performance.now();
-      if (left <= 0 || isAborted(signal) || !passing(error)) throw error;
+      if (left <= 0 || isAborted(signal) || !isTransient(error)) throw error;
       failed?.(error);
       await sleep(Math.min(backoff.next(), left), signal, { keepAlive: keepAlive?.() });
       if (isAborted(signal)) throw error;

@@ -1,12 +1,58 @@
 import { z } from "zod";
 
-import { SemaphoreDecodingError } from "../errors.js";
+import { SemaphoreConflictError, SemaphoreDecodingError } from "../errors.js";
+
+/**
+ * The flags on every entry of a semaphore, by which a conflict with Consul's single lock is noticed
+ * (Go: `SemaphoreFlagValue`). It does not fit in a double.
+ *
+ * @example
+ * ```ts
+ * const { value: lock } = await consul.kv.get("jobs/resize/.lock");
+ * console.log(lock?.flags === SEMAPHORE_FLAG_VALUE ? "a semaphore" : "something else");
+ * ```
+ */
+export const SEMAPHORE_FLAG_VALUE = 0xe0f69a2baa414de0n;
 
 /** What the lock entry's value says (Go: `semaphoreLock`). */
-export interface SemaphoreLock {
+export interface LockValue {
   readonly limit: number;
   /** The sessions of the holders. */
   readonly holders: ReadonlySet<string>;
+}
+
+/** The lock entry as it was at one moment. */
+export interface LockState {
+  /** `undefined` where nobody has written a lock yet. */
+  readonly limit: number | undefined;
+  /** The sessions that it names, dead ones included. */
+  readonly holders: ReadonlySet<string>;
+  /** For a check-and-set; 0 where there is no entry. */
+  readonly modifyIndex: bigint;
+}
+
+/**
+ * What a lock entry says.
+ *
+ * @throws SemaphoreConflictError for an entry that no semaphore wrote. Flags of 0 are those of Go's
+ *   first release; the next swap puts that right.
+ * @throws SemaphoreDecodingError
+ */
+export function readLockEntry(
+  entry: {
+    readonly flags: bigint;
+    readonly value: Uint8Array | null;
+    readonly modifyIndex: bigint;
+  } | null,
+): LockState {
+  if (entry === null) return { limit: undefined, holders: new Set(), modifyIndex: 0n };
+  const { flags, value, modifyIndex } = entry;
+  if (flags !== SEMAPHORE_FLAG_VALUE && flags !== 0n) throw new SemaphoreConflictError();
+  if (value === null) return { limit: undefined, holders: new Set(), modifyIndex };
+  const lock = decodeLock(value);
+  // Anybody's JSON may have flags 0. A lock without a limit is none of a semaphore's.
+  if (flags === 0n && lock.limit === 0) throw new SemaphoreConflictError();
+  return { ...lock, modifyIndex };
 }
 
 const limitSchema = z.int();
@@ -24,7 +70,7 @@ const holdersSchema = z.custom<object>(
  *
  * @throws SemaphoreDecodingError where Go's decoder would fail as well; but 3.0 counts as 3 here.
  */
-export function decodeLock(value: Uint8Array): SemaphoreLock {
+export function decodeLock(value: Uint8Array): LockValue {
   const text = Buffer.from(value).toString("utf8");
   let json: unknown;
   try {
@@ -49,7 +95,7 @@ export function decodeLock(value: Uint8Array): SemaphoreLock {
 }
 
 /** A lock entry's value, to the byte as Go's JSON encoder writes it: its map keys sorted. */
-export function encodeLock({ limit, holders }: SemaphoreLock): string {
+export function encodeLock({ limit, holders }: LockValue): string {
   const sorted = [...holders].sort();
   return JSON.stringify({
     Limit: limit,

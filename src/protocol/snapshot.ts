@@ -1,22 +1,9 @@
 import type { KVEntry } from "../consul/kv.js";
 import type { PrefixKeys } from "./keys.js";
-import { SemaphoreConflictError, SemaphoreLimitConflictError } from "../errors.js";
-import { decodeLock, type SemaphoreLock } from "./lock-entry.js";
+import { readLockEntry, type LockState } from "./lock-entry.js";
 
 /**
- * The flags on every entry of a semaphore, by which a conflict with Consul's single lock is noticed
- * (Go: `SemaphoreFlagValue`). It does not fit in a double.
- *
- * @example
- * ```ts
- * const { value: lock } = await consul.kv.get("jobs/resize/.lock");
- * console.log(lock?.flags === SEMAPHORE_FLAG_VALUE ? "a semaphore" : "something else");
- * ```
- */
-export const SEMAPHORE_FLAG_VALUE = 0xe0f69a2baa414de0n;
-
-/**
- * One who holds a slot or waits for one.
+ * A holder of a slot, or a waiter for one.
  *
  * @example
  * ```ts
@@ -34,66 +21,57 @@ export interface Contender {
   readonly createIndex: bigint;
 }
 
-/** What one listing of a prefix says. Made by {@link readSnapshot}. */
-export interface PrefixSnapshot {
-  /** The limit in Consul, or `undefined` where nobody has written a lock entry. */
-  readonly limit: number | undefined;
-  /** The sessions in the lock entry that are alive. */
-  readonly holders: ReadonlySet<string>;
-  /** Everybody with a contender entry, in the order of their arrival. */
-  readonly contenders: readonly Contender[];
-  /** The lock entry's modify index, for a swap; 0 where there is none. */
+/** A contender with what a blocking query on its entry needs. */
+export interface ContenderEntry extends Contender {
+  /** Grows with each write to the entry. */
+  readonly modifyIndex: bigint;
+  /** Grows when the entry's lock is taken: on entering the queue, and again on becoming a holder. */
   readonly lockIndex: bigint;
 }
 
+/** The lock entry, and which of its holders are dead. */
+export interface KnownLock {
+  readonly lock: LockState;
+  /**
+   * The sessions in the lock entry that hold no longer (Go: `pruneDeadHolders`), each with the
+   * modify index of what stands at its contender's key; 0 for nothing.
+   */
+  readonly dead: ReadonlyMap<string, bigint>;
+}
+
+/** What one reading of the whole prefix says. */
+export interface Snapshot extends KnownLock {
+  /** Holders and waiters in the order of their arrival. */
+  readonly contenders: readonly ContenderEntry[];
+}
+
 /**
- * The meaning of a listing of a semaphore's prefix: the lock entry without its dead holders, and
- * who contends (Go: `findLock`, `decodeLock`, `pruneDeadHolders`).
+ * The meaning of a listing of a semaphore's prefix (Go: `findLock`, `decodeLock`,
+ * `pruneDeadHolders`). A contender is alive while its own entry is locked by its session.
  *
  * @throws SemaphoreConflictError, SemaphoreDecodingError
  */
-export function readSnapshot(keys: PrefixKeys, entries: readonly KVEntry[]): PrefixSnapshot {
-  const lockEntry = entries.find((entry) => entry.key === keys.lock);
-  const lock = readLockEntry(lockEntry ?? null);
-  const alive = new Set(entries.map((entry) => entry.session));
-  return {
-    limit: lock?.limit,
-    holders: new Set([...(lock?.holders ?? [])].filter((session) => alive.has(session))),
-    contenders: entries
-      .flatMap(({ key, session, value, createIndex }) =>
-        session !== null && key === keys.contender(session)
-          ? [{ session, value, createIndex }]
-          : [],
-      )
-      .sort((a, b) => Number(a.createIndex - b.createIndex)),
-    lockIndex: lockEntry?.modifyIndex ?? 0n,
-  };
+export function readSnapshot(keys: PrefixKeys, entries: readonly KVEntry[]): Snapshot {
+  const lock = readLockEntry(entries.find((entry) => entry.key === keys.lock) ?? null);
+  const contenders = entries
+    .flatMap(({ key, session, ...entry }) =>
+      session !== null && key === keys.contender(session) ? [{ session, ...entry }] : [],
+    )
+    .sort((a, b) => (a.createIndex < b.createIndex ? -1 : 1));
+  const alive = new Set(contenders.map(({ session }) => session));
+  const dead = new Map(
+    [...lock.holders]
+      .filter((session) => !alive.has(session))
+      .map((session) => [session, indexAt(keys.contender(session), entries)]),
+  );
+  return { lock, dead, contenders };
 }
 
-/**
- * What a lock entry says; `null` for none, or for one without a value.
- *
- * @throws SemaphoreConflictError for an entry that no semaphore wrote. Flags of 0 are those of Go's
- *   first release; the next swap puts that right.
- * @throws SemaphoreDecodingError
- */
-export function readLockEntry(
-  entry: { readonly flags: bigint; readonly value: Uint8Array | null } | null,
-): SemaphoreLock | null {
-  if (entry === null) return null;
-  if (entry.flags !== SEMAPHORE_FLAG_VALUE && entry.flags !== 0n) {
-    throw new SemaphoreConflictError();
-  }
-  if (entry.value === null) return null;
-  const lock = decodeLock(entry.value);
-  // Anybody's JSON may have flags 0. A lock without a limit is none of a semaphore's.
-  if (entry.flags === 0n && lock.limit === 0) throw new SemaphoreConflictError();
-  return lock;
+function indexAt(key: string, entries: readonly KVEntry[]): bigint {
+  return entries.find((entry) => entry.key === key)?.modifyIndex ?? 0n;
 }
 
-/** @throws SemaphoreLimitConflictError unless everybody agrees on the limit. */
-export function requireSameLimit(snapshot: PrefixSnapshot, limit: number): void {
-  if (snapshot.limit !== undefined && snapshot.limit !== limit) {
-    throw new SemaphoreLimitConflictError(snapshot.limit, limit);
-  }
+/** The sessions that hold a slot: those in the lock entry that are alive. */
+export function liveHolders({ lock, dead }: KnownLock): Set<string> {
+  return new Set([...lock.holders].filter((session) => !dead.has(session)));
 }

@@ -1,132 +1,217 @@
+import { Backoff } from "../async/backoff.js";
+import { isAborted } from "../async/is-aborted.js";
 import { onAbort } from "../async/on-abort.js";
+import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
-import type { PrefixSnapshot } from "../protocol/snapshot.js";
-import { isUnclear, SemaphoreLostError, SemaphoreRequestError } from "../errors.js";
-import type { Subscription, WatchEvents } from "./prefix-watch.js";
+import { isOutcomeUnknown, SemaphoreLostError, SemaphoreRequestError } from "../errors.js";
+import { liveHolders, type Snapshot } from "../protocol/snapshot.js";
+import { blocking, type PrefixRequests } from "./requests.js";
 
-/** A prefix whose looks are told to whoever wants to know. */
-export interface WatchedPrefix {
-  /** Whether looks are under way, so that one more who wants to know costs nothing. */
-  readonly isWatched: boolean;
-  watch(subscription: Subscription, events: WatchEvents): () => void;
-  /** Looks at once; what it shows is told to all who watch. */
-  look(timeout: number): Promise<unknown>;
-}
-
-export interface SlotMonitorOptions {
+/** A slot that is held, as the monitor sees it. */
+export interface MonitoredSlot {
   readonly session: string;
-  /** Ends the loop. */
+  /** Aborts when the slot has ended. */
   readonly signal: AbortSignal;
-  /** Whether the slot is still held by the clock, which every answer is preceded by. */
-  readonly held: () => boolean;
-  /** The TTL of the session, in milliseconds; `Infinity` for none. */
+  /** Whether it is still held by the clock, which every answer is preceded by. */
+  readonly isHeld: () => boolean;
+  /** The TTL of its session, in milliseconds; `Infinity` for none. */
   readonly ttl: number;
-  /** How many failed looks in a row are repeated where the TTL gives no patience any more. */
+  /** How many failed readings in a row are repeated where the TTL gives no patience any more. */
   readonly retries: number;
   /** The pause before each of them, in milliseconds. */
   readonly retryTime: number;
+  /** Told how the slot was lost. */
+  readonly lost: (loss: SemaphoreLostError) => void;
 }
 
-/**
- * The first look waits a little, where it would need a connection of its own: a slot that is
- * released before it costs no read, and no connection cut off in the middle of a blocking query.
- */
-const FIRST_LOOK_DELAY_MS = 100;
+/** A slot that is released before that costs no reading. */
+const FIRST_READING_MS = 100;
+
+/** A busy lock changes all the time. A loss is reported within a second all the same. */
+const PAUSE_MS = 250;
+
+/** How often several contender entries are looked at, which no one blocking query can do. */
+const CHECK_MS = 500;
 
 /**
- * A look during which nothing changes is repeated after this time, or after half a TTL: it finds a
- * dead connection, and stays well below the 60 s after which many proxies cut an idle one.
+ * A blocking query during which nothing changes is repeated after this time, or after half a TTL: it
+ * finds a dead connection, and stays below the 60 s after which many proxies cut an idle one.
  */
-const LONGEST_LOOK_MS = 30_000;
+const LONGEST_WATCH_MS = 30_000;
 
-/** What an answer may need beyond the time for which Consul holds the query; at most a quarter TTL. */
+/** What an answer may need beyond the wait of its query; at most a quarter of a TTL. */
 const ANSWER_GRACE_MS = 5_000;
 
 /**
- * For how many TTLs looks may fail. While nothing gets through, the session expires before; these
- * are for when it is only the looks that fail.
+ * For how many TTLs readings may fail. While nothing gets through, the session expires before; these
+ * are for when it is only the readings that fail.
  */
 const PATIENCE_TTLS = 2;
 
-/** How a holder with a session of that TTL wants its prefix to be watched. */
-export function holderSubscription(ttl: number): Subscription {
-  return { wait: Math.min(LONGEST_LOOK_MS, ttl / 2), grace: Math.min(ANSWER_GRACE_MS, ttl / 4) };
-}
+const RETRY_PAUSES = { first: 50, longest: 500 };
 
 /**
- * Watches a slot through the looks at its prefix (Go: `monitorLock`). For two TTLs of the session
- * after the last successful look, failures are of no account: the renewal of the session decides.
- * Resolves to how the slot was lost, or to nothing when the signal aborts.
+ * Hears of the loss of the slots that one client holds on a prefix (Go: `monitorLock`), by the two
+ * keys that each hangs on: the lock entry, which all share, and its own contender entry.
  */
-export async function monitorSlot(
-  prefix: WatchedPrefix,
-  { session, signal, held, ttl, retries, retryTime }: SlotMonitorOptions,
-): Promise<SemaphoreLostError | undefined> {
-  const since = performance.now();
-  if (!prefix.isWatched) await sleep(FIRST_LOOK_DELAY_MS, signal);
-  if (!held()) return undefined;
-  const patience = ttl === Infinity ? 0 : PATIENCE_TTLS * ttl;
-  let seenAt = since;
-  let retriesLeft = retries;
-  let retryAt = 0;
-  return await new Promise((resolve) => {
-    const end = (loss?: SemaphoreLostError): void => {
-      off();
-      stopWatching();
-      resolve(loss);
-    };
-    const stopWatching = prefix.watch(holderSubscription(ttl), {
-      shown: ({ snapshot, sentAt }) => {
-        if (!held()) return;
-        if (sentAt < since) {
-          // What was asked for before we were a holder may come from a server that was replaced
-          // since: a look that is asked for now has to say so too.
-          if (lossOf(session, snapshot) !== undefined) {
-            void prefix.look(ANSWER_GRACE_MS).catch(() => undefined);
-          }
-          return;
-        }
-        seenAt = performance.now();
-        retriesLeft = retries;
-        retryAt = 0;
-        const lost = lossOf(session, snapshot);
-        if (lost !== undefined) end(new SemaphoreLostError(lost));
-      },
-      failed: (error) => {
-        if (!held()) return undefined;
-        // Consul did answer, but what is in the lock now was written by somebody who threw us out.
-        if (!(error instanceof SemaphoreRequestError)) {
-          end(new SemaphoreLostError("holder-removed", error));
-          return undefined;
-        }
-        const now = performance.now();
-        const impatient = now >= seenAt + patience;
-        if (isUnclear(error) && !impatient) return undefined;
-        if (isUnclear(error) && now < retryAt) return retryAt - now;
-        if (!isUnclear(error) || retriesLeft === 0) {
-          end(new SemaphoreLostError("monitor-failed", error));
-          return undefined;
-        }
-        retriesLeft -= 1;
-        // Others may have looks made sooner, which are none of these retries.
-        retryAt = now + retryTime / 2;
-        return retryTime;
-      },
+export class HolderMonitor {
+  readonly #requests: PrefixRequests;
+  readonly #isShared: () => boolean;
+  readonly #slots = new Map<MonitoredSlot, { readonly since: number }>();
+  #stop: AbortController | undefined;
+  /** The index that the next query on the lock waits on. */
+  #lockIndex = 0n;
+  #entryIndex = 0n;
+
+  /** `isShared`: whether waiters of the client need a connection for a blocking query as well. */
+  constructor(requests: PrefixRequests, isShared: () => boolean) {
+    this.#requests = requests;
+    this.#isShared = isShared;
+  }
+
+  /** Watches a slot from now on, until its signal aborts. */
+  add(slot: MonitoredSlot): void {
+    this.#slots.set(slot, { since: performance.now() });
+    onAbort(slot.signal, () => {
+      this.#slots.delete(slot);
+      if (this.#slots.size > 0) return;
+      this.#stop?.abort("nobody holds");
+      this.#stop = undefined;
     });
-    const off = onAbort(signal, () => {
-      end();
+    if (this.#slots.size === 0 || this.#stop !== undefined) return;
+    const { signal } = (this.#stop = new AbortController());
+    inSharedContext(() => {
+      void this.#watch(signal, (due) => this.#readLock(due, signal));
+      void this.#watch(signal, (due) => this.#readEntries(due, signal));
     });
-  });
+  }
+
+  /** Reads again and again, with the pause that a reading asks for. */
+  async #watch(
+    signal: AbortSignal,
+    read: (due: readonly MonitoredSlot[]) => Promise<number>,
+  ): Promise<void> {
+    const patience = new Map<MonitoredSlot, Patience>();
+    const pauses = new Backoff(RETRY_PAUSES);
+    while (!signal.aborted) {
+      const now = performance.now();
+      const due = this.#due(now);
+      for (const slot of patience.keys()) if (!this.#slots.has(slot)) patience.delete(slot);
+      for (const slot of due) if (!patience.has(slot)) patience.set(slot, new Patience(slot, now));
+      let pause = FIRST_READING_MS;
+      try {
+        if (due.length > 0) pause = await read(due);
+        pauses.reset();
+        for (const slot of due) patience.get(slot)?.succeeded();
+      } catch (error) {
+        if (isAborted(signal)) return;
+        const wanted = due.map((slot) => patience.get(slot)?.failed(error));
+        const usual = pauses.next();
+        // A longer pause than usual is for when all are for it.
+        pause = Math.min(...wanted.map((ms) => ms ?? usual));
+      }
+      await sleep(pause, signal);
+    }
+  }
+
+  /** The slots that have been held for long enough to be worth a reading. */
+  #due(now: number): readonly MonitoredSlot[] {
+    return [...this.#slots]
+      .filter(([, { since }]) => now >= since + FIRST_READING_MS)
+      .map(([slot]) => slot);
+  }
+
+  async #readLock(due: readonly MonitoredSlot[], signal: AbortSignal): Promise<number> {
+    const { lock, index } = await this.#requests.readLock({
+      ...this.#query(due, this.#lockIndex),
+      signal,
+    });
+    // Consul's rule: where the index goes backwards, start again.
+    this.#lockIndex = index < this.#lockIndex ? 0n : index;
+    if (due.some(({ session }) => !lock.holders.has(session))) await this.#judge(signal);
+    return PAUSE_MS;
+  }
+
+  async #readEntries(due: readonly MonitoredSlot[], signal: AbortSignal): Promise<number> {
+    const [only, ...others] = due;
+    if (only !== undefined && others.length === 0 && !this.#isShared()) {
+      const query = { ...this.#query(due, this.#entryIndex), signal };
+      const entry = await this.#requests.readContender(only.session, query);
+      this.#entryIndex = entry?.modifyIndex ?? 0n;
+      if (entry?.session === only.session) return 0;
+    } else {
+      const { timeout } = this.#query(due, 0n);
+      const sessions = due.map(({ session }) => session);
+      if (await this.#requests.areAlive(sessions, { timeout, signal })) return CHECK_MS;
+    }
+    this.#entryIndex = 0n;
+    await this.#judge(signal);
+    return PAUSE_MS;
+  }
+
+  /** Something is not as it should be: the whole prefix says what has become of each slot. */
+  async #judge(signal: AbortSignal): Promise<void> {
+    const { snapshot, sentAt } = await this.#requests.readAll({ signal });
+    for (const [slot, { since }] of this.#slots) {
+      if (sentAt < since || !slot.isHeld()) continue;
+      const reason = lossOf(slot.session, snapshot);
+      if (reason !== undefined) slot.lost(new SemaphoreLostError(reason));
+    }
+  }
+
+  /** A query that suits the slot with the shortest TTL. */
+  #query(due: readonly MonitoredSlot[], index: bigint) {
+    const ttl = Math.min(...due.map((slot) => slot.ttl));
+    return blocking(index, Math.min(LONGEST_WATCH_MS, ttl / 2), Math.min(ANSWER_GRACE_MS, ttl / 4));
+  }
 }
 
-/** Whether the snapshot still shows the session as a holder, and if not, what must have happened. */
+/** For how long the readings for a slot may fail. */
+class Patience {
+  readonly #slot: MonitoredSlot;
+  #seenAt: number;
+  #retriesLeft: number;
+
+  constructor(slot: MonitoredSlot, now: number) {
+    this.#slot = slot;
+    this.#seenAt = now;
+    this.#retriesLeft = slot.retries;
+  }
+
+  succeeded(): void {
+    this.#seenAt = performance.now();
+    this.#retriesLeft = this.#slot.retries;
+  }
+
+  /** Tells how long to pause, where that matters; or ends the slot. */
+  failed(error: unknown): number | undefined {
+    const { ttl, isHeld, lost, retryTime } = this.#slot;
+    if (!isHeld()) return undefined;
+    // Consul did answer, but what is in the lock now was written by somebody who has thrown us out.
+    if (!(error instanceof SemaphoreRequestError)) {
+      lost(new SemaphoreLostError("holder-removed", error));
+      return undefined;
+    }
+    const patience = ttl === Infinity ? 0 : PATIENCE_TTLS * ttl;
+    const isPatient = performance.now() < this.#seenAt + patience;
+    if (isOutcomeUnknown(error) && isPatient) return undefined;
+    if (!isOutcomeUnknown(error) || this.#retriesLeft === 0) {
+      lost(new SemaphoreLostError("monitor-failed", error));
+      return undefined;
+    }
+    this.#retriesLeft -= 1;
+    return retryTime;
+  }
+}
+
+/** Whether the session holds no more, and if so, what must have happened. */
 function lossOf(
   session: string,
-  { limit, holders, contenders }: PrefixSnapshot,
+  snapshot: Snapshot,
 ): "holder-removed" | "session-invalidated" | undefined {
-  if (holders.has(session)) return undefined;
+  if (liveHolders(snapshot).has(session)) return undefined;
   // With the session goes its contender entry, but the lock stays. Somebody who deletes the whole
   // tree, or edits the lock, ends the slot and not the session.
-  const contends = contenders.some((contender) => contender.session === session);
-  return contends || limit === undefined ? "holder-removed" : "session-invalidated";
+  const contends = snapshot.contenders.some((contender) => contender.session === session);
+  return contends || snapshot.lock.limit === undefined ? "holder-removed" : "session-invalidated";
 }

@@ -1,12 +1,14 @@
-import { answerTime } from "../async/attempt-timeout.js";
-import { persist } from "../async/retry.js";
+import { attemptTimeout } from "../async/attempt-timeout.js";
+import { retry } from "../async/retry.js";
+import type { Background } from "../async/serial-queue.js";
 import { sleep } from "../async/sleep.js";
 import { ConsulError } from "../consul/http/consul-error.js";
 import { parseDuration, type Duration } from "../consul/duration.js";
 import type { ConsulEndpoints } from "../consul/endpoints.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
-import { isPassing } from "../errors.js";
+import { isTransient } from "../errors.js";
 import { SessionLease } from "./lease.js";
+import type { Watchdogs } from "./watchdog.js";
 import { sendRenewal, ttlOf } from "./renewal.js";
 
 type Sessions = ConsulEndpoints["session"];
@@ -16,11 +18,12 @@ export interface OwnSessionOptions {
   readonly ttl: Duration;
   readonly checks: readonly string[] | undefined;
   readonly scope: RequestOptions;
-  /** Until when a failure that may pass is followed by another try. */
+  readonly watchdogs: Watchdogs;
+  /** Until when a transient failure is followed by another attempt. */
   readonly until: number;
   readonly signal: AbortSignal | undefined;
-  /** Told why there is no session, before what a lost answer may have left is looked for. */
-  readonly failed: (error: unknown) => void;
+  /** Where it fails, the search for what a lost answer may have left. */
+  readonly background: Background;
 }
 
 const NANOSECONDS_PER_MS = 1e6;
@@ -38,26 +41,26 @@ const LATE_STRAYS_MS = 1_000;
  */
 export async function openOwnSession(
   sessions: Sessions,
-  { name, ttl, checks, scope, until, signal, failed }: OwnSessionOptions,
+  { name, ttl, checks, scope, watchdogs, until, signal, background }: OwnSessionOptions,
 ): Promise<SessionLease> {
-  const creation = new SessionCreation(sessions, { name, ttl, checks }, scope);
+  const creation = new SessionCreation(sessions, { name, ttl, checks }, scope, watchdogs);
   try {
-    const lease = await persist(() => creation.create({ timeout: answerTime(until) }), {
-      passing: isPassing,
+    const lease = await retry(() => creation.create({ timeout: attemptTimeout(until) }), {
+      isTransient,
       until,
       signal,
     });
     void creation.destroyLateStrays();
     return lease;
   } catch (error) {
-    failed(error);
     // Where that fails too, its TTL ends it.
     const ended = performance.now() + parseDuration(ttl);
-    await persist(() => creation.destroyStrays(), {
-      passing: isPassing,
+    const search = retry(() => creation.destroyStrays(), {
+      isTransient,
       until: ended,
       keepAlive: () => false,
-    }).catch(() => undefined);
+    });
+    background(search.catch(() => undefined));
     throw error;
   }
 }
@@ -71,6 +74,7 @@ class SessionCreation {
   readonly #sessions: Sessions;
   readonly #spec: Pick<OwnSessionOptions, "name" | "ttl" | "checks">;
   readonly #scope: RequestOptions;
+  readonly #watchdogs: Watchdogs;
   /** The lock-delays of sessions that may be there, or may yet come: a late request is a request. */
   readonly #inDoubt = new Set<number>();
   /** Why the last of them is in doubt. */
@@ -81,10 +85,12 @@ class SessionCreation {
     sessions: Sessions,
     spec: Pick<OwnSessionOptions, "name" | "ttl" | "checks">,
     scope: RequestOptions,
+    watchdogs: Watchdogs,
   ) {
     this.#sessions = sessions;
     this.#spec = spec;
     this.#scope = scope;
+    this.#watchdogs = watchdogs;
   }
 
   async create(options: RequestOptions): Promise<SessionLease> {
@@ -99,6 +105,7 @@ class SessionCreation {
       return new SessionLease(this.#sessions, {
         id,
         term: { sentAt, ttl: parseDuration(this.#spec.ttl) },
+        watchdogs: this.#watchdogs,
         own: true,
         scope: this.#scope,
         destroyStrays: (options) => this.destroyStrays(options),
@@ -118,7 +125,7 @@ class SessionCreation {
     try {
       await this.destroyStrays(options);
     } catch (error) {
-      throw isPassing(error) ? (this.#doubt ?? error) : error;
+      throw isTransient(error) ? (this.#doubt ?? error) : error;
     }
   }
 
@@ -146,6 +153,7 @@ class SessionCreation {
 export interface BorrowedSessionOptions {
   readonly id: string;
   readonly scope: RequestOptions;
+  readonly watchdogs: Watchdogs;
   readonly until: number;
   readonly signal: AbortSignal | undefined;
 }
@@ -158,14 +166,14 @@ export interface BorrowedSessionOptions {
  */
 export async function openBorrowedSession(
   sessions: Sessions,
-  { id, scope, until, signal }: BorrowedSessionOptions,
+  { id, scope, watchdogs, until, signal }: BorrowedSessionOptions,
 ): Promise<SessionLease> {
   const renew = async (): Promise<SessionLease> => {
     const sentAt = performance.now();
-    const ttl = await learnTtl(sessions, id, { ...scope, timeout: answerTime(until) });
-    return new SessionLease(sessions, { id, term: { sentAt, ttl }, own: false, scope });
+    const ttl = await learnTtl(sessions, id, { ...scope, timeout: attemptTimeout(until) });
+    return new SessionLease(sessions, { id, term: { sentAt, ttl }, watchdogs, own: false, scope });
   };
-  return await persist(renew, { passing: isPassing, until, signal });
+  return await retry(renew, { isTransient, until, signal });
 }
 
 async function learnTtl(sessions: Sessions, id: string, options: RequestOptions): Promise<number> {

@@ -1,4 +1,3 @@
-import type { ConsulEndpoints } from "../consul/endpoints.js";
 import type { SessionLease } from "./lease.js";
 
 /** A session is of use to who comes soon; a service that comes back later makes a new one. */
@@ -9,28 +8,17 @@ const KEPT_TTLS = 1 / 3;
 /** How long the end of a kept session may take when all are ended. */
 const DESTRUCTION_TIMEOUT_MS = 1_000;
 
-interface KeptSession {
+interface IdleSession {
   readonly lease: SessionLease;
   readonly timer: NodeJS.Timeout;
-}
-
-const keptBy = new WeakMap<object, KeptSessions>();
-
-/** The sessions that a client keeps. */
-export function keptSessions(consul: ConsulEndpoints): KeptSessions {
-  const known = keptBy.get(consul.session);
-  if (known !== undefined) return known;
-  const kept = new KeptSessions();
-  keptBy.set(consul.session, kept);
-  return kept;
 }
 
 /**
  * Sessions between two uses: to create and to destroy one for each slot would be two writes more.
  * They are renewed meanwhile, and do not keep the process alive.
  */
-export class KeptSessions {
-  readonly #kept = new Map<string, KeptSession[]>();
+export class IdleSessions {
+  readonly #kept = new Map<string, IdleSession[]>();
   #isClosed = false;
 
   /** Keeps a session that hangs on nothing for the next who asks for this `use`. */
@@ -39,6 +27,7 @@ export class KeptSessions {
       void end(lease);
       return;
     }
+    lease.holdsNoSlot();
     const timer = setTimeout(
       () => {
         this.#remove(use, kept);
@@ -70,7 +59,7 @@ export class KeptSessions {
     await Promise.all(all.map(({ lease }) => end(lease)));
   }
 
-  #remove(use: string, kept: KeptSession): void {
+  #remove(use: string, kept: IdleSession): void {
     clearTimeout(kept.timer);
     const others = (this.#kept.get(use) ?? []).filter((other) => other !== kept);
     if (others.length === 0) this.#kept.delete(use);

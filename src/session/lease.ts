@@ -1,15 +1,17 @@
+import { inSharedContext } from "../async/shared-context.js";
 import type { ConsulEndpoints } from "../consul/endpoints.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
 import type { SessionEntry } from "../consul/session.js";
 import { renewChannel, tracedTime, type RenewEvent } from "../diagnostics.js";
 import { SemaphoreLostError } from "../errors.js";
-import { renewSession, sendRenewal } from "./renewal.js";
+import { HOLDER_RENEWALS, renewSession, sendRenewal, WAITER_RENEWALS } from "./renewal.js";
 import { endOfTerm, type SessionTerm } from "./term.js";
-import { Watchdog } from "./watchdog.js";
+import { Watchdog, type Watchdogs } from "./watchdog.js";
 
 export interface SessionLeaseOptions {
   readonly id: string;
   readonly term: SessionTerm;
+  readonly watchdogs: Watchdogs;
   /** Whether the session is ours to end, and with it whatever hangs on it. */
   readonly own: boolean;
   readonly scope: RequestOptions;
@@ -32,11 +34,14 @@ export class SessionLease {
   readonly #lost = new AbortController();
   readonly #destroyStrays: SessionLeaseOptions["destroyStrays"];
   #term: SessionTerm;
+  #perTtl = WAITER_RENEWALS;
+  #paceChange = new AbortController();
+  #nextRenewalAt = -Infinity;
   #failure: unknown;
 
   constructor(
     sessions: ConsulEndpoints["session"],
-    { id, term, own, scope, destroyStrays }: SessionLeaseOptions,
+    { id, term, watchdogs, own, scope, destroyStrays }: SessionLeaseOptions,
   ) {
     this.id = id;
     this.own = own;
@@ -44,10 +49,10 @@ export class SessionLease {
     this.#scope = scope;
     this.#term = term;
     this.#destroyStrays = destroyStrays;
-    this.#watchdog = new Watchdog(sessions, endOfTerm(term), () => {
+    this.#watchdog = new Watchdog(watchdogs, endOfTerm(term), () => {
       this.#lose(new SemaphoreLostError("session-expired", this.#failure));
     });
-    if (term.ttl !== Infinity) void this.#renew();
+    if (term.ttl !== Infinity) inSharedContext(() => void this.#renew());
   }
 
   /** Aborts when the session is known to be over. */
@@ -71,6 +76,16 @@ export class SessionLease {
     return endOfTerm(this.#term);
   }
 
+  /** Renews it more often: a slot hangs on it from now on. */
+  holdsSlot(): void {
+    this.#renewAtPace(HOLDER_RENEWALS);
+  }
+
+  /** Renews it less often: it is for a waiter, or for nobody yet. */
+  holdsNoSlot(): void {
+    this.#renewAtPace(WAITER_RENEWALS);
+  }
+
   /** Renews it no longer. */
   stop(): void {
     this.#watchdog.stop();
@@ -91,9 +106,22 @@ export class SessionLease {
     this.#lost.abort(loss);
   }
 
+  #renewAtPace(perTtl: number): void {
+    this.#perTtl = perTtl;
+    // Where the next renewal comes in time, it may come as it is.
+    if (this.#nextRenewalAt <= this.#term.sentAt + this.ttl / perTtl) return;
+    const before = this.#paceChange;
+    this.#paceChange = new AbortController();
+    before.abort("another pace");
+  }
+
   async #renew(): Promise<void> {
     const loss = await renewSession({
       term: this.#term,
+      pace: () => ({ perTtl: this.#perTtl, changed: this.#paceChange.signal }),
+      sleepsUntil: (at) => {
+        this.#nextRenewalAt = at;
+      },
       signal: this.#stopped.signal,
       renew: (options) => this.#sendRenewal(options),
       renewed: (term) => {

@@ -1,4 +1,5 @@
 import { Backoff } from "../async/backoff.js";
+import { eitherSignal } from "../async/either-signal.js";
 import { isAborted } from "../async/is-aborted.js";
 import { sleep } from "../async/sleep.js";
 import { ConsulError } from "../consul/http/consul-error.js";
@@ -9,8 +10,17 @@ import type { SessionEntry } from "../consul/session.js";
 import { SemaphoreLostError } from "../errors.js";
 import { endOfTerm, type SessionTerm } from "./term.js";
 
+/** How often a session is renewed in each TTL, and what tells that this has changed. */
+export interface RenewalPace {
+  readonly perTtl: number;
+  readonly changed: AbortSignal;
+}
+
 export interface SessionRenewal {
   readonly term: SessionTerm;
+  readonly pace: () => RenewalPace;
+  /** Told when the next renewal is due. */
+  readonly sleepsUntil: (at: number) => void;
   /** Ends the loop. */
   readonly signal: AbortSignal;
   readonly renew: (options: RequestOptions) => Promise<SessionEntry | null>;
@@ -20,11 +30,14 @@ export interface SessionRenewal {
   readonly failed: (error: unknown) => void;
 }
 
+/** As often as in Go: a waiter loses its place in the queue, and nothing else. */
+export const WAITER_RENEWALS = 2;
+
 /**
- * Go renews at half of the TTL. Twice as often costs little, as a renewal is no write, and leaves at
- * least three quarters of the TTL to ride out what passes.
+ * A holder leaves at least three quarters of the TTL to survive failures. A renewal is no write, and
+ * costs little.
  */
-const RENEWALS_PER_TTL = 4;
+export const HOLDER_RENEWALS = 4;
 
 /**
  * How long the first try may take, as a part of the TTL: a server that has stopped answers nothing,
@@ -46,19 +59,25 @@ const LONGEST_RETRY_MS = 1_000;
  */
 export async function renewSession({
   term,
+  pace,
+  sleepsUntil,
   signal,
   renew,
   renewed,
   failed,
 }: SessionRenewal): Promise<SemaphoreLostError | undefined> {
   const backoff = new Backoff({ first: FIRST_RETRY_MS, longest: LONGEST_RETRY_MS });
-  let pause = pauseBefore(term);
+  let pause: number | undefined;
   let share = FIRST_ATTEMPT_TTLS;
   for (;;) {
-    // A holder is kept alive by its look at the slot. When that has ended, the client closed or
-    // the slot lost, a session is no reason to stay.
-    await sleep(pause, signal, { keepAlive: false });
+    // What keeps a holder's process alive is its monitor. When that has ended, with the client closed
+    // or the slot lost, a session is no reason to stay.
+    const { perTtl, changed } = pace();
+    const ms = pause ?? pauseBefore(term, perTtl);
+    sleepsUntil(performance.now() + ms);
+    await sleepUntilDue(ms, signal, changed);
     if (signal.aborted) return undefined;
+    if (changed.aborted) continue;
     const sentAt = performance.now();
     try {
       const session = await renew({ signal, timeout: attemptTime(term, share, sentAt) });
@@ -67,7 +86,7 @@ export async function renewSession({
       renewed(term);
       backoff.reset();
       share = FIRST_ATTEMPT_TTLS;
-      pause = pauseBefore(term);
+      pause = undefined;
     } catch (error) {
       if (isAborted(signal)) return undefined;
       if (isClosed(error)) return new SemaphoreLostError("session-expired", error);
@@ -102,8 +121,14 @@ export async function sendRenewal(
 }
 
 /** How long to wait before a term is renewed, from when it was asked for. */
-function pauseBefore({ sentAt, ttl }: SessionTerm): number {
-  return Math.max(0, sentAt + ttl / RENEWALS_PER_TTL - performance.now());
+function pauseBefore({ sentAt, ttl }: SessionTerm, perTtl: number): number {
+  return Math.max(0, sentAt + ttl / perTtl - performance.now());
+}
+
+async function sleepUntilDue(ms: number, ...signals: readonly [AbortSignal, AbortSignal]) {
+  const either = eitherSignal(...signals);
+  await sleep(ms, either.signal, { keepAlive: false });
+  either.dispose();
 }
 
 /** Never more than what is left of the term. */

@@ -3,14 +3,25 @@ import { timerMs } from "../async/timer-limit.js";
 /** Node's timers count whole milliseconds, and may come almost two of them too soon. */
 const TIMER_EARLINESS_MS = 2;
 
-const groups = new WeakMap<object, Set<Watchdog>>();
+/** The watchdogs of one client. */
+export class Watchdogs {
+  readonly #watching = new Set<Watchdog>();
 
-/**
- * Has all watchdogs of a group look at the clock. After the event loop was blocked, answers may be
- * read before any timer has run: nothing else is to be reported before what has expired meanwhile.
- */
-export function checkWatchdogs(group: object): void {
-  for (const watchdog of groups.get(group) ?? []) watchdog.check();
+  add(watchdog: Watchdog): void {
+    this.#watching.add(watchdog);
+  }
+
+  delete(watchdog: Watchdog): void {
+    this.#watching.delete(watchdog);
+  }
+
+  /**
+   * Has all of them look at the clock. After the event loop was blocked, answers may be read before
+   * any timer has run: nothing else is to be reported before what has expired meanwhile.
+   */
+  check(): void {
+    for (const watchdog of [...this.#watching]) watchdog.check();
+  }
 }
 
 /**
@@ -18,21 +29,21 @@ export function checkWatchdogs(group: object): void {
  * so once and for good: a time that has come cannot be put off any more.
  */
 export class Watchdog {
-  readonly #group: object;
+  readonly #group: Watchdogs;
   readonly #expire: () => void;
   #expiresAt: number;
   #timer: NodeJS.Timeout | undefined;
   #state: "watching" | "expired" | "stopped" = "watching";
 
   /**
-   * @param group what it is looked after together with, as long as it watches
+   * @param group those that look at the clock together with it, as long as it watches
    * @param expiresAt on the clock of `performance.now()`; `Infinity` for never
    */
-  constructor(group: object, expiresAt: number, expire: () => void) {
+  constructor(group: Watchdogs, expiresAt: number, expire: () => void) {
     this.#group = group;
     this.#expiresAt = expiresAt;
     this.#expire = expire;
-    groups.set(group, (groups.get(group) ?? new Set()).add(this));
+    group.add(this);
     this.#arm();
   }
 
@@ -78,6 +89,6 @@ export class Watchdog {
 
   #leave(): void {
     clearTimeout(this.#timer);
-    groups.get(this.#group)?.delete(this);
+    this.#group.delete(this);
   }
 }

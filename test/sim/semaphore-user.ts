@@ -296,8 +296,16 @@ export class SemaphoreUser {
     const way = this.#random.pick(RELEASES);
     this.#trace(`releases ${tenure.session}: ${way}`);
     if (way === "too early") {
-      await this.#ask(semaphore, (it) => it.acquire(), { mayBeHeld: true });
-      await this.#allowing(semaphore.destroy(), [SemaphoreHeldError]);
+      // After a loss it is none too early.
+      const again = await this.#ask(semaphore, (it) => it.acquire(), { mayBeHeld: true });
+      if (again !== undefined) {
+        tenure.releaseBegun = true;
+        if (!tenure.signal.aborted) this.#world.fail("state", `${tenure.user} has two slots`);
+        await this.#hold(again);
+        await this.#release(semaphore, again);
+        return;
+      }
+      await this.#allowing(semaphore.destroy(), [SemaphoreHeldError, SemaphoreInUseError]);
     }
     tenure.releaseBegun = true;
     const first = way === "slot" || way === "next" ? slot.release() : semaphore.release();

@@ -2,7 +2,7 @@
  * A big integer as Consul writes it, in a member with a plain name. Nothing in a string looks so,
  * since a quote in there has a backslash before it.
  */
-const BIG_MEMBER = /("\w+":)([1-9]\d{15,19})(?=[,}])/g;
+const BIG_MEMBER = /("\w+": ?)([1-9]\d{15,19})(?=[,}\s])/g;
 
 /** A JSON string, or a JSON number: a number inside a string must not be taken for one. */
 const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;

@@ -1,0 +1,109 @@
+import { inspect } from "node:util";
+
+import type { Background } from "./async/serial-queue.js";
+import { sleep } from "./async/sleep.js";
+import type { ConsulEndpoints } from "./consul/endpoints.js";
+import type { RequestOptions } from "./consul/http/request-options.js";
+import { SemaphoreClosedError, SemaphoreOptionsError } from "./errors.js";
+import { cleanPath } from "./protocol/keys.js";
+import { Queue } from "./queue/queue.js";
+import { PrefixRequests } from "./queue/requests.js";
+import { IdleSessions } from "./session/idle-sessions.js";
+import { Watchdogs } from "./session/watchdog.js";
+
+/** Something that can be given back. */
+export interface Releasable {
+  release(): Promise<void>;
+}
+
+/** Where a client has its context. */
+export const context = Symbol("context");
+
+/**
+ * What a semaphore is made with, which a {@link ConsulClient} is.
+ *
+ * @example
+ * ```ts
+ * const client: SemaphoreClient = consul;
+ * const sem = new Semaphore(client, { prefix: "jobs/resize", limit: 3 });
+ * ```
+ */
+export interface SemaphoreClient extends ConsulEndpoints {
+  /** @internal */
+  readonly [context]: object;
+}
+
+/** What the semaphores of one client share, and what has to end before the client does. */
+export class ClientContext {
+  readonly consul: ConsulEndpoints;
+  readonly watchdogs = new Watchdogs();
+  readonly idleSessions = new IdleSessions();
+  /** By prefix. They go when the last semaphore of the prefix goes. */
+  readonly #queues = new Map<string, WeakRef<Queue>>();
+  readonly #forgotten = new FinalizationRegistry<string>((name) => {
+    if (this.#queues.get(name)?.deref() === undefined) this.#queues.delete(name);
+  });
+  readonly #closing = new AbortController();
+  readonly #held = new Set<Releasable>();
+  readonly #calls = new Set<Promise<unknown>>();
+
+  constructor(consul: ConsulEndpoints) {
+    this.consul = consul;
+  }
+
+  /** Aborts when the client is about to be closed, with a {@link SemaphoreClosedError}. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** The queue of a prefix. */
+  queue(prefix: string, scope: Pick<RequestOptions, "namespace" | "partition">): Queue {
+    const name = JSON.stringify([cleanPath(prefix), scope.namespace, scope.partition]);
+    const known = this.#queues.get(name)?.deref();
+    if (known !== undefined) return known;
+    const queue = new Queue(new PrefixRequests(this.consul, prefix, scope));
+    this.#queues.set(name, new WeakRef(queue));
+    this.#forgotten.register(queue, name);
+    return queue;
+  }
+
+  /** A slot that is held from now on. */
+  hold(slot: Releasable): void {
+    this.#held.add(slot);
+  }
+
+  letGo(slot: Releasable): void {
+    this.#held.delete(slot);
+  }
+
+  /** Work that is under way until it settles. */
+  readonly track: Background = (work) => {
+    this.#calls.add(work);
+    const done = (): void => {
+      this.#calls.delete(work);
+    };
+    work.then(done, done);
+  };
+
+  /** Ends what waits, gives back what is held, and waits for both, but no longer than `patience`. */
+  async end(patience: number): Promise<void> {
+    this.#closing.abort(new SemaphoreClosedError());
+    for (const slot of [...this.#held]) slot.release().catch(() => undefined);
+    const over = new AbortController();
+    const settled = Promise.allSettled([...this.#calls]).then(() => {
+      over.abort();
+    });
+    await Promise.race([settled, sleep(patience, over.signal)]);
+    await this.idleSessions.close();
+  }
+}
+
+/** @throws SemaphoreOptionsError for what is no client */
+export function contextOf(client: unknown): ClientContext {
+  if (typeof client === "object" && client !== null && context in client) {
+    const found = client[context];
+    if (found instanceof ClientContext) return found;
+  }
+  const shown = `${inspect(client, { breakLength: Infinity, depth: 0 })} (${typeof client})`;
+  throw new SemaphoreOptionsError(`missing client: got ${shown}, expected a ConsulClient`);
+}

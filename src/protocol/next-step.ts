@@ -1,0 +1,123 @@
+import { SemaphoreLimitConflictError } from "../errors.js";
+import { freeSlots, type QueueView } from "./queue-view.js";
+import type { ContenderEntry } from "./snapshot.js";
+
+/** A waiter of this client. */
+export interface Waiter {
+  readonly session: string;
+  readonly limit: number;
+  /** A reading that was asked for since then shows its contender entry, if that is still there. */
+  readonly enteredAt: number;
+}
+
+/** What a waiter that is the first of its client in the queue does next. */
+export type Step =
+  /** Take a slot; before these waiters ahead of it, which have let it go by. */
+  | { readonly kind: "join"; readonly passing: readonly ContenderEntry[] }
+  /** Make sure of a slot that it has already. */
+  | { readonly kind: "rejoin" }
+  /** Its contender entry is gone: begin again. */
+  | { readonly kind: "gone" }
+  /** Read the whole prefix. */
+  | { readonly kind: "read" }
+  /** Read the lock entry. */
+  | { readonly kind: "look" }
+  /** Make sure that the holders are alive. */
+  | { readonly kind: "check" }
+  /** Wait for a change of the lock entry, for so many milliseconds at most. */
+  | { readonly kind: "watch lock"; readonly atMost: number }
+  /** Wait for a change of the contender entry right ahead. */
+  | { readonly kind: "watch entry"; readonly entry: ContenderEntry; readonly atMost: number };
+
+/**
+ * How long the first in line takes it that the holders are alive, in milliseconds. A dead holder's
+ * entry goes while the lock entry stays, and its slot is to be taken within a second. Those behind
+ * check as well, each half as much later as the one ahead: the first in line may have died, too.
+ */
+const HOLDERS_LIVE_MS = 800;
+
+/**
+ * How long a free slot is left to one waiter ahead, in milliseconds: it may be slow, or dead. Each
+ * doubling of those ahead that do not move adds as much.
+ */
+const PATIENCE_MS = 250;
+
+/**
+ * A waiter behind a Go client, or behind one that does not move, hears of nothing. It looks at the
+ * lock after a while: later, the more waiters are ahead, and each time after twice as long.
+ */
+const FIRST_LOOK_MS = 200;
+const WAITERS_PER_LOOK = 10;
+const LONGEST_LOOK_PER_WAITER_MS = 500;
+const LONGEST_LOOK_MS = 5_000;
+
+/** For how long a reading says that nobody waits: a newcomer must not pass others for longer. */
+const NOBODY_WAITS_MS = 250;
+
+/**
+ * What to do, by what is known. `waitsSince`: since when it has waited for the one right ahead.
+ *
+ * @throws SemaphoreLimitConflictError where the others go by another limit
+ */
+export function nextStep(view: QueueView, me: Waiter, waitsSince: number, now: number): Step {
+  if (view.readAt < me.enteredAt) return { kind: "read" };
+  if (view.isLockStale) return { kind: "look" };
+  requireSameLimit(view, me.limit);
+  if (view.lock.holders.has(me.session)) {
+    return { kind: view.dead.has(me.session) ? "gone" : "rejoin" };
+  }
+  const ahead = waitersAhead(view, me.session);
+  if (ahead === undefined) return { kind: "gone" };
+
+  const free = freeSlots(view, me.limit);
+  if (ahead.length < free) return { kind: "join", passing: [] };
+  const aliveAt = Math.min(...view.aliveAt.values());
+  const checkAt = aliveAt + HOLDERS_LIVE_MS * (1 + ahead.length / 2);
+  if (free === 0 && now >= checkAt) return { kind: "check" };
+  const last = ahead.at(-1);
+  if (last === undefined) return { kind: "watch lock", atMost: checkAt - now };
+
+  const idleSince = view.idleFront?.since ?? Infinity;
+  const passAt = idleSince + PATIENCE_MS * (1 + Math.log2(ahead.length - free + 1));
+  if (now >= passAt) {
+    // Others may have come first and gone since: passed is who stands ahead now.
+    return view.readAt < passAt ? { kind: "read" } : { kind: "join", passing: ahead };
+  }
+  const lookAfter = Math.min(
+    Math.max(FIRST_LOOK_MS * (1 + ahead.length / WAITERS_PER_LOOK), now - waitsSince),
+    LONGEST_LOOK_PER_WAITER_MS * ahead.length,
+    LONGEST_LOOK_MS,
+  );
+  return { kind: "watch entry", entry: last, atMost: Math.min(lookAfter, passAt - now) };
+}
+
+/** Whether a newcomer may take a slot at once: one is free, and nobody waits. */
+export function mayJoinAtOnce(view: QueueView, limit: number, now: number): boolean {
+  return (
+    now < view.readAt + NOBODY_WAITS_MS &&
+    (view.lock.limit === undefined || view.lock.limit === limit) &&
+    !view.isLockStale &&
+    view.waiters.every(({ createIndex }) => view.passed.has(createIndex)) &&
+    freeSlots(view, limit) > 0
+  );
+}
+
+/** Whether a slot that comes free is for this waiter: being first in line is for good. */
+export function isNextInLine(view: QueueView, me: Waiter): boolean {
+  const ahead = waitersAhead(view, me.session);
+  if (ahead === undefined || view.readAt < me.enteredAt) return false;
+  return view.lock.limit === me.limit && ahead.length < freeSlots(view, me.limit);
+}
+
+/** @throws SemaphoreLimitConflictError unless everybody agrees on the limit. */
+export function requireSameLimit({ lock }: Pick<QueueView, "lock">, limit: number): void {
+  if (lock.limit === undefined || lock.limit === limit) return;
+  throw new SemaphoreLimitConflictError(lock.limit, limit);
+}
+
+/** Those that a waiter waits for; nothing where it is no waiter. */
+function waitersAhead(view: QueueView, session: string): readonly ContenderEntry[] | undefined {
+  const place = view.waiters.findIndex((waiter) => waiter.session === session);
+  if (place === -1) return undefined;
+  return view.waiters.slice(0, place).filter(({ createIndex }) => !view.passed.has(createIndex));
+}

@@ -1,0 +1,191 @@
+import type { LockState } from "./lock-entry.js";
+import { liveHolders, type ContenderEntry, type KnownLock, type Snapshot } from "./snapshot.js";
+
+/**
+ * What one client knows of a queue: the last reading of the whole prefix, and what it has heard
+ * since. Contenders that came after that reading are unknown. Of those that it shows, some may have
+ * left: but nobody comes in ahead of them, so that old knowledge only makes a waiter wait too long.
+ */
+export interface QueueView extends KnownLock {
+  /** In the order of their arrival. */
+  readonly waiters: readonly ContenderEntry[];
+  /**
+   * The create indexes of entries whose owners have let somebody behind them go first. They may still
+   * take a slot, but nobody waits for them any more.
+   */
+  readonly passed: ReadonlySet<bigint>;
+  /** The first waiter that others wait for, where each look since then has shown a slot for it. */
+  readonly idleFront: { readonly createIndex: bigint; readonly since: number } | undefined;
+  /** The greatest index in the last reading of the whole prefix, and when that was asked for. */
+  readonly readIndex: bigint;
+  readonly readAt: number;
+  /** When the lock was last heard of, and whether it has to be looked at before anything else. */
+  readonly lockAt: number;
+  readonly isLockStale: boolean;
+  /** When each holder was last known to be alive. */
+  readonly aliveAt: ReadonlyMap<string, number>;
+}
+
+/** Times are those of `performance.now()`, by which the request was sent, and answered. */
+export interface ReadTimes {
+  readonly sentAt: number;
+  readonly now: number;
+}
+
+const NOTHING: QueueView = {
+  lock: { limit: undefined, holders: new Set(), modifyIndex: 0n },
+  dead: new Map(),
+  waiters: [],
+  passed: new Set(),
+  idleFront: undefined,
+  readIndex: 0n,
+  readAt: -Infinity,
+  lockAt: -Infinity,
+  isLockStale: false,
+  aliveAt: new Map(),
+};
+
+/** After a reading of the whole prefix. */
+export function afterReading(
+  view: QueueView | undefined,
+  { lock, dead, contenders }: Snapshot,
+  { sentAt, now }: ReadTimes,
+): QueueView {
+  const before = view ?? NOTHING;
+  const readIndex = greatestIndex(lock, contenders);
+  // A reading that was asked for before the last one was answered may be older than that.
+  if (sentAt < before.lockAt && readIndex < before.readIndex) return before;
+  const isNews = isNewer(before, lock, sentAt);
+  const present = new Set(contenders.map(({ createIndex }) => createIndex));
+  return withLock(
+    {
+      ...before,
+      ...{ dead, readIndex, readAt: sentAt },
+      aliveAt: new Map(contenders.map(({ session }) => [session, sentAt])),
+      waiters: contenders,
+      passed: new Set([...before.passed].filter((createIndex) => present.has(createIndex))),
+    },
+    isNews ? lock : before.lock,
+    // A slot that it shows was free already when it was asked for, as far as those behind go.
+    { now, since: sentAt },
+  );
+}
+
+/** After a reading of the lock entry. */
+export function afterLook(view: QueueView, lock: LockState, { sentAt, now }: ReadTimes): QueueView {
+  return isNewer(view, lock, sentAt) ? withLock(view, lock, { now }) : view;
+}
+
+/** After a write of ours to the lock. */
+export function afterWrite(
+  view: QueueView,
+  lock: LockState,
+  left: string | undefined,
+  now: number,
+): QueueView {
+  const waiters = view.waiters.filter(({ session }) => session !== left);
+  // What was read of the lock while the answer was on its way may be newer.
+  const isNews = lock.modifyIndex > view.lock.modifyIndex;
+  return withLock({ ...view, waiters }, isNews ? lock : view.lock, { now });
+}
+
+/**
+ * After the contender entry of a waiter has changed, or gone. Its lock is taken again when its owner
+ * becomes a holder: those ahead of it have done so before, or have let it go first. One that is gone
+ * may as well have given up waiting, which says nothing of the others.
+ */
+export function afterEntry(
+  view: QueueView,
+  waiter: ContenderEntry,
+  entry: Pick<ContenderEntry, "createIndex" | "modifyIndex" | "lockIndex"> | null,
+  now: number,
+): QueueView {
+  const place = view.waiters.findIndex(({ createIndex }) => createIndex === waiter.createIndex);
+  if (place === -1) return view;
+  const others = view.waiters.filter((_, i) => i !== place);
+  if (entry?.createIndex !== waiter.createIndex) {
+    const readAt = place > 0 ? -Infinity : view.readAt;
+    return withIdleFront({ ...view, waiters: others, readAt, isLockStale: true }, now);
+  }
+  if (entry.lockIndex === waiter.lockIndex) {
+    const { modifyIndex } = entry;
+    const waiters = view.waiters.with(place, { ...waiter, modifyIndex });
+    return { ...view, waiters };
+  }
+  const passed = new Set(view.passed);
+  for (const { createIndex } of view.waiters.slice(0, place)) passed.add(createIndex);
+  const waiters = view.waiters.slice(place + 1);
+  return withIdleFront({ ...view, waiters, passed, isLockStale: true }, now);
+}
+
+/** After something has happened that the lock entry tells of, if it has happened. */
+export function afterDoubt(view: QueueView): QueueView {
+  return { ...view, isLockStale: true };
+}
+
+/** After the contender entries of these holders were seen to be there. */
+export function afterCheck(
+  view: QueueView,
+  sessions: Iterable<string>,
+  sentAt: number,
+): QueueView {
+  const aliveAt = new Map(view.aliveAt);
+  for (const session of sessions) aliveAt.set(session, sentAt);
+  return { ...view, aliveAt };
+}
+
+/** A free slot was let go by: nobody waits for these any more. */
+export function afterPassing(
+  view: QueueView,
+  waiters: readonly ContenderEntry[],
+  now: number,
+): QueueView {
+  const passed = new Set([...view.passed, ...waiters.map(({ createIndex }) => createIndex)]);
+  return withIdleFront({ ...view, passed }, now);
+}
+
+/** How many slots nobody holds, as far as is known. */
+export function freeSlots(view: KnownLock, limit: number): number {
+  return Math.max(0, limit - liveHolders(view).size);
+}
+
+/** By its index, or since it was asked for after what is known was known: indexes can go backwards. */
+function isNewer(view: QueueView, lock: LockState, sentAt: number): boolean {
+  return sentAt >= view.lockAt || lock.modifyIndex > view.lock.modifyIndex;
+}
+
+function greatestIndex(lock: LockState, contenders: readonly ContenderEntry[]): bigint {
+  return contenders.reduce(
+    (greatest, { modifyIndex }) => (modifyIndex > greatest ? modifyIndex : greatest),
+    lock.modifyIndex,
+  );
+}
+
+function withLock(
+  view: QueueView,
+  lock: LockState,
+  { now, since = now }: { readonly now: number; readonly since?: number },
+): QueueView {
+  return withIdleFront(
+    {
+      ...view,
+      ...{ lock, lockAt: now, isLockStale: false },
+      // One that was not in there before has only just come, and is alive.
+      aliveAt: new Map([...lock.holders].map((it) => [it, view.aliveAt.get(it) ?? now])),
+      dead: new Map([...view.dead].filter(([session]) => lock.holders.has(session))),
+      // A holder waits no more.
+      waiters: view.waiters.filter(({ session }) => !lock.holders.has(session)),
+    },
+    since,
+  );
+}
+
+function withIdleFront(view: QueueView, now: number): QueueView {
+  const { lock, waiters, passed, idleFront: before } = view;
+  const front = waiters.find(({ createIndex }) => !passed.has(createIndex));
+  const hasRoom = lock.limit === undefined || freeSlots(view, lock.limit) > 0;
+  if (front === undefined || !hasRoom) return { ...view, idleFront: undefined };
+  const { createIndex } = front;
+  const since = before?.createIndex === createIndex ? before.since : now;
+  return { ...view, idleFront: { createIndex, since } };
+}

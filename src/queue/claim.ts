@@ -1,0 +1,298 @@
+import { attemptTimeout } from "../async/attempt-timeout.js";
+import { callAfter } from "../async/call-after.js";
+import { eitherSignal } from "../async/either-signal.js";
+import { retry } from "../async/retry.js";
+import { unlessAborted } from "../async/unless-aborted.js";
+import { ConsulError } from "../consul/http/consul-error.js";
+import type { RequestOptions } from "../consul/http/request-options.js";
+import { isOutcomeUnknown, isTransient, SemaphoreRequestError } from "../errors.js";
+import type { Waiter } from "../protocol/next-step.js";
+import type { ContenderWrite } from "../protocol/transactions.js";
+import type { SessionLease } from "../session/lease.js";
+import { CleanUp, type CleanUpOptions, type LeftQueue } from "./clean-up.js";
+
+/** What a claim asks of the queue that it is made in. */
+export interface ClaimedQueue extends LeftQueue {
+  joinAtOnce(
+    claim: Claim,
+    timeout: () => number,
+    signal: AbortSignal | undefined,
+  ): Promise<bigint | undefined>;
+  enter(claim: Claim, options: RequestOptions): Promise<string | undefined>;
+  wait(claim: Claim): void;
+  leaveLine(claim: Claim): void;
+}
+
+export interface ClaimOptions {
+  readonly value: Uint8Array | string | undefined;
+  readonly limit: number;
+  /** How long one blocking query lasts at most, in milliseconds, where the TTL does not ask for less. */
+  readonly longestWatch: number;
+}
+
+/**
+ * What there may be in Consul because of a claim. Each write moves it on before it is sent; Consul's
+ * refusal does not move it back, since that may be the answer to a second copy of the write.
+ */
+export type ClaimState =
+  | { readonly kind: "nothing" }
+  /** A contender, or nothing yet. */
+  | { readonly kind: "contender" }
+  /** A holder since that write; without one, maybe a mere contender. */
+  | { readonly kind: "holder"; readonly since?: bigint };
+
+/** How a wait ended: with the index of the write that made it a holder, if it went well. */
+export type WaitOutcome = bigint | "gone" | "over";
+
+/** A short wait time is meant for `tryAcquire`, and no reason to ask Consul all the time. */
+const SHORTEST_WATCH_MS = 1_000;
+
+/** With little time, a free slot is tried for that long at least: others may be faster to take it. */
+const SHORTEST_TRY_MS = 1_000;
+
+/** A session's place on a prefix: it enters, waits, holds, and takes itself away again. */
+export class Claim implements Waiter {
+  readonly lease: SessionLease;
+  readonly limit: number;
+  /** What its contender entry says. */
+  readonly entry: ContenderWrite;
+  /** How long one blocking query lasts at most: it finds a dead connection. In milliseconds. */
+  readonly watchTime: number;
+  readonly #queue: ClaimedQueue;
+  #state: ClaimState = { kind: "nothing" };
+  /** Writes whose outcome nobody knows, and which may yet arrive. */
+  readonly #unanswered = new Set<"entry" | "swap">();
+  #enteredAt = Infinity;
+  readonly #waiting = new AbortController();
+  #settle: Settle | undefined;
+  #isSwapUnderWay = false;
+  #hasHadToWait = false;
+  /** Whether its caller waits no longer, and whether it does not try any more either. */
+  #isTimeOver = false;
+  #isTryOver = false;
+  #tryUntil = Infinity;
+  #failure: unknown;
+  #refusals = { index: -1n, times: 0 };
+
+  constructor(queue: ClaimedQueue, lease: SessionLease, { value, limit, longestWatch }: ClaimOptions) {
+    this.#queue = queue;
+    this.lease = lease;
+    this.limit = limit;
+    this.watchTime = Math.min(Math.max(longestWatch, SHORTEST_WATCH_MS), lease.ttl / 2);
+    this.entry = { session: lease.id, value };
+  }
+
+  get session(): string {
+    return this.lease.id;
+  }
+
+  get state(): ClaimState {
+    return this.#state;
+  }
+
+  /** A reading that was asked for since then shows the contender entry. */
+  get enteredAt(): number {
+    return this.#enteredAt;
+  }
+
+  /** Aborts when it waits no longer. */
+  get signal(): AbortSignal {
+    return this.#waiting.signal;
+  }
+
+  /** Whether a slot can be passed on to it: it waits, and has nothing under way. */
+  get isOpen(): boolean {
+    return !this.#isSwapUnderWay && !this.#waiting.signal.aborted && !this.lease.checkLost();
+  }
+
+  // What it does by itself.
+
+  /**
+   * Takes a slot that nobody waits for, with the contender entry, in one write. Where that cannot be,
+   * for whatever transient reason, the queue is the way in.
+   */
+  async joinAtOnce(until: number, signal: AbortSignal | undefined): Promise<bigint | undefined> {
+    // A session of the user's may be in there already.
+    if (!this.lease.own) return undefined;
+    try {
+      return await this.#queue.joinAtOnce(this, () => attemptTimeout(until), signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!isTransient(error) && !isSessionGone(error)) throw error;
+      return undefined;
+    }
+  }
+
+  /** Makes the contender entry. Resolves to whether there still is a session to do it with. */
+  async enter(until: number, signal: AbortSignal | undefined): Promise<boolean> {
+    if (this.#state.kind === "nothing") this.#state = { kind: "contender" };
+    let refusal: string | undefined;
+    try {
+      refusal = await retry(() => this.#tryToEnter(attemptTimeout(until)), {
+        isTransient: (error) => isTransient(error) && !this.lease.checkLost(),
+        until,
+        signal,
+      });
+      if (refusal === undefined) return true;
+      // The entry of a session of ours is its own; but one that was ended while it was idle has left
+      // it under lock-delay, of which Consul speaks first.
+      if (this.lease.own) return false;
+    } catch (error) {
+      if (this.lease.own && this.lease.checkLost()) return false;
+      throw error;
+    }
+    this.#state = { kind: "nothing" };
+    const why = /invalid session/i.test(refusal)
+      ? refusal
+      : `another session has the lock of the entry of ${this.session}, or had it a moment ago, ` +
+        `as when that session was ended and its lock-delay is not over (${refusal})`;
+    throw new SemaphoreRequestError("SEMAPHORE_CONTENDER_FAILED", why);
+  }
+
+  /**
+   * Waits in the queue for a slot. It survives failures of any length there: it has nothing to lose
+   * but its session. With a time limit, it looks at least once.
+   *
+   * @throws the signal's reason, or why it cannot go on
+   */
+  async wait(until: number, signal: AbortSignal | undefined): Promise<WaitOutcome> {
+    const now = performance.now();
+    this.#tryUntil = Math.max(until, now + SHORTEST_TRY_MS);
+    const outcome = new Promise<WaitOutcome>((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    const timers = [
+      callAfter(until - now, () => {
+        this.#isTimeOver = true;
+        this.#endIfOver();
+      }),
+      callAfter(this.#tryUntil - now, () => {
+        this.#isTryOver = true;
+        this.#endIfOver();
+      }),
+    ];
+    const end = eitherSignal(signal, this.lease.lost);
+    try {
+      this.#queue.wait(this);
+      return await unlessAborted(outcome, end.signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (this.lease.checkLost()) return "gone";
+      throw error;
+    } finally {
+      this.#waiting.abort("over");
+      this.#queue.leaveLine(this);
+      end.dispose();
+      for (const cancel of timers) cancel();
+    }
+  }
+
+  /** Takes away whatever there may be of it, and ends its session, or has it kept. */
+  cleanUp(options: CleanUpOptions = {}): CleanUp {
+    const remains = () => ({
+      kind: this.#state.kind,
+      mayEnterLate: this.#unanswered.has("entry"),
+      hasUnanswered: this.#unanswered.size > 0,
+    });
+    return new CleanUp(this.#queue, this.lease, remains, options);
+  }
+
+  // What the queue tells it.
+
+  /** How long the next request for it may take, in milliseconds. */
+  requestTimeout(): number {
+    return attemptTimeout(this.#tryUntil);
+  }
+
+  /** It has its contender entry: a reading that was asked for since then shows it. */
+  entered(at: number): void {
+    this.#enteredAt = at;
+  }
+
+  /**
+   * Its session has had a slot before it came here, which is not for it to clean up; but one that
+   * counted as dead, for want of a contender entry, is (`isRevived`).
+   */
+  resumes(isRevived: boolean): void {
+    if (this.#state.kind !== "contender") return;
+    this.#state = isRevived ? { kind: "holder" } : { kind: "nothing" };
+  }
+
+  /** It was seen that there is no slot for it now. */
+  hasToWait(): void {
+    this.#hasHadToWait = true;
+    this.#endIfOver();
+  }
+
+  /** A write that makes it a holder is about to be sent. */
+  beforeSwap(isHolder = false): void {
+    this.#isSwapUnderWay = true;
+    if (!isHolder) this.#state = { kind: "holder" };
+  }
+
+  /** That write was refused. */
+  afterSwap(): void {
+    this.#isSwapUnderWay = false;
+    this.#endIfOver();
+  }
+
+  /** Nobody knows what became of that write. */
+  swapWentUnanswered(): void {
+    this.#unanswered.add("swap");
+    this.afterSwap();
+  }
+
+  /** That write has made it a holder. */
+  holds(since: bigint): void {
+    this.#isSwapUnderWay = false;
+    this.#state = { kind: "holder", since };
+    this.#settle?.resolve(this.lease.checkLost() ? "gone" : since);
+  }
+
+  /** Its contender entry is gone. */
+  isGone(): void {
+    this.#settle?.resolve("gone");
+  }
+
+  /** A request for it has failed; where that is transient, it goes on. */
+  requestFailed(error: unknown): void {
+    this.#failure = error;
+    if (!isTransient(error)) this.#settle?.reject(error);
+    else this.#endIfOver();
+  }
+
+  /** How often a swap was refused in a row while the lock had this index. */
+  refused(index: bigint): number {
+    const times = this.#refusals.index === index ? this.#refusals.times + 1 : 1;
+    this.#refusals = { index, times };
+    return times;
+  }
+
+  #endIfOver(): void {
+    if (!this.#isTimeOver || this.#isSwapUnderWay) return;
+    if (this.#hasHadToWait) this.#settle?.resolve("over");
+    else if (this.#isTryOver && this.#failure !== undefined) this.#settle?.reject(this.#failure);
+  }
+
+  async #tryToEnter(timeout: number): Promise<string | undefined> {
+    try {
+      return await this.#queue.enter(this, { timeout });
+    } catch (error) {
+      if (isOutcomeUnknown(error)) this.#unanswered.add("entry");
+      throw error;
+    }
+  }
+}
+
+interface Settle {
+  resolve(outcome: WaitOutcome): void;
+  reject(reason: unknown): void;
+}
+
+function isSessionGone(error: unknown): boolean {
+  return (
+    error instanceof SemaphoreRequestError &&
+    error.cause instanceof ConsulError &&
+    /invalid session/i.test(error.cause.text ?? "")
+  );
+}

@@ -1,0 +1,113 @@
+import { callAfter } from "../async/call-after.js";
+import { inSharedContext } from "../async/shared-context.js";
+import type { RequestOptions } from "../consul/http/request-options.js";
+import type { LockState } from "../protocol/lock-entry.js";
+import {
+  afterDoubt,
+  afterLook,
+  afterReading,
+  afterWrite,
+  type QueueView,
+  type ReadTimes,
+} from "../protocol/queue-view.js";
+import type { Snapshot } from "../protocol/snapshot.js";
+import type { LockReading, PrefixRequests } from "./requests.js";
+
+/** What one client knows of the queue of a prefix, and how it learns more. */
+export class KnownQueue {
+  readonly #requests: PrefixRequests;
+  #view: QueueView | undefined;
+  #isContended = false;
+  #ownWrite = { index: 0n, at: -Infinity };
+  #nextReading: Promise<QueueView> | undefined;
+  /** Called at the next change. */
+  #listeners: (() => void)[] = [];
+
+  constructor(requests: PrefixRequests) {
+    this.#requests = requests;
+  }
+
+  get view(): QueueView | undefined {
+    return this.#view;
+  }
+
+  /** Whether others than the one that read the prefix last were waiting then. */
+  get isContended(): boolean {
+    return this.#isContended;
+  }
+
+  /** The index of this client's last write to the lock, and when it was answered. */
+  get ownWrite(): { readonly index: bigint; readonly at: number } {
+    return this.#ownWrite;
+  }
+
+  /** Something is known that was not. */
+  learn(view: QueueView): void {
+    this.#view = view;
+    this.stir();
+  }
+
+  /** Has whatever waits for a change think again. */
+  stir(): void {
+    for (const listener of this.#listeners.splice(0)) listener();
+  }
+
+  /** Waits until something becomes known, but no longer than so many milliseconds. */
+  async nextChange(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const cancel = callAfter(ms, resolve);
+      this.#listeners.push(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  /** Something in the view is wrong: the whole prefix has to be read. */
+  forget(): void {
+    if (this.#view !== undefined) this.learn({ ...this.#view, readAt: -Infinity });
+  }
+
+  /** A write may have changed the lock, or somebody else's has. */
+  doubt(): void {
+    if (this.#view !== undefined) this.learn(afterDoubt(this.#view));
+  }
+
+  /** Reads the whole prefix. All that ask at the same moment share it. */
+  async read(timeout: number): Promise<QueueView> {
+    this.#nextReading ??= inSharedContext(async () => {
+      await Promise.resolve();
+      this.#nextReading = undefined;
+      const { snapshot, ...times } = await this.#requests.readAll({ timeout });
+      return this.readingShows(snapshot, times);
+    });
+    return await this.#nextReading;
+  }
+
+  /** Reads the lock entry. */
+  async look(options: RequestOptions): Promise<LockState> {
+    const reading = await this.#requests.readLock(options);
+    this.lockShows(reading);
+    return reading.lock;
+  }
+
+  /** Takes in a reading of the whole prefix, in which `own` is the reader's session. */
+  readingShows(snapshot: Snapshot, times: ReadTimes, own?: string): QueueView {
+    const view = afterReading(this.#view, snapshot, times);
+    this.#isContended = view.waiters.some(({ session }) => session !== own);
+    this.learn(view);
+    return view;
+  }
+
+  /** Takes in a reading of the lock entry. */
+  lockShows({ lock, sentAt, now }: LockReading): void {
+    if (this.#view !== undefined) this.learn(afterLook(this.#view, lock, { sentAt, now }));
+  }
+
+  /** Takes in a write of this client to the lock, with which a session may have left the prefix. */
+  wrote(lock: LockState, left?: string): void {
+    const now = performance.now();
+    this.#ownWrite = { index: lock.modifyIndex, at: now };
+    if (this.#view !== undefined) this.learn(afterWrite(this.#view, lock, left, now));
+  }
+}

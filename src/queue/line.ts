@@ -1,0 +1,206 @@
+import { Backoff } from "../async/backoff.js";
+import { inSharedContext } from "../async/shared-context.js";
+import { unlessAborted } from "../async/unless-aborted.js";
+import type { RequestOptions } from "../consul/http/request-options.js";
+import { isTransient } from "../errors.js";
+import { nextStep, type Step } from "../protocol/next-step.js";
+import { afterCheck, afterEntry, type QueueView } from "../protocol/queue-view.js";
+import { liveHolders, type ContenderEntry } from "../protocol/snapshot.js";
+import type { Claim } from "./claim.js";
+import type { KnownQueue } from "./known-queue.js";
+import { LockWatch } from "./lock-watch.js";
+import { blocking, type PrefixRequests } from "./requests.js";
+
+export interface LineOptions {
+  readonly requests: PrefixRequests;
+  readonly known: KnownQueue;
+  /** Takes a slot for a claim, if it still is its turn. */
+  readonly join: (claim: Claim) => Promise<void>;
+  /** Whether a holder is one of this client's. */
+  readonly isOwnHolder: (session: string) => boolean;
+}
+
+/** What the answer to a blocking query may need beyond its wait, in milliseconds. */
+const ANSWER_GRACE_MS = 5_000;
+
+/** The pauses of a waiter whose requests fail. */
+const RETRY_PAUSES = { first: 50, longest: 1_000 };
+
+/** A slot that this client holds is handed over by its release. To watch for it would cost a read. */
+const OWN_RELEASE_MS = 50;
+
+/** The waiters of one client on a prefix. Only the first in line is served; that does for all. */
+export class Line {
+  readonly #requests: PrefixRequests;
+  readonly #known: KnownQueue;
+  readonly #options: LineOptions;
+  /** In the order in which they entered. */
+  readonly #claims = new Set<Claim>();
+  #isServing = false;
+  /** Whom the first in line waits for, and since when. */
+  #target = { createIndex: -1n, since: 0 };
+  #lockWatch: LockWatch | undefined;
+
+  constructor(options: LineOptions) {
+    this.#options = options;
+    this.#requests = options.requests;
+    this.#known = options.known;
+  }
+
+  get size(): number {
+    return this.#claims.size;
+  }
+
+  has(claim: Claim): boolean {
+    return this.#claims.has(claim);
+  }
+
+  [Symbol.iterator](): Iterator<Claim> {
+    return this.#claims.values();
+  }
+
+  /** Serves a claim when it is the first, until it leaves. */
+  add(claim: Claim): void {
+    // A claim that is not the first here has somebody ahead.
+    if (this.#claims.size > 0) claim.hasToWait();
+    this.#claims.add(claim);
+    this.#known.stir();
+    if (this.#isServing) return;
+    this.#isServing = true;
+    inSharedContext(() => void this.#serve());
+  }
+
+  remove(claim: Claim): void {
+    if (!this.#claims.delete(claim)) return;
+    if (this.#claims.size === 0) this.#endLockWatch();
+    this.#known.stir();
+  }
+
+  /** What there is to do for a claim, by what is known now. */
+  stepOf(claim: Claim): Step {
+    const { view } = this.#known;
+    if (view === undefined) return { kind: "read" };
+    return nextStep(view, claim, this.#target.since, performance.now());
+  }
+
+  async #serve(): Promise<void> {
+    const pauses = new Backoff(RETRY_PAUSES);
+    for (let first = this.#first(); first !== undefined; first = this.#first()) {
+      try {
+        await this.#advance(first);
+        pauses.reset();
+      } catch (error) {
+        this.#endLockWatch();
+        if (!this.#claims.has(first)) continue;
+        first.requestFailed(error);
+        if (isTransient(error)) await this.#known.nextChange(pauses.next());
+        else this.#claims.delete(first);
+      }
+    }
+    this.#isServing = false;
+  }
+
+  /** The claim that is first in the queue; before it one that is no waiter any more, to be told. */
+  #first(): Claim | undefined {
+    const { view } = this.#known;
+    const [oldest] = this.#claims;
+    if (view === undefined || this.#claims.size < 2) return oldest;
+    const places = new Map(view.waiters.map(({ session }, place) => [session, place]));
+    const placeOf = (claim: Claim): number =>
+      places.get(claim.session) ?? (view.readAt < claim.enteredAt ? Infinity : -1);
+    return [...this.#claims].reduce((first, claim) =>
+      placeOf(claim) < placeOf(first) ? claim : first,
+    );
+  }
+
+  async #advance(claim: Claim): Promise<void> {
+    const step = this.stepOf(claim);
+    const options = { timeout: claim.requestTimeout(), signal: claim.signal };
+    switch (step.kind) {
+      case "join":
+      case "rejoin":
+        await this.#options.join(claim);
+        break;
+      case "gone":
+        this.#claims.delete(claim);
+        claim.isGone();
+        break;
+      case "read":
+        await unlessAborted(this.#known.read(options.timeout), claim.signal);
+        break;
+      case "look":
+        await this.#known.look(options);
+        break;
+      case "check":
+        await this.#checkHolders(options);
+        break;
+      case "watch lock":
+        claim.hasToWait();
+        await this.#watchLock(claim, step.atMost);
+        break;
+      case "watch entry":
+        claim.hasToWait();
+        await this.#watchEntry(claim, step.entry, step.atMost);
+        break;
+    }
+  }
+
+  async #checkHolders(options: RequestOptions): Promise<void> {
+    const { view } = this.#known;
+    if (view === undefined) return;
+    const holders = liveHolders(view);
+    const sentAt = performance.now();
+    const areAlive = await this.#requests.areAlive(holders, options);
+    if (!areAlive) this.#known.forget();
+    else this.#known.learn(afterCheck(this.#known.view ?? view, holders, sentAt));
+  }
+
+  /** Waits until something becomes known. The query goes on for the next who is first. */
+  async #watchLock(claim: Claim, atMost: number): Promise<void> {
+    const { view, ownWrite } = this.#known;
+    if (view === undefined) return;
+    const quietFor = performance.now() - ownWrite.at;
+    const isOwn = [...view.lock.holders].every(this.#options.isOwnHolder);
+    if (isOwn && quietFor < OWN_RELEASE_MS) {
+      await this.#known.nextChange(Math.min(atMost, OWN_RELEASE_MS - quietFor));
+      return;
+    }
+    if (this.#lockWatch?.checkOver() !== false) {
+      this.#lockWatch = this.#startLockWatch(view, claim.watchTime);
+    }
+    await this.#known.nextChange(atMost);
+  }
+
+  #startLockWatch({ lock }: QueueView, wait: number): LockWatch {
+    const options = blocking(lock.modifyIndex, wait, ANSWER_GRACE_MS);
+    return new LockWatch(
+      async (signal) => {
+        this.#known.lockShows(await this.#requests.readLock({ ...options, signal }));
+      },
+      () => {
+        this.#known.stir();
+      },
+    );
+  }
+
+  #endLockWatch(): void {
+    this.#lockWatch?.end();
+    this.#lockWatch = undefined;
+  }
+
+  async #watchEntry(claim: Claim, entry: ContenderEntry, atMost: number): Promise<void> {
+    const { session, createIndex, modifyIndex } = entry;
+    if (this.#target.createIndex !== createIndex) {
+      this.#target = { createIndex, since: performance.now() };
+    }
+    const found = await this.#requests.readContender(session, {
+      // Since its own index, not the newest that is known: it may have changed between the two.
+      ...blocking(modifyIndex, Math.min(atMost, claim.watchTime), ANSWER_GRACE_MS),
+      signal: claim.signal,
+    });
+    const { view } = this.#known;
+    if (found?.modifyIndex === modifyIndex) this.#known.doubt();
+    else if (view !== undefined)
+      this.#known.learn(afterEntry(view, entry, found, performance.now()));
+  }
+}

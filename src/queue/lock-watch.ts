@@ -1,0 +1,28 @@
+/** One blocking query on the lock entry, which goes on while whoever asked for it does other things. */
+export class LockWatch {
+  readonly #controller = new AbortController();
+  #failure: { readonly error: unknown } | undefined;
+  #isOver = false;
+
+  /** `changed` is told when it has been answered, or has failed. */
+  constructor(query: (signal: AbortSignal) => Promise<void>, changed: () => void) {
+    query(this.#controller.signal)
+      .catch((error: unknown) => {
+        this.#failure = { error };
+      })
+      .finally(() => {
+        this.#isOver = true;
+        changed();
+      });
+  }
+
+  /** @throws what it has failed with */
+  checkOver(): boolean {
+    if (this.#failure !== undefined) throw this.#failure.error;
+    return this.#isOver;
+  }
+
+  end(): void {
+    this.#controller.abort("nobody waits");
+  }
+}
