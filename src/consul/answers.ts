@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import { parseJson } from "./http/json.js";
-import type { KVEntry } from "./kv.js";
+import type { KVEntry } from "./kv-entry.js";
 import type { ConsulAnswer } from "./http/transport.js";
 
 const MAX_UINT64 = String(2n ** 64n - 1n);

@@ -1,6 +1,6 @@
 import { transactionErrorsSchema, transactionResultsSchema, readAnswer } from "./answers.js";
 import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
-import type { KVEntry, KVWrite } from "./kv.js";
+import type { KVEntry, KVWrite } from "./kv-entry.js";
 import { keyPermission } from "./http/permission.js";
 import type { RequestOptions } from "./http/request-options.js";
 import type { RequestScope, Transport } from "./http/transport.js";

@@ -1,5 +1,5 @@
 import type { Clock } from "./clock.js";
-import type { Command, OnApplied } from "./raft.js";
+import type { Command, OnApplied } from "./command.js";
 import { StateError } from "./state-error.js";
 import type { StateStore } from "./state-store.js";
 

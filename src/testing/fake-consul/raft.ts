@@ -1,12 +1,7 @@
 import type { Clock } from "./clock.js";
+import type { Command, OnApplied } from "./command.js";
 import { LaggingServer } from "./lagging-server.js";
-import { StateStore, type Changes } from "./state-store.js";
-
-/** A change of the state; all servers apply it with the same index. */
-export type Command<Result> = (store: StateStore, index: bigint) => Result;
-
-/** Who wants to know that a server has applied a command. */
-export type OnApplied = (store: StateStore, changes: Changes, index: bigint) => void;
+import { StateStore } from "./state-store.js";
 
 /** The log of commands and the servers that apply it: the leader, and at times one that lags. */
 export class Raft {

@@ -1,6 +1,7 @@
 import type { Clock } from "./clock.js";
 import { HttpFailure, NO_LEADER, text } from "./answers.js";
 import { BlockingQueries } from "./blocking-queries.js";
+import type { Command } from "./command.js";
 import {
   formatGoDuration,
   GoDurationError,
@@ -10,7 +11,7 @@ import {
   toMilliseconds,
   type Nanoseconds,
 } from "./go-duration.js";
-import { Raft, type Command } from "./raft.js";
+import { Raft } from "./raft.js";
 import { newSessionId } from "./session-id.js";
 import type { SessionRequest } from "./session-request.js";
 import { SessionTimers } from "./session-timers.js";
