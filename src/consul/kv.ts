@@ -165,6 +165,10 @@ export class KV {
    * Does all of the operations, or none where one of them cannot take place (Go: `Txn`). The
    * entries in the outcome tell the index of the write.
    *
+   * Where all operations only read or check, `consistent` asks the leader to make sure that it still
+   * is, as for any read: an error says then that the answer came from a server without a leader.
+   * Where one writes, the option is not sent: a transaction that writes always goes through the leader.
+   *
    * @throws {@link ConsulError}
    * @example
    * ```ts
@@ -177,7 +181,7 @@ export class KV {
    */
   async txn(
     operations: readonly KVOperation[],
-    options: RequestOptions = {},
+    options: RequestOptions & Pick<QueryOptions, "consistent"> = {},
   ): Promise<TransactionOutcome> {
     return await transact(this.#transport, operations, options);
   }

@@ -129,18 +129,13 @@ export function checkedDuration<Result>(
  * What the headers of an answer say.
  *
  * @throws ConsulError without a sound `X-Consul-Index`: a loop of blocking queries that took it for
- *   0 would turn without pause. And where a read that asks for a leader's answer was answered by a
- *   server that knows of none, or by a cache: what it shows may be long past.
+ *   0 would turn without pause. And as {@link requireLeader}, for a consistent read.
  */
 export function readMeta(
   answer: ConsulAnswer,
   { consistent }: Pick<QueryOptions, "consistent"> = {},
 ): QueryMeta {
-  if (consistent === true && answer.header("x-consul-knownleader") === "false") {
-    throw answer.malformed("the answer of a leader (found X-Consul-KnownLeader: false)", {
-      retryable: true,
-    });
-  }
+  if (consistent === true) requireLeader(answer);
   const index = answer.header("x-consul-index");
   if (index === undefined || !/^\d{1,20}$/.test(index)) {
     throw answer.malformed(
@@ -152,6 +147,19 @@ export function readMeta(
     knownLeader: answer.header("x-consul-knownleader") === "true",
     lastContact: Number(answer.header("x-consul-lastcontact") ?? 0),
   };
+}
+
+/**
+ * Refuses an answer to a read that asked for the leader's.
+ *
+ * @throws ConsulError where it comes from a server that knows of no leader, or from a cache: what it
+ *   shows may be long past
+ */
+export function requireLeader(answer: ConsulAnswer): void {
+  if (answer.header("x-consul-knownleader") !== "false") return;
+  throw answer.malformed("the answer of a leader (found X-Consul-KnownLeader: false)", {
+    retryable: true,
+  });
 }
 
 /**

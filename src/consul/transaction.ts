@@ -1,6 +1,7 @@
 import { transactionErrorsSchema, transactionResultsSchema, readAnswer } from "./answers.js";
 import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
 import type { KVEntry, KVWrite } from "./kv-entry.js";
+import { requireLeader, type QueryOptions } from "./query.js";
 import { keyPermission } from "./http/permission.js";
 import type { RequestOptions } from "./http/request-options.js";
 import type { RequestScope, Transport } from "./http/transport.js";
@@ -119,16 +120,20 @@ const READS: ReadonlySet<KVOperation["verb"]> = new Set<KVOperation["verb"]>([
 export async function transact(
   transport: Transport,
   operations: readonly KVOperation[],
-  options: RequestOptions,
+  options: RequestOptions & Pick<QueryOptions, "consistent">,
 ): Promise<TransactionOutcome> {
   const scope = transport.scope(options);
+  // One that writes goes through the leader's log anyway.
+  const consistent = options.consistent === true && operations.every(({ verb }) => READS.has(verb));
   const answer = await transport.send({
     ...REQUEST,
+    query: { consistent: consistent ? true : undefined },
     body: `[${operations.map((operation) => encode(operation, scope)).join(",")}]`,
     options,
     alsoAccept: [409],
     isDenied: ({ status, body }) => status === 409 && DENIED_IN_ANSWER.test(body),
   });
+  if (consistent) requireLeader(answer);
   if (answer.status === 200) {
     const entries = readAnswer(answer, transactionResultsSchema, "the results of a transaction");
     return { applied: true, entries };
