@@ -1,5 +1,6 @@
 import { buildConnector, Client, type Dispatcher } from "undici";
 
+import { inSharedContext } from "../../async/shared-context.js";
 import { ConnectionLane } from "./connection-lane.js";
 import type { Location } from "../config/location.js";
 import type { TlsSettings } from "../config/tls-settings.js";
@@ -40,10 +41,11 @@ export class OwnConnections implements Connections {
   readonly #lanes: Readonly<Record<LaneName, ConnectionLane>>;
 
   constructor({ origin, socketPath, tls }: ConnectionOptions) {
-    const connect =
+    const connect = inNoCallersContext(
       tls === undefined
         ? buildConnector(socketPath === undefined ? {} : { socketPath })
-        : overTls(tls);
+        : overTls(tls),
+    );
     // A connection to be: undici connects with the first request.
     const open = (): Client => new Client(origin, { connect });
     const lane = (most: number): ConnectionLane => new ConnectionLane(open, most);
@@ -82,6 +84,15 @@ export class GivenConnections implements Connections {
   destroy(): Promise<void> {
     return Promise.resolve();
   }
+}
+
+/** A connection serves many requests, so it must not belong to the one that happens to open it. */
+function inNoCallersContext(connect: buildConnector.connector): buildConnector.connector {
+  return (options, callback) => {
+    inSharedContext(() => {
+      connect(options, callback);
+    });
+  };
 }
 
 /** All connections share it, so that a later handshake can take up where an earlier one was. */
