@@ -1,8 +1,8 @@
-import { answerTime } from "./async/attempt-timeout.js";
+import { attemptTimeout } from "./async/attempt-timeout.js";
 import { Backoff } from "./async/backoff.js";
 import { Deadline } from "./async/deadline.js";
 import { eitherSignal } from "./async/either-signal.js";
-import { persist } from "./async/retry.js";
+import { retry } from "./async/retry.js";
 import { SerialCalls } from "./async/serial-calls.js";
 import { settleAfterAbort } from "./async/settle-after-abort.js";
 import { sleep } from "./async/sleep.js";
@@ -546,7 +546,7 @@ export class Semaphore {
       traces.contender = true;
       traces.holder = true;
     };
-    const timeout = (): number => answerTime(until);
+    const timeout = (): number => attemptTimeout(until);
     const options = { value, limit, sends, timeout, signal };
     try {
       return (await this.#prefix.joinAtOnce(lease.id, options)) ?? "occupied";
@@ -567,8 +567,8 @@ export class Semaphore {
   ): Promise<boolean> {
     traces.contender = true;
     try {
-      const entered = await persist(() => this.#tryToEnter(lease.id, traces, until), {
-        passing: (error) => isPassing(error) && !lease.checkLost(),
+      const entered = await retry(() => this.#tryToEnter(lease.id, traces, until), {
+        isTransient: (error) => isPassing(error) && !lease.checkLost(),
         until,
         signal,
       });
@@ -589,7 +589,7 @@ export class Semaphore {
   }
 
   async #tryToEnter(session: string, traces: Traces, until: number): Promise<boolean> {
-    const timeout = answerTime(until);
+    const timeout = attemptTimeout(until);
     try {
       return await this.#prefix.store.enter(session, this.#options.value, { timeout });
     } catch (error) {

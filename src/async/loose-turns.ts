@@ -1,15 +1,15 @@
 import { sleep } from "./sleep.js";
 
 /**
- * Has calls take turns that would get in each other's way, but need not: one that has waited long
- * enough goes ahead, so that a call that hangs holds up nobody for long.
+ * A serial queue with a time limit on waiting: a call that has waited long enough starts although
+ * an earlier one still runs. For calls that conflict when they overlap, but stay correct.
  */
 export class LooseTurns {
   readonly #patience: number;
   #last: Promise<unknown> = Promise.resolve();
   #underWay = 0;
 
-  /** `patience`: how long a call waits for those before it, in milliseconds. */
+  /** @param patience how long a call waits for the earlier ones, in milliseconds */
   constructor(patience: number) {
     this.#patience = patience;
   }

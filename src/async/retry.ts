@@ -2,16 +2,16 @@ import { Backoff } from "./backoff.js";
 import { isAborted } from "./is-aborted.js";
 import { sleep } from "./sleep.js";
 
-export interface PersistOptions {
-  /** Whether a failure may pass, so that the step is worth another try. */
-  readonly passing: (error: unknown) => boolean;
-  /** After this time of `performance.now()` there is no other try. */
+export interface RetryOptions {
+  /** Whether a failure is transient, so that another attempt may succeed. */
+  readonly isTransient: (error: unknown) => boolean;
+  /** The time of `performance.now()` at which the last attempt starts. The first is always made. */
   readonly until: number;
-  /** Ends the tries: the promise then rejects with the failure of the last one. */
+  /** Stops the retries: the promise then rejects with the last failure. */
   readonly signal?: AbortSignal | undefined;
   /** Whether the next pause keeps the process alive. Default: it does. */
   readonly keepAlive?: (() => boolean) | undefined;
-  /** Told of each failure that another try follows. */
+  /** Called with each failure that is retried. */
   readonly failed?: ((error: unknown) => void) | undefined;
 }
 
@@ -19,12 +19,13 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 
 /**
- * Takes a step that can be repeated without harm until it succeeds, with growing pauses. It is
- * tried once at least; rejects with its last failure.
+ * Repeats an idempotent step until it succeeds, with growing pauses. The step runs at least once.
+ *
+ * @throws the last failure, once it is not transient, the time is over or the signal has aborted
  */
-export async function persist<Result>(
+export async function retry<Result>(
   step: () => Promise<Result>,
-  { passing, until, signal, keepAlive, failed }: PersistOptions,
+  { isTransient, until, signal, keepAlive, failed }: RetryOptions,
 ): Promise<Result> {
   const backoff = new Backoff({ first: FIRST_PAUSE_MS, longest: LONGEST_PAUSE_MS });
   for (;;) {
@@ -32,7 +33,7 @@ export async function persist<Result>(
       return await step();
     } catch (error) {
       const left = until - performance.now();
-      if (left <= 0 || isAborted(signal) || !passing(error)) throw error;
+      if (left <= 0 || isAborted(signal) || !isTransient(error)) throw error;
       failed?.(error);
       await sleep(Math.min(backoff.next(), left), signal, { keepAlive: keepAlive?.() });
       if (isAborted(signal)) throw error;

@@ -1,4 +1,4 @@
-import { answerTime } from "../async/attempt-timeout.js";
+import { attemptTimeout } from "../async/attempt-timeout.js";
 import { Backoff } from "../async/backoff.js";
 import { Deadline } from "../async/deadline.js";
 import { isAborted } from "../async/is-aborted.js";
@@ -81,7 +81,7 @@ async function waitForSlot(
 ): Promise<Contention> {
   const { session, lease } = place;
   const raceUntil = Math.max(waitUntil, performance.now() + SHORTEST_TRY_MS);
-  const timeout = (): number => answerTime(raceUntil);
+  const timeout = (): number => attemptTimeout(raceUntil);
   const pauses = new Backoff(RETRY_PAUSES);
   const racePauses = new Backoff(RACE_PAUSES);
   // Who has little time looks at once, and so does who may have a slot already. All others are

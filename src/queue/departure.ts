@@ -1,5 +1,5 @@
 import { onAbort } from "../async/on-abort.js";
-import { persist } from "../async/retry.js";
+import { retry } from "../async/retry.js";
 import { sleep } from "../async/sleep.js";
 import { timerMs } from "../async/timer-limit.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
@@ -78,8 +78,8 @@ export async function depart(
     clearTimeout(timer);
   });
   try {
-    await persist(() => leave(prefix, lease, traces, { timeout }), {
-      passing: isUnclear,
+    await retry(() => leave(prefix, lease, traces, { timeout }), {
+      isTransient: isUnclear,
       until: lease.own ? lease.expiresAt : Infinity,
       failed: (error) => {
         failure = error;
@@ -95,8 +95,8 @@ export async function depart(
     }
     lease.stop();
     // Where the session cannot be ended, its TTL does it.
-    await persist(() => lease.destroy({ timeout }), {
-      passing: isUnclear,
+    await retry(() => lease.destroy({ timeout }), {
+      isTransient: isUnclear,
       until: Math.min(lease.expiresAt, performance.now() + LONGEST_DESTRUCTION_MS),
       keepAlive: () => awaited,
     }).catch(() => undefined);

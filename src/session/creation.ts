@@ -1,5 +1,5 @@
-import { answerTime } from "../async/attempt-timeout.js";
-import { persist } from "../async/retry.js";
+import { attemptTimeout } from "../async/attempt-timeout.js";
+import { retry } from "../async/retry.js";
 import { sleep } from "../async/sleep.js";
 import { ConsulError } from "../consul/http/consul-error.js";
 import { parseDuration, type Duration } from "../consul/duration.js";
@@ -42,8 +42,8 @@ export async function openOwnSession(
 ): Promise<SessionLease> {
   const creation = new SessionCreation(sessions, { name, ttl, checks }, scope);
   try {
-    const lease = await persist(() => creation.create({ timeout: answerTime(until) }), {
-      passing: isPassing,
+    const lease = await retry(() => creation.create({ timeout: attemptTimeout(until) }), {
+      isTransient: isPassing,
       until,
       signal,
     });
@@ -53,8 +53,8 @@ export async function openOwnSession(
     failed(error);
     // Where that fails too, its TTL ends it.
     const ended = performance.now() + parseDuration(ttl);
-    await persist(() => creation.destroyStrays(), {
-      passing: isPassing,
+    await retry(() => creation.destroyStrays(), {
+      isTransient: isPassing,
       until: ended,
       keepAlive: () => false,
     }).catch(() => undefined);
@@ -162,10 +162,10 @@ export async function openBorrowedSession(
 ): Promise<SessionLease> {
   const renew = async (): Promise<SessionLease> => {
     const sentAt = performance.now();
-    const ttl = await learnTtl(sessions, id, { ...scope, timeout: answerTime(until) });
+    const ttl = await learnTtl(sessions, id, { ...scope, timeout: attemptTimeout(until) });
     return new SessionLease(sessions, { id, term: { sentAt, ttl }, own: false, scope });
   };
-  return await persist(renew, { passing: isPassing, until, signal });
+  return await retry(renew, { isTransient: isPassing, until, signal });
 }
 
 async function learnTtl(sessions: Sessions, id: string, options: RequestOptions): Promise<number> {
