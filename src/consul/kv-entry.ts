@@ -10,22 +10,22 @@
 export interface KVEntry {
   /** The whole key (Go: `Key`). */
   readonly key: string;
-  /** The bytes stored; `null` where there are none: Consul knows no empty value (Go: `Value`). */
+  /** The stored bytes, or `null`: Consul does not tell an empty value from none (Go: `Value`). */
   readonly value: Uint8Array | null;
-  /** An unsigned 64-bit number that Consul keeps for its clients (Go: `Flags`). */
+  /** An unsigned 64-bit number for the use of clients (Go: `Flags`). */
   readonly flags: bigint;
-  /** The ID of the session that has the entry's lock; `null` for none (Go: `Session`). */
+  /** The ID of the session that holds the entry's lock, or `null` (Go: `Session`). */
   readonly session: string | null;
-  /** The index of the write that made the entry (Go: `CreateIndex`). */
+  /** The index of the write that created the entry (Go: `CreateIndex`). */
   readonly createIndex: bigint;
   /** The index of the last write to it, for `cas` and `deleteCas` (Go: `ModifyIndex`). */
   readonly modifyIndex: bigint;
-  /** How often its lock has been taken (Go: `LockIndex`). */
+  /** How many times its lock has been acquired (Go: `LockIndex`). */
   readonly lockIndex: bigint;
 }
 
 /**
- * What to store (Go: `KVPair`).
+ * An entry to store (Go: `KVPair`).
  *
  * @example
  * ```ts
@@ -33,7 +33,7 @@ export interface KVEntry {
  * ```
  */
 export interface KVWrite {
-  /** Must not begin with `/`, nor have a segment that is empty, `.` or `..`. */
+  /** Must not begin with `/`, nor contain a segment that is empty, `.` or `..`. */
   readonly key: string;
   /** A string is stored as UTF-8. Default: none. */
   readonly value?: Uint8Array | string | null | undefined;

@@ -9,8 +9,8 @@ import type { ConsulRequest, Transport } from "./http/transport.js";
 export type { KVEntry, KVWrite } from "./kv-entry.js";
 
 /**
- * Consul's key/value store (Go: `KV`), which is `consul.kv` of a {@link ConsulClient}. Every method
- * rejects with a {@link ConsulError}, or with the reason of its signal. What a method is given is
+ * Consul's key/value store (Go: `KV`), available as `consul.kv` of a {@link ConsulClient}. Every
+ * method rejects with a {@link ConsulError}, or with the reason of its signal. Arguments are
  * checked before anything is sent (`CONSUL_BAD_REQUEST`).
  *
  * @example
@@ -42,8 +42,8 @@ export class KV {
   }
 
   /**
-   * All entries whose key begins with `prefix`, as a string, in the order of their keys (Go: `List`):
-   * `"jobs"` finds `jobs2` as well, `"jobs/"` does not, and `""` finds all.
+   * All entries whose key begins with `prefix`, in the order of their keys (Go: `List`). The prefix
+   * is plain text: `"jobs"` matches `jobs2` as well, `"jobs/"` does not, and `""` matches all keys.
    *
    * @throws {@link ConsulError}
    * @example
@@ -60,7 +60,7 @@ export class KV {
   }
 
   /**
-   * Stores an entry, whatever is there (Go: `Put`). Resolves to what Consul says, which is `true`.
+   * Stores an entry unconditionally (Go: `Put`). Resolves to Consul's answer, which is `true`.
    *
    * @throws {@link ConsulError}
    * @example
@@ -73,8 +73,8 @@ export class KV {
   }
 
   /**
-   * Stores an entry if the one there still has this modify index; 0 means that there must be none.
-   * Resolves to whether it was stored (Go: `CAS`).
+   * Stores an entry if the existing one still has this modify index (Go: `CAS`). 0 requires that
+   * there is none. Resolves to whether it was stored.
    *
    * @throws {@link ConsulError}
    * @example
@@ -92,8 +92,8 @@ export class KV {
   }
 
   /**
-   * Stores an entry and takes its lock for a session (Go: `Acquire`). Resolves to `false` where
-   * another session has the lock, or the key is under lock-delay.
+   * Stores an entry and acquires its lock for a session (Go: `Acquire`). Resolves to `false` if
+   * another session holds the lock, or if the key is under lock-delay.
    *
    * @throws {@link ConsulError}
    * @example
@@ -109,8 +109,8 @@ export class KV {
   }
 
   /**
-   * Stores an entry and gives its lock back (Go: `Release`). Resolves to `false` where the session
-   * has it not.
+   * Stores an entry and releases its lock (Go: `Release`). Resolves to `false` if the session does
+   * not hold it.
    *
    * @throws {@link ConsulError}
    * @example
@@ -126,8 +126,8 @@ export class KV {
   }
 
   /**
-   * Deletes the entry at a key, if there is one (Go: `Delete`). Resolves to what Consul says, which is
-   * `true` also where there was none.
+   * Deletes the entry at a key, if there is one (Go: `Delete`). Resolves to Consul's answer, which
+   * is `true` even if there was none.
    *
    * @throws {@link ConsulError}
    * @example
@@ -140,7 +140,8 @@ export class KV {
   }
 
   /**
-   * Deletes an entry if it still has this modify index (Go: `DeleteCAS`). Resolves to whether it did.
+   * Deletes an entry if it still has this modify index (Go: `DeleteCAS`). Resolves to whether it
+   * did.
    *
    * @throws {@link ConsulError}
    * @example
@@ -162,12 +163,12 @@ export class KV {
   }
 
   /**
-   * Does all of the operations, or none where one of them cannot take place (Go: `Txn`). The
-   * entries in the outcome tell the index of the write.
+   * Applies all of the operations, or none of them if one fails (Go: `Txn`). The entries in the
+   * outcome have the index of the write.
    *
-   * Where all operations only read or check, `consistent` asks the leader to make sure that it still
-   * is, as for any read: an error says then that the answer came from a server without a leader.
-   * Where one writes, the option is not sent: a transaction that writes always goes through the leader.
+   * If all operations only read or check, `consistent` works as for any other read: see
+   * {@link QueryOptions.consistent}. If one writes, the option has no effect and is not sent, since
+   * the leader applies every write.
    *
    * @throws {@link ConsulError}
    * @example

@@ -364,7 +364,7 @@ describe("a transaction that the types forbid", () => {
     [{ verb: "delete", key: "a//b" }, "invalid key 'a//b'"],
     [{ verb: "get", key: "" }, "invalid key ''"],
     [{ verb: "get-tree", key: "" }, "invalid key ''"],
-    [{ verb: "delete", key: "a\ud800" }, "half of a surrogate pair"],
+    [{ verb: "delete", key: "a\ud800" }, "unpaired surrogate"],
     [{ verb: "delete" }, "expected a string, got undefined"],
     [{ verb: "set", key: "a", value: 5 }, "invalid value (number)"],
     [{ verb: "set", key: "a", flags: 5 }, "invalid flags 5 (number)"],
