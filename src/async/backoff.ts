@@ -1,13 +1,13 @@
 export interface BackoffOptions {
   /** The first pause, in milliseconds; each after it is twice as long. */
   readonly first: number;
-  /** What the pauses grow to, in milliseconds. */
+  /** The pauses grow up to this length, in milliseconds. */
   readonly longest: number;
 }
 
 /**
- * The pauses between tries: they grow, and each is shortened by a random part of up to a half, so
- * that all who failed at the same moment do not come back at the same moment.
+ * The pauses between attempts. They grow, and each is shortened by a random part of up to a half,
+ * so that clients which failed at the same moment do not retry at the same moment.
  */
 export class Backoff {
   readonly #first: number;
@@ -27,7 +27,7 @@ export class Backoff {
     return pause * (1 - Math.random() / 2);
   }
 
-  /** After a try that went well. */
+  /** Starts again with the first pause. To be called after a success. */
   reset(): void {
     this.#pause = this.#first;
   }

@@ -2,8 +2,8 @@ import { onAbort } from "./on-abort.js";
 import { timerMs } from "./timer-limit.js";
 
 /**
- * An abort signal with a time limit: it aborts when `ms` milliseconds have passed, or with one of
- * `parents`. Whoever makes one disposes of it, so that neither its timer nor its listeners stay.
+ * An abort signal with a time limit: it aborts after `ms` milliseconds, or with the first of
+ * `parents`. It holds a timer and listeners until it is disposed of.
  */
 export class Deadline {
   readonly #controller = new AbortController();
@@ -13,7 +13,7 @@ export class Deadline {
 
   constructor(ms: number, ...parents: readonly (AbortSignal | undefined)[]) {
     this.#timer = setTimeout(() => {
-      // A parent that aborted first keeps its reason; its abort is not ours to claim.
+      // A parent may have aborted first: then the deadline has not expired, and the reason stays.
       this.#expired = !this.signal.aborted;
       this.#controller.abort(new DOMException(`${ms} ms have passed`, "TimeoutError"));
     }, timerMs(ms));
@@ -28,7 +28,7 @@ export class Deadline {
     return this.#controller.signal;
   }
 
-  /** Whether it was the time that ended it, not a parent. */
+  /** Whether the time limit aborted the signal, not a parent. */
   get expired(): boolean {
     return this.#expired;
   }

@@ -1,12 +1,12 @@
 import { onAbort } from "./on-abort.js";
 
-/** A signal that aborts with whichever of two comes first, until it is disposed of. */
+/** A signal that aborts with the first of two signals, until it is disposed of. */
 export interface EitherSignal {
   readonly signal: AbortSignal;
   dispose(): void;
 }
 
-/** `AbortSignal.any`, but that a signal which lives long carries nothing of those that do not. */
+/** Like `AbortSignal.any`, but disposable, so that a long-lived signal keeps no reference. */
 export function eitherSignal(one: AbortSignal | undefined, other: AbortSignal): EitherSignal {
   if (one === undefined) return { signal: other, dispose: () => undefined };
   const controller = new AbortController();

@@ -1,6 +1,6 @@
 /**
- * Reads `aborted` afresh. TypeScript takes it that what was false before an `await` still is, and
- * calls a second look at the property needless.
+ * Reads `aborted` anew. TypeScript assumes that a property which was false before an `await` still
+ * is, and reports a second check as unnecessary.
  */
 export function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true;

@@ -1,11 +1,11 @@
 const callbacksOf = new WeakMap<AbortSignal, CallbacksOnAbort>();
 
 /**
- * Calls `callback` once when `signal` aborts; at once if it has already. The returned function takes
- * the callback off again.
+ * Calls `callback` once when `signal` aborts, or at once if it already has. The returned function
+ * removes the callback.
  *
- * However many callbacks wait on a signal, it carries one listener: a service may hand the same
- * shutdown signal to hundreds of calls, and Node warns of a leak from the eleventh listener on.
+ * All callbacks of a signal share one listener: a service may pass the same shutdown signal to
+ * hundreds of calls, and Node warns of a leak from the eleventh listener on.
  */
 export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
   if (signal === undefined) return () => undefined;
@@ -21,12 +21,12 @@ export function onAbort(signal: AbortSignal | undefined, callback: () => void): 
   return callbacks.add(callback);
 }
 
-/** The one listener of ours on a signal, and those it calls. It is there while there are any. */
+/** The one listener that this library has on a signal. It stays while there are callbacks. */
 class CallbacksOnAbort {
   readonly #signal: AbortSignal;
   readonly #callbacks = new Set<{ readonly call: () => void }>();
   readonly #listener = (): void => {
-    this.#leave();
+    this.#removeListener();
     for (const { call } of this.#callbacks) call();
   };
 
@@ -39,11 +39,11 @@ class CallbacksOnAbort {
     const entry = { call };
     this.#callbacks.add(entry);
     return () => {
-      if (this.#callbacks.delete(entry) && this.#callbacks.size === 0) this.#leave();
+      if (this.#callbacks.delete(entry) && this.#callbacks.size === 0) this.#removeListener();
     };
   }
 
-  #leave(): void {
+  #removeListener(): void {
     this.#signal.removeEventListener("abort", this.#listener);
     callbacksOf.delete(this.#signal);
   }

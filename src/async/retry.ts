@@ -3,15 +3,15 @@ import { isAborted } from "./is-aborted.js";
 import { sleep } from "./sleep.js";
 
 export interface RetryOptions {
-  /** Whether a failure may pass, so that the step is worth another try. */
+  /** Whether a failure is transient, so that another attempt may succeed. */
   readonly isTransient: (error: unknown) => boolean;
-  /** After this time of `performance.now()` there is no other try. */
+  /** The time of `performance.now()` at which the last attempt starts. The first is always made. */
   readonly until: number;
-  /** Ends the tries: the promise then rejects with the failure of the last one. */
+  /** Stops the retries: the promise then rejects with the last failure. */
   readonly signal?: AbortSignal | undefined;
   /** Whether the next pause keeps the process alive. Default: it does. */
   readonly keepAlive?: (() => boolean) | undefined;
-  /** Told of each failure that another try follows. */
+  /** Called with each failure that is retried. */
   readonly failed?: ((error: unknown) => void) | undefined;
 }
 
@@ -19,8 +19,9 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 
 /**
- * Takes a step that can be repeated without harm until it succeeds, with growing pauses. It is
- * tried once at least; rejects with its last failure.
+ * Repeats an idempotent step until it succeeds, with growing pauses. The step runs at least once.
+ *
+ * @throws the last failure, once it is not transient, the time is over or the signal has aborted
  */
 export async function retry<Result>(
   step: () => Promise<Result>,

@@ -1,8 +1,8 @@
 import { onAbort } from "./on-abort.js";
 
 /**
- * The promise; but once `signal` has aborted it has only `graceMs` left to settle by itself, and
- * then the result rejects with the signal's reason, whatever the promise does later.
+ * Settles as `promise` does. Once `signal` has aborted, `promise` has `graceMs` left to settle;
+ * after that, the result rejects with the signal's reason.
  */
 export function settleAfterAbort<Result>(
   promise: Promise<Result>,

@@ -1,12 +1,12 @@
 import { AsyncResource } from "node:async_hooks";
 
-/** Made when the package is loaded, which as a rule is in no request's context. */
+/** Created when the package is loaded, which is usually outside of any request. */
 const neutral = new AsyncResource("consul-semaphore");
 
 /**
- * Calls `fn` in no caller's async context. Loops and timers that serve many callers start here:
- * otherwise they would belong to the request that happened to start them, and its trace would never
- * end.
+ * Calls `fn` outside of the caller's async context. Loops, timers and sockets that serve many
+ * callers start here. Otherwise they would belong to the request that happened to start them, and
+ * its trace would never end.
  */
 export function inSharedContext<Result>(fn: () => Result): Result {
   return neutral.runInAsyncScope(fn);

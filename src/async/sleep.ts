@@ -2,8 +2,8 @@ import { onAbort } from "./on-abort.js";
 import { timerMs } from "./timer-limit.js";
 
 /**
- * Waits `ms` milliseconds; less if the signal aborts. It always resolves. With `keepAlive: false`
- * the process may end while it waits, if there is nothing else to do.
+ * Resolves after `ms` milliseconds, or as soon as the signal aborts. It never rejects. With
+ * `keepAlive: false` the process may exit meanwhile.
  */
 export function sleep(
   ms: number,

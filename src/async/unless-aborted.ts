@@ -1,8 +1,8 @@
 import { onAbort } from "./on-abort.js";
 
 /**
- * The promise, or a rejection with the signal's reason if that aborts first. What the promise comes
- * to after that is let go.
+ * Settles as `promise` does, or rejects with the signal's reason if that aborts first. The
+ * promise's later outcome is then ignored.
  */
 export function unlessAborted<Result>(
   promise: Promise<Result>,

@@ -1,15 +1,15 @@
 import { z } from "zod";
 
 import { parseJson } from "./http/json.js";
-import type { KVEntry } from "./kv.js";
+import type { KVEntry } from "./kv-entry.js";
 import type { ConsulAnswer } from "./http/transport.js";
 
 const MAX_UINT64 = String(2n ** 64n - 1n);
 
-/** An unsigned 64-bit integer that is no `bigint` yet. */
+/** An unsigned 64-bit integer, before its conversion to `bigint`. */
 const uint64 = z.custom<number | string>(isUint64, "expected an unsigned 64-bit integer");
 
-/** `parseJson` leaves the large ones as strings of digits. */
+/** `parseJson` returns large integers as strings of digits. */
 function isUint64(value: unknown): boolean {
   if (typeof value === "number") return Number.isSafeInteger(value) && value >= 0;
   if (typeof value !== "string" || !/^[1-9]\d{15,19}$/.test(value)) return false;
@@ -18,8 +18,8 @@ function isUint64(value: unknown): boolean {
 
 const NANOSECONDS_PER_MS = 1e6;
 
-// Without a transform of its own: zod checks a long list several times faster so, and what a
-// waiter reads at each change is one.
+// `toEntry` is applied outside of this schema: zod checks a long list several times faster without
+// a transform in each item.
 const kvEntrySchema = z.object({
   Key: z.string(),
   Value: z.base64().nullable(),
@@ -42,7 +42,7 @@ function toEntry(entry: z.output<typeof kvEntrySchema>): KVEntry {
   };
 }
 
-// Consul answers 404 where there is nothing, and never an empty list.
+// Consul answers 404 for no entries, never an empty list.
 export const kvEntriesSchema = z
   .array(kvEntrySchema)
   .nonempty()
@@ -92,9 +92,9 @@ export const sessionEntriesSchema = z.array(
 );
 
 /**
- * An answer's body as the type that the schema describes.
+ * Parses the body of an answer and checks it by the schema.
  *
- * @throws ConsulError that says what was expected and what came.
+ * @throws ConsulError that names what was expected and shows what was received
  */
 export function readAnswer<Schema extends z.ZodType>(
   answer: ConsulAnswer,
@@ -105,7 +105,7 @@ export function readAnswer<Schema extends z.ZodType>(
   try {
     json = parseJson(answer.body);
   } catch {
-    // The parser's own error quotes the body, which the error made here shows with more care.
+    // The parser's own error is dropped: it quotes the body, which may contain a secret.
     throw answer.malformed(`${expected} as JSON`);
   }
   const parsed = schema.safeParse(json);

@@ -1,7 +1,7 @@
 /**
- * A length of time (Go: `time.Duration`): a Go duration string (`"15s"`, `"1m30s"`, `"250ms"`), as
- * Consul writes them, or a number of milliseconds. The units are `h`, `m`, `s`, `ms`, `us`, `µs` and
- * `ns`; a string without a unit is none, except `"0"`.
+ * A length of time (Go: `time.Duration`): a Go duration string (`"15s"`, `"1m30s"`, `"250ms"`), or
+ * a number of milliseconds. The units are `h`, `m`, `s`, `ms`, `us`, `µs` and `ns`. A string
+ * without a unit is invalid, except `"0"`.
  *
  * @example
  * ```ts
@@ -24,13 +24,13 @@ const MS_PER_UNIT: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
-/** Go keeps a duration as nanoseconds in 63 bits: about 292 years. */
+/** A Go duration has 63 bits of nanoseconds: about 292 years. */
 const LONGEST_MS = 2 ** 63 / 1e6;
 
 /**
- * A duration in milliseconds, read as Go's `time.ParseDuration` reads it.
+ * Parses a duration as Go's `time.ParseDuration` does. Returns milliseconds.
  *
- * @throws RangeError that shows the value, in the words of Go's error.
+ * @throws RangeError with Go's message and the value
  */
 export function parseDuration(duration: Duration): number {
   const ms = typeof duration === "number" ? duration : parseGoDuration(duration);
@@ -55,19 +55,18 @@ function parseGoDuration(text: string): number {
 }
 
 /**
- * The same duration as a string that Go can parse: a string stays as it is, a number becomes
- * milliseconds.
+ * Formats a duration as Go can parse it. A string stays as it is, a number becomes milliseconds.
  */
 export function formatDuration(duration: Duration): string {
   parseDuration(duration);
   if (typeof duration === "string") return duration;
-  // Go reads no exponents, and counts whole nanoseconds.
+  // Go accepts no exponents, and its resolution is a nanosecond.
   return `${duration.toFixed(6).replace(/\.?0+$/, "")}ms`;
 }
 
 /**
- * A duration as whole milliseconds for a query parameter (Go: `durToMsec`). A positive one is never
- * rounded to 0, which Consul would take for its long default.
+ * Formats whole milliseconds for a query parameter (Go: `durToMsec`). A positive duration is never
+ * rounded to 0, which Consul would replace with its long default.
  */
 export function formatMilliseconds(ms: number): string {
   return `${ms > 0 ? Math.max(1, Math.trunc(ms)) : 0}ms`;

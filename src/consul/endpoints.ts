@@ -2,8 +2,8 @@ import type { KV } from "./kv.js";
 import type { Sessions } from "./session.js";
 
 /**
- * The parts of Consul's API that a semaphore stands on, which a {@link ConsulClient} has. Semaphores
- * with the same `session` and the same `kv` share what they know.
+ * The parts of Consul's API that a semaphore uses. A {@link ConsulClient} has them. Semaphores with
+ * the same `kv` and the same `session` share what they read.
  *
  * @example
  * ```ts

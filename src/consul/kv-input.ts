@@ -4,8 +4,8 @@ import { z } from "zod";
 
 import { badRequest, type ConsulError } from "./http/consul-error.js";
 
-// What the callers of the KV store give, checked before it is sent. The types say all this already;
-// but a plain JavaScript caller's `acquire` without a session would be an unconditional write.
+// The arguments of the KV store are checked before they are sent. Types do not protect a caller in
+// plain JavaScript, whose `acquire` without a session would be an unconditional write.
 const valueSchema = z.union([z.string(), z.instanceof(Uint8Array)]).nullish();
 const uint64Schema = z
   .bigint()
@@ -13,21 +13,21 @@ const uint64Schema = z
   .max(2n ** 64n - 1n);
 const sessionSchema = z.string().min(1);
 
-/** The request that a value is part of, for the error that refuses it. */
-export interface RefusedRequest {
+/** The request that an argument belongs to, for the error message. */
+export interface RequestLine {
   readonly method: string;
   readonly path: string;
 }
 
 /** @throws ConsulError */
-export function checkedValue(request: RefusedRequest, value: unknown): Uint8Array | string {
+export function checkedValue(request: RequestLine, value: unknown): Uint8Array | string {
   const checked = valueSchema.safeParse(value);
   if (checked.success) return checked.data ?? "";
   throw refusal(request, `invalid value (${typeof value}): expected text or bytes`);
 }
 
 /** @throws ConsulError */
-export function checkedUint64(request: RefusedRequest, name: string, value: unknown): string {
+export function checkedUint64(request: RequestLine, name: string, value: unknown): string {
   const checked = uint64Schema.safeParse(value);
   if (checked.success) return checked.data.toString();
   throw refusal(
@@ -38,17 +38,17 @@ export function checkedUint64(request: RefusedRequest, name: string, value: unkn
 }
 
 /** @throws ConsulError */
-export function checkedSession(request: RefusedRequest, session: unknown): string {
+export function checkedSession(request: RequestLine, session: unknown): string {
   const checked = sessionSchema.safeParse(session);
   if (checked.success) return checked.data;
   throw refusal(request, `invalid session ${inspect(session)}`);
 }
 
 /**
- * The path of a key, with every character of it encoded but the slashes.
+ * The path of a key. All its characters but the slashes are encoded.
  *
- * @throws ConsulError for a key that Consul cannot be asked for: its HTTP server cleans paths, and
- *   sends `a//b`, `./a` and `a/../b` elsewhere, encoded or not.
+ * @throws ConsulError for a key that the HTTP API cannot address: Consul's server cleans paths, and
+ *   redirects `a//b`, `./a` and `a/../b`, encoded or not
  */
 export function keyPath(method: string, key: string, { mayBeEmpty = false } = {}): string {
   const refuse = (problem: string): ConsulError =>
@@ -56,7 +56,7 @@ export function keyPath(method: string, key: string, { mayBeEmpty = false } = {}
   if (typeof key !== "string") throw refuse(`expected a string, got ${typeof key}`);
   if (key === "" && !mayBeEmpty) throw refuse("it must not be empty");
   if (key.startsWith("/")) throw refuse("it must not begin with a '/'");
-  if (!key.isWellFormed()) throw refuse("it contains half of a surrogate pair");
+  if (!key.isWellFormed()) throw refuse("it contains an unpaired surrogate");
   const segments = key.split("/");
   const cleanedAway = segments.find(
     (segment, position) =>
@@ -68,6 +68,6 @@ export function keyPath(method: string, key: string, { mayBeEmpty = false } = {}
   return `/v1/kv/${segments.map(encodeURIComponent).join("/")}`;
 }
 
-function refusal({ method, path }: RefusedRequest, problem: string): ConsulError {
+function refusal({ method, path }: RequestLine, problem: string): ConsulError {
   return badRequest(method, path, problem);
 }

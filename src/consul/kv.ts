@@ -1,56 +1,16 @@
 import { kvEntriesSchema, readAnswer, writeResultSchema } from "./answers.js";
+import type { KVEntry, KVWrite } from "./kv-entry.js";
 import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
 import { planQuery, readMeta, type QueryOptions, type QueryResult } from "./query.js";
 import type { RequestOptions } from "./http/request-options.js";
 import { transact, type KVOperation, type TransactionOutcome } from "./transaction.js";
 import type { ConsulRequest, Transport } from "./http/transport.js";
 
-/**
- * An entry of Consul's key/value store (Go: `KVPair`).
- *
- * @example
- * ```ts
- * const { value: entry } = await consul.kv.get("config/limit");
- * if (entry?.value) console.log(Buffer.from(entry.value).toString(), entry.modifyIndex);
- * ```
- */
-export interface KVEntry {
-  /** The whole key (Go: `Key`). */
-  readonly key: string;
-  /** The bytes stored; `null` where there are none: Consul knows no empty value (Go: `Value`). */
-  readonly value: Uint8Array | null;
-  /** An unsigned 64-bit number that Consul keeps for its clients (Go: `Flags`). */
-  readonly flags: bigint;
-  /** The ID of the session that has the entry's lock; `null` for none (Go: `Session`). */
-  readonly session: string | null;
-  /** The index of the write that made the entry (Go: `CreateIndex`). */
-  readonly createIndex: bigint;
-  /** The index of the last write to it, for `cas` and `deleteCas` (Go: `ModifyIndex`). */
-  readonly modifyIndex: bigint;
-  /** How often its lock has been taken (Go: `LockIndex`). */
-  readonly lockIndex: bigint;
-}
+export type { KVEntry, KVWrite } from "./kv-entry.js";
 
 /**
- * What to store (Go: `KVPair`).
- *
- * @example
- * ```ts
- * const write: KVWrite = { key: "config/limit", value: "3", flags: 42n };
- * ```
- */
-export interface KVWrite {
-  /** Must not begin with `/`, nor have a segment that is empty, `.` or `..`. */
-  readonly key: string;
-  /** A string is stored as UTF-8. Default: none. */
-  readonly value?: Uint8Array | string | null | undefined;
-  /** An unsigned 64-bit number for the use of clients. Default: 0. */
-  readonly flags?: bigint | undefined;
-}
-
-/**
- * Consul's key/value store (Go: `KV`), which is `consul.kv` of a {@link ConsulClient}. Every method
- * rejects with a {@link ConsulError}, or with the reason of its signal. What a method is given is
+ * Consul's key/value store (Go: `KV`), available as `consul.kv` of a {@link ConsulClient}. Every
+ * method rejects with a {@link ConsulError}, or with the reason of its signal. Arguments are
  * checked before anything is sent (`CONSUL_BAD_REQUEST`).
  *
  * @example
@@ -82,8 +42,8 @@ export class KV {
   }
 
   /**
-   * All entries whose key begins with `prefix`, as a string, in the order of their keys (Go: `List`):
-   * `"jobs"` finds `jobs2` as well, `"jobs/"` does not, and `""` finds all.
+   * All entries whose key begins with `prefix`, in the order of their keys (Go: `List`). The prefix
+   * is plain text: `"jobs"` matches `jobs2` as well, `"jobs/"` does not, and `""` matches all keys.
    *
    * @throws {@link ConsulError}
    * @example
@@ -100,7 +60,7 @@ export class KV {
   }
 
   /**
-   * Stores an entry, whatever is there (Go: `Put`). Resolves to what Consul says, which is `true`.
+   * Stores an entry unconditionally (Go: `Put`). Resolves to Consul's answer, which is `true`.
    *
    * @throws {@link ConsulError}
    * @example
@@ -113,8 +73,8 @@ export class KV {
   }
 
   /**
-   * Stores an entry if the one there still has this modify index; 0 means that there must be none.
-   * Resolves to whether it was stored (Go: `CAS`).
+   * Stores an entry if the existing one still has this modify index (Go: `CAS`). 0 requires that
+   * there is none. Resolves to whether it was stored.
    *
    * @throws {@link ConsulError}
    * @example
@@ -132,8 +92,8 @@ export class KV {
   }
 
   /**
-   * Stores an entry and takes its lock for a session (Go: `Acquire`). Resolves to `false` where
-   * another session has the lock, or the key is under lock-delay.
+   * Stores an entry and acquires its lock for a session (Go: `Acquire`). Resolves to `false` if
+   * another session holds the lock, or if the key is under lock-delay.
    *
    * @throws {@link ConsulError}
    * @example
@@ -149,8 +109,8 @@ export class KV {
   }
 
   /**
-   * Stores an entry and gives its lock back (Go: `Release`). Resolves to `false` where the session
-   * has it not.
+   * Stores an entry and releases its lock (Go: `Release`). Resolves to `false` if the session does
+   * not hold it.
    *
    * @throws {@link ConsulError}
    * @example
@@ -166,8 +126,8 @@ export class KV {
   }
 
   /**
-   * Deletes the entry at a key, if there is one (Go: `Delete`). Resolves to what Consul says, which is
-   * `true` also where there was none.
+   * Deletes the entry at a key, if there is one (Go: `Delete`). Resolves to Consul's answer, which
+   * is `true` even if there was none.
    *
    * @throws {@link ConsulError}
    * @example
@@ -180,7 +140,8 @@ export class KV {
   }
 
   /**
-   * Deletes an entry if it still has this modify index (Go: `DeleteCAS`). Resolves to whether it did.
+   * Deletes an entry if it still has this modify index (Go: `DeleteCAS`). Resolves to whether it
+   * did.
    *
    * @throws {@link ConsulError}
    * @example
@@ -202,8 +163,12 @@ export class KV {
   }
 
   /**
-   * Does all of the operations, or none where one of them cannot take place (Go: `Txn`). The
-   * entries in the outcome tell the index of the write.
+   * Applies all of the operations, or none of them if one fails (Go: `Txn`). The entries in the
+   * outcome have the index of the write.
+   *
+   * If all operations only read or check, `consistent` works as for any other read: see
+   * {@link QueryOptions.consistent}. If one writes, the option has no effect and is not sent, since
+   * the leader applies every write.
    *
    * @throws {@link ConsulError}
    * @example
@@ -217,7 +182,7 @@ export class KV {
    */
   async txn(
     operations: readonly KVOperation[],
-    options: RequestOptions = {},
+    options: RequestOptions & Pick<QueryOptions, "consistent"> = {},
   ): Promise<TransactionOutcome> {
     return await transact(this.#transport, operations, options);
   }

@@ -5,7 +5,7 @@ import type { RequestOptions } from "./http/request-options.js";
 import type { ConsulAnswer } from "./http/transport.js";
 
 /**
- * What a read may be given (Go: `QueryOptions`).
+ * The options of a read (Go: `QueryOptions`).
  *
  * @example
  * ```ts
@@ -13,30 +13,30 @@ import type { ConsulAnswer } from "./http/transport.js";
  * while (!signal.aborted) {
  *   const { value, meta } = await consul.kv.get("config/limit", { index, wait: "1m", signal });
  *   console.log(value?.modifyIndex);
- *   index = meta.index < index ? 0n : meta.index; // where it goes backwards, Consul says, start again
+ *   index = meta.index < index ? 0n : meta.index; // Consul: start again if it goes backwards
  * }
  * ```
  */
 export interface QueryOptions extends RequestOptions {
   /**
-   * Makes it a blocking query: Consul answers once something has changed after this index, or when
-   * `wait` is over. 0, the default, asks for an answer at once (Go: `WaitIndex`).
+   * Makes the read a blocking query: Consul answers after a change beyond this index, or when
+   * `wait` is over. 0, the default, is answered at once (Go: `WaitIndex`).
    */
   readonly index?: bigint | undefined;
   /**
-   * How long a blocking query waits (Go: `WaitTime`). It must be positive; more than the 10 minutes
-   * that Consul allows is taken for 10 minutes. Default: `"5m"`.
+   * How long a blocking query waits (Go: `WaitTime`). It must be positive, and Consul limits it to
+   * 10 minutes. Default: `"5m"`.
    */
   readonly wait?: Duration | undefined;
   /**
-   * Asks the leader to make sure that it still is (Go: `RequireConsistent`). An answer of a server
-   * that knows of no leader is an error then. Default: `false`.
+   * Makes the leader verify that it still leads before it answers (Go: `RequireConsistent`). An
+   * answer from a server without a leader is an error then. Default: `false`.
    */
   readonly consistent?: boolean | undefined;
 }
 
 /**
- * What Consul says about an answer (Go: `QueryMeta`).
+ * The metadata of an answer (Go: `QueryMeta`).
  *
  * @example
  * ```ts
@@ -47,14 +47,14 @@ export interface QueryOptions extends RequestOptions {
 export interface QueryMeta {
   /** The index to wait on for the next change (Go: `LastIndex`). */
   readonly index: bigint;
-  /** Whether the server that answered knows of a leader (Go: `KnownLeader`). */
+  /** Whether the server that answered knows a leader (Go: `KnownLeader`). */
   readonly knownLeader: boolean;
   /** How long ago that server last heard of the leader, in milliseconds (Go: `LastContact`). */
   readonly lastContact: number;
 }
 
 /**
- * An answer to a read, with what Consul says about it.
+ * The result of a read, with its metadata.
  *
  * @example
  * ```ts
@@ -62,21 +62,21 @@ export interface QueryMeta {
  * ```
  */
 export interface QueryResult<Value> {
-  /** What was asked for. */
+  /** What was read. */
   readonly value: Value;
-  /** How current it is. */
+  /** How current the value is. */
   readonly meta: QueryMeta;
 }
 
 const DEFAULT_WAIT_MS = 5 * 60_000;
 const LONGEST_WAIT_MS = 10 * 60_000;
-/** What a blocking query's answer may need beyond the time that the server itself takes. */
+/** The time that an answer may take beyond the server's own wait. */
 const ANSWER_GRACE_MS = 10_000;
 
 /**
- * The query parameters, the deadline and the connections that a read's options come to.
+ * The query parameters, the timeout and the connections for a read with these options.
  *
- * @throws ConsulError for a wait that is no duration, or none at all
+ * @throws ConsulError for a wait that is not a positive duration
  */
 export function planQuery(
   path: string,
@@ -94,7 +94,7 @@ export function planQuery(
   const wait = Math.min(waitOf(path, options), LONGEST_WAIT_MS);
   return {
     query: { consistent, index: index.toString(), wait: formatMilliseconds(wait) },
-    // The server adds up to a sixteenth, so that not all waiters come back at once.
+    // The server adds up to a sixteenth, so that waiters do not all return at once.
     options: { ...options, timeout: options.timeout ?? wait + wait / 16 + ANSWER_GRACE_MS },
     lane: "watch",
   };
@@ -102,15 +102,15 @@ export function planQuery(
 
 function waitOf(path: string, { wait = DEFAULT_WAIT_MS }: QueryOptions): number {
   const ms = checkedDuration("GET", path, wait, parseDuration);
-  // Consul takes 0 for its default of 5 minutes.
-  if (ms <= 0) throw badRequest("GET", path, `invalid wait ${String(wait)}: it is too short`);
+  // Consul replaces 0 with its default of 5 minutes.
+  if (ms <= 0) throw badRequest("GET", path, `invalid wait ${String(wait)}: it must be positive`);
   return ms;
 }
 
 /**
- * What `read` makes of a duration.
+ * Applies `read` to a duration.
  *
- * @throws ConsulError where that is none
+ * @throws ConsulError for an invalid duration
  */
 export function checkedDuration<Result>(
   method: string,
@@ -126,21 +126,16 @@ export function checkedDuration<Result>(
 }
 
 /**
- * What the headers of an answer say.
+ * Reads the metadata from the headers of an answer.
  *
- * @throws ConsulError without a sound `X-Consul-Index`: a loop of blocking queries that took it for
- *   0 would turn without pause. And where a read that asks for a leader's answer was answered by a
- *   server that knows of none, or by a cache: what it shows may be long past.
+ * @throws ConsulError without a valid `X-Consul-Index`: a loop of blocking queries that used 0
+ *   instead would never pause. Also as {@link requireLeader}, for a consistent read.
  */
 export function readMeta(
   answer: ConsulAnswer,
   { consistent }: Pick<QueryOptions, "consistent"> = {},
 ): QueryMeta {
-  if (consistent === true && answer.header("x-consul-knownleader") === "false") {
-    throw answer.malformed("the answer of a leader (found X-Consul-KnownLeader: false)", {
-      retryable: true,
-    });
-  }
+  if (consistent === true) requireLeader(answer);
   const index = answer.header("x-consul-index");
   if (index === undefined || !/^\d{1,20}$/.test(index)) {
     throw answer.malformed(
@@ -155,8 +150,21 @@ export function readMeta(
 }
 
 /**
- * The index for the next blocking query. Consul's rules: when the index goes backwards (a server
- * restored from a snapshot, say) start again from nothing, and never wait on an index below 1.
+ * Checks the answer to a consistent read.
+ *
+ * @throws ConsulError for one from a server without a leader, or from a cache: it may be out of
+ *   date
+ */
+export function requireLeader(answer: ConsulAnswer): void {
+  if (answer.header("x-consul-knownleader") !== "false") return;
+  throw answer.malformed("the answer of a leader (found X-Consul-KnownLeader: false)", {
+    retryable: true,
+  });
+}
+
+/**
+ * The index for the next blocking query. Consul's rules: start again from 0 when the index goes
+ * backwards (as after a restore from a snapshot), and never wait on an index below 1.
  */
 export function nextIndex(previous: bigint, received: bigint): bigint {
   const index = received < 1n ? 1n : received;

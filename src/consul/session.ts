@@ -14,7 +14,7 @@ import type { RequestOptions } from "./http/request-options.js";
 import type { Transport } from "./http/transport.js";
 
 /**
- * A session of Consul's (Go: `SessionEntry`).
+ * A Consul session (Go: `SessionEntry`).
  *
  * @example
  * ```ts
@@ -23,28 +23,30 @@ import type { Transport } from "./http/transport.js";
  * ```
  */
 export interface SessionEntry {
-  /** Made up by Consul (Go: `ID`). */
+  /** Assigned by Consul (Go: `ID`). */
   readonly id: string;
   /** For people to read; may be empty (Go: `Name`). */
   readonly name: string;
   /** The node whose health checks it depends on (Go: `Node`). */
   readonly node: string;
-  /** How long its keys stay locked after it was invalidated, in milliseconds (Go: `LockDelay`). */
+  /**
+   * How long its keys cannot be locked after its invalidation, in milliseconds (Go: `LockDelay`).
+   */
   readonly lockDelay: number;
-  /** What becomes of its keys when it ends: `"release"` or `"delete"` (Go: `Behavior`). */
+  /** What happens to its keys when it ends: `"release"` or `"delete"` (Go: `Behavior`). */
   readonly behavior: string;
-  /** A Go duration, or an empty string where it has none (Go: `TTL`). */
+  /** A Go duration, or an empty string for none (Go: `TTL`). */
   readonly ttl: string;
   /** The health checks of the node that it depends on (Go: `NodeChecks`). */
   readonly checks: readonly string[];
-  /** The index of the write that made it (Go: `CreateIndex`). */
+  /** The index of the write that created it (Go: `CreateIndex`). */
   readonly createIndex: bigint;
-  /** The index of the last write to it; a renewal is none (Go: `ModifyIndex`). */
+  /** The index of the last write to it; a renewal does not count (Go: `ModifyIndex`). */
   readonly modifyIndex: bigint;
 }
 
 /**
- * How to create a session (Go: `SessionEntry`). What is not given is left to Consul.
+ * The settings of a new session (Go: `SessionEntry`). Consul has a default for each.
  *
  * @example
  * ```ts
@@ -55,24 +57,24 @@ export interface SessionSpec {
   /** For people to read. Default: none. */
   readonly name?: string | undefined;
   /**
-   * How long it outlives its last renewal; Consul may take up to twice as long to notice. It wants
-   * 10 s to 24 h, as long as its agents are not configured otherwise. Default: none, so that the
-   * session needs no renewal.
+   * How long the session lives after its last renewal: 10 s to 24 h, unless the agents are
+   * configured otherwise. Consul may take up to twice as long to end it. Default: none, and no
+   * renewal is needed.
    */
   readonly ttl?: Duration | undefined;
-  /** What becomes of the keys whose lock it has when it ends. Default: `"release"`. */
+  /** What happens to the keys that it has locked when it ends. Default: `"release"`. */
   readonly behavior?: "release" | "delete" | undefined;
   /** The node it belongs to. Default: the agent's own. */
   readonly node?: string | undefined;
-  /** How long nobody can lock its keys after it was invalidated. Default: `"15s"`. */
+  /** How long its keys cannot be locked after its invalidation. Default: `"15s"`. */
   readonly lockDelay?: Duration | undefined;
-  /** The health checks of the node to depend on. Default: `["serfHealth"]`; `[]` for none. */
+  /** The health checks of its node that it depends on. Default: `["serfHealth"]`; `[]` for none. */
   readonly checks?: readonly string[] | undefined;
 }
 
 /**
- * Consul's sessions (Go: `Session`), which is `consul.session` of a {@link ConsulClient}. Every method
- * rejects with a {@link ConsulError}, or with the reason of its signal.
+ * Consul's sessions (Go: `Session`), available as `consul.session` of a {@link ConsulClient}. Every
+ * method rejects with a {@link ConsulError}, or with the reason of its signal.
  *
  * @example
  * ```ts
@@ -89,7 +91,7 @@ export class Sessions {
   }
 
   /**
-   * Creates a session and resolves to its ID (Go: `Create`). It is not renewed by itself.
+   * Creates a session and resolves to its ID (Go: `Create`). It is not renewed automatically.
    *
    * @throws {@link ConsulError}
    * @example
@@ -113,8 +115,8 @@ export class Sessions {
         TTL: written(spec.ttl, formatDuration),
         Behavior: spec.behavior,
         LockDelay: written(spec.lockDelay, formatLockDelay),
-        // Agents from 1.7 on know NodeChecks, older ones Checks; the list is whole only if a newer
-        // agent gets both, since either alone leaves the default in the other.
+        // Agents since 1.7 read NodeChecks, older ones Checks. Both are sent, since a newer agent
+        // adds the default of the one that is missing.
         Checks: spec.checks,
         NodeChecks: spec.checks,
       }),
@@ -124,7 +126,7 @@ export class Sessions {
   }
 
   /**
-   * Renews a session's TTL and resolves to the session, or to `null` if it is no more (Go: `Renew`).
+   * Renews a session and resolves to it, or to `null` if it does not exist (Go: `Renew`).
    *
    * @throws {@link ConsulError}
    * @example
@@ -140,19 +142,19 @@ export class Sessions {
       lane: "renewal",
       alsoAccept: [404],
     });
-    // Consul's own 404 says so in words; that of a proxy on the way says nothing about the session.
+    // Consul's own 404 has this text. The 404 of a proxy does not prove that the session has ended.
     if (answer.status === 404) {
       if (answer.body.includes(`'${id}' not found`)) return null;
-      throw answer.malformed("the renewed session, or that there is none");
+      throw answer.malformed("the renewed session, or that it was not found");
     }
     const [session] = readAnswer(answer, sessionEntriesSchema, `session ${id}`);
-    // Consul finds it whatever the case of its letters.
+    // Consul ignores the case of an ID.
     if (session?.id.toLowerCase() !== id.toLowerCase()) throw answer.malformed(`session ${id}`);
     return session;
   }
 
   /**
-   * Ends a session (Go: `Destroy`). Resolves to `true` also where there is none of that ID.
+   * Ends a session (Go: `Destroy`). Resolves to `true` even if there is none with that ID.
    *
    * @throws {@link ConsulError}
    * @example
@@ -170,7 +172,7 @@ export class Sessions {
   }
 
   /**
-   * The session of that ID, or `null` (Go: `Info`).
+   * The session with that ID, or `null` (Go: `Info`).
    *
    * @throws {@link ConsulError}
    * @example
@@ -210,7 +212,7 @@ export class Sessions {
   }
 }
 
-/** @throws ConsulError for what can be no ID */
+/** @throws ConsulError for an invalid ID */
 function sessionPath(method: string, operation: string, id: string): string {
   const path = `/v1/session/${operation}/`;
   if (typeof id === "string" && id !== "" && id.isWellFormed())
@@ -218,7 +220,7 @@ function sessionPath(method: string, operation: string, id: string): string {
   throw badRequest(method, path, `invalid session ID ${inspect(id)}`);
 }
 
-/** Consul takes less than a microsecond for a number of seconds. */
+/** Consul reads a value below a microsecond as a number of seconds. */
 function formatLockDelay(lockDelay: Duration): string {
   const ms = parseDuration(lockDelay);
   return formatDuration(ms > 0 ? Math.max(1, ms) : ms);

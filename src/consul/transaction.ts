@@ -1,12 +1,13 @@
 import { transactionErrorsSchema, transactionResultsSchema, readAnswer } from "./answers.js";
 import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
-import type { KVEntry, KVWrite } from "./kv.js";
+import type { KVEntry, KVWrite } from "./kv-entry.js";
+import { requireLeader, type QueryOptions } from "./query.js";
 import { keyPermission } from "./http/permission.js";
 import type { RequestOptions } from "./http/request-options.js";
 import type { RequestScope, Transport } from "./http/transport.js";
 
 /**
- * One step of a transaction (Go: `KVTxnOp`). One that cannot take place undoes all the others.
+ * One operation of a transaction (Go: `KVTxnOp`). If one fails, none is applied.
  *
  * @example
  * ```ts
@@ -19,15 +20,15 @@ export type KVOperation =
       readonly verb: "set";
     })
   | (KVWrite & {
-      /** Stores an entry if the one there has this modify index. */
+      /** Stores an entry if the existing one has this modify index. */
       readonly verb: "cas";
-      /** 0: if there is none. */
+      /** 0 requires that there is no entry. */
       readonly modifyIndex: bigint;
     })
   | (KVWrite & {
-      /** Stores an entry and takes its lock, or gives it back. */
+      /** Stores an entry, and acquires or releases its lock. */
       readonly verb: "lock" | "unlock";
-      /** The ID of the session that takes it, or has it. */
+      /** The ID of the session. */
       readonly session: string;
     })
   | (Pick<KVWrite, "key"> & {
@@ -35,32 +36,32 @@ export type KVOperation =
       readonly verb: "delete";
     })
   | (Pick<KVWrite, "key"> & {
-      /** Reads an entry as the operations before it leave it, and demands that there is one. */
+      /** Reads an entry as the earlier operations leave it. Fails if there is none. */
       readonly verb: "get";
     })
   | (Pick<KVWrite, "key"> & {
-      /** Reads all entries whose key begins with `key`, as the operations before it leave them. */
+      /** Reads all entries whose key begins with `key`, as the earlier operations leave them. */
       readonly verb: "get-tree";
     })
   | (Pick<KVWrite, "key"> & {
-      /** Demands that there is no entry. */
+      /** Fails if there is an entry. */
       readonly verb: "check-not-exists";
     })
   | (Pick<KVWrite, "key"> & {
-      /** Demands that the entry has this modify index. */
+      /** Fails unless the entry has this modify index. */
       readonly verb: "check-index";
-      /** The index. */
+      /** The modify index. */
       readonly modifyIndex: bigint;
     })
   | (Pick<KVWrite, "key"> & {
-      /** Demands that the session has the entry's lock. */
+      /** Fails unless the session holds the entry's lock. */
       readonly verb: "check-session";
-      /** Its ID. */
+      /** The ID of the session. */
       readonly session: string;
     });
 
 /**
- * What became of a transaction: all of it took place, or nothing.
+ * The outcome of a transaction: all operations were applied, or none.
  *
  * @example
  * ```ts
@@ -70,23 +71,23 @@ export type KVOperation =
  */
 export type TransactionOutcome =
   | {
-      /** It took place. */
+      /** All operations were applied. */
       readonly applied: true;
       /**
-       * What the operations read, wrote or checked, in their order; a deletion has none. Only those
-       * that were read come with their values.
+       * The entries that the operations read, wrote or checked, in order; a deletion has none. Only
+       * `get` and `get-tree` return values.
        */
       readonly entries: readonly KVEntry[];
     }
   | {
-      /** Nothing took place. */
+      /** No operation was applied. */
       readonly applied: false;
-      /** Why not: one for each operation that could not. */
+      /** One error for each operation that failed. */
       readonly errors: readonly TransactionError[];
     };
 
 /**
- * Why an operation could not take place (Go: `TxnError`).
+ * Why an operation failed (Go: `TxnError`).
  *
  * @example
  * ```ts
@@ -94,17 +95,17 @@ export type TransactionOutcome =
  * ```
  */
 export interface TransactionError {
-  /** The operation's place in the list, from 0 (Go: `OpIndex`). */
+  /** The position of the operation in the list, from 0 (Go: `OpIndex`). */
   readonly operation: number;
-  /** In Consul's words (Go: `What`). */
+  /** Consul's message (Go: `What`). */
   readonly what: string;
 }
 
 const REQUEST = { method: "PUT", path: "/v1/txn" } as const;
 
-/** How Consul begins to say it. Further on in its words there may be a key of any name. */
+/** The start of Consul's message. Further on, the message may contain a key with these words. */
 const DENIED = /^(?:rpc error[^:]*: )*permission denied/i;
-/** The same in an answer that is not read yet. */
+/** The same in the body of an answer. */
 const DENIED_IN_ANSWER = /"What":\s*"(?:rpc error[^:"]*: )*permission denied/i;
 
 const READS: ReadonlySet<KVOperation["verb"]> = new Set<KVOperation["verb"]>([
@@ -119,16 +120,20 @@ const READS: ReadonlySet<KVOperation["verb"]> = new Set<KVOperation["verb"]>([
 export async function transact(
   transport: Transport,
   operations: readonly KVOperation[],
-  options: RequestOptions,
+  options: RequestOptions & Pick<QueryOptions, "consistent">,
 ): Promise<TransactionOutcome> {
   const scope = transport.scope(options);
+  // The leader applies every write anyway.
+  const consistent = options.consistent === true && operations.every(({ verb }) => READS.has(verb));
   const answer = await transport.send({
     ...REQUEST,
+    query: { consistent: consistent ? true : undefined },
     body: `[${operations.map((operation) => encode(operation, scope)).join(",")}]`,
     options,
     alsoAccept: [409],
     isDenied: ({ status, body }) => status === 409 && DENIED_IN_ANSWER.test(body),
   });
+  if (consistent) requireLeader(answer);
   if (answer.status === 200) {
     const entries = readAnswer(answer, transactionResultsSchema, "the results of a transaction");
     return { applied: true, entries };
@@ -142,12 +147,12 @@ export async function transact(
     }));
     return { applied: false, errors: concealed };
   }
-  // Consul says it with the 409 of a lost race, but no later try will go better.
+  // Consul answers 409 as for a failed check, but a retry cannot succeed.
   const { verb, key } = operations[denied.operation] ?? { verb: "set", key: "" };
   throw answer.denied(keyPermission(READS.has(verb) ? "read" : "write", key), denied.what);
 }
 
-/** By hand: JSON of JavaScript's has no integers beyond 2^53, and Consul's flags are such. */
+/** Written by hand, since `JSON.stringify` cannot write flags beyond 2^53. */
 function encode(operation: KVOperation, { namespace, partition }: RequestScope): string {
   const { verb, key } = operation;
   keyPath(REQUEST.method, key);

@@ -1,8 +1,8 @@
 import type { Clock } from "./fake-consul/clock.js";
 
 /**
- * The time of this process, by whatever its globals are when they are asked: Node's own, or the fake
- * timers of a test runner. Like a server that runs somewhere else, it keeps no process alive.
+ * The clock of this process. Each call uses the current globals: Node's own, or the fake timers of
+ * a test runner. Like a server elsewhere, it does not keep the process alive.
  */
 export const globalClock: Clock = {
   now: () => performance.now(),

@@ -4,18 +4,18 @@ import { errors } from "undici";
 
 import type { Carrier, HttpRequest, HttpResponse, Receiver } from "./fake-consul/carrier.js";
 
-/** What a link does with what is sent over it. */
+/** What a link does with requests and answers. */
 export type LinkState = "open" | "cut" | "refused";
 
 /**
- * The network between one process and Consul. It has no latency, and no time of its own: a link that
- * is cut keeps what is sent over it, as both ends of a TCP connection do, until it is open again.
+ * The network between one process and Consul. It has neither latency nor timeouts. While it is cut,
+ * it keeps requests and answers until it is open again, as both ends of a TCP connection do.
  */
 export class NetworkLink {
-  /** Takes the requests of the process. */
+  /** Carries the requests of the process. */
   readonly carrier: Carrier = (request, receiver) => this.#carry(request, receiver);
   readonly #consul: Carrier;
-  readonly #underWay = new Set<Exchange>();
+  readonly #pending = new Set<Exchange>();
   #state: LinkState;
 
   constructor(consul: Carrier, state: LinkState) {
@@ -26,7 +26,7 @@ export class NetworkLink {
   set(state: LinkState): void {
     this.#state = state;
     if (state === "cut") return;
-    for (const exchange of [...this.#underWay]) {
+    for (const exchange of [...this.#pending]) {
       if (state === "refused") exchange.reset();
       else exchange.proceed();
     }
@@ -39,29 +39,29 @@ export class NetworkLink {
     }
     const isOpen = (): boolean => this.#state === "open";
     const exchange = new Exchange(request, receiver, this.#consul, isOpen, () => {
-      this.#underWay.delete(exchange);
+      this.#pending.delete(exchange);
     });
-    this.#underWay.add(exchange);
+    this.#pending.add(exchange);
     exchange.proceed();
     return () => {
-      exchange.giveUp();
+      exchange.abort();
     };
   }
 }
 
-/** One request and its answer, on a connection of their own. */
+/** One request and its answer, with a connection of their own. */
 class Exchange implements Receiver {
   readonly #request: HttpRequest;
   readonly #receiver: Receiver;
   readonly #consul: Carrier;
   readonly #isOpen: () => boolean;
   readonly #whenOver: () => void;
-  #isGivenUp = false;
+  #isAborted = false;
   #isOver = false;
   #hasLeft = false;
-  /** Has Consul give up on it. */
-  #leaveConsul: () => void = () => undefined;
-  /** Hands over what has come back. */
+  /** Cancels the request at Consul. */
+  #cancel: () => void = () => undefined;
+  /** Delivers the outcome that has arrived. */
   #deliver: (() => void) | undefined;
 
   constructor(
@@ -78,17 +78,17 @@ class Exchange implements Receiver {
     this.#whenOver = whenOver;
   }
 
-  /** Goes as far as the link lets it: to Consul, or back from there. */
+  /** Moves on as far as the link allows: to Consul, or back to the client. */
   proceed(): void {
     if (this.#isOver || !this.#isOpen()) return;
-    if (this.#isGivenUp) {
+    if (this.#isAborted) {
       this.reset();
     } else if (this.#deliver !== undefined) {
       this.#end();
       this.#deliver();
     } else if (!this.#hasLeft) {
       this.#hasLeft = true;
-      this.#leaveConsul = this.#consul(this.#request, this);
+      this.#cancel = this.#consul(this.#request, this);
     }
   }
 
@@ -106,18 +106,18 @@ class Exchange implements Receiver {
     this.proceed();
   }
 
-  /** The client wants no answer any more: a request that has not left by now never will. */
-  giveUp(): void {
-    this.#isGivenUp = true;
+  /** Aborts the request for the client. If it has not left yet, it never will. */
+  abort(): void {
+    this.#isAborted = true;
     this.proceed();
   }
 
-  /** Both ends learn that the connection is no more. */
+  /** Breaks the connection, which both ends notice. */
   reset(): void {
     if (this.#isOver) return;
     this.#end();
-    this.#leaveConsul();
-    if (!this.#isGivenUp) this.#receiver.error(new errors.SocketError("other side closed"));
+    this.#cancel();
+    if (!this.#isAborted) this.#receiver.error(new errors.SocketError("other side closed"));
   }
 
   #end(): void {
@@ -126,7 +126,7 @@ class Exchange implements Receiver {
   }
 }
 
-/** As Node fails to connect to a port where nobody listens. */
+/** Node's error for a port without a listener. */
 function connectionRefused(): Error {
   return Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:8500"), {
     errno: -constants.errno.ECONNREFUSED,

@@ -7,7 +7,7 @@ import { globalClock } from "./global-clock.js";
 import { NetworkLink, type LinkState } from "./network-link.js";
 
 /**
- * How to make a {@link TestConsul}.
+ * The options of a {@link TestConsul}.
  *
  * @example
  * ```ts
@@ -16,32 +16,32 @@ import { NetworkLink, type LinkState } from "./network-link.js";
  */
 export interface TestConsulOptions {
   /**
-   * Where session IDs and the jitter of blocking queries come from: numbers from 0 up to, but not
-   * including, 1. Default: `Math.random`.
+   * The source of session IDs and of the jitter of blocking queries. It returns numbers from 0 up
+   * to, but not including, 1. Default: `Math.random`.
    */
   readonly random?: (() => number) | undefined;
   /**
    * The shortest session TTL that is allowed, in milliseconds (the agent's `session_ttl_min`), for
-   * tests that wait in real time. Default: 10,000, as Consul's.
+   * tests that wait in real time. Default: 10,000, as in Consul.
    */
   readonly shortestTtl?: number | undefined;
 }
 
 /**
- * A Consul in memory for the unit tests of a service: key/value store, sessions and transactions as
- * the HTTP API of a real one has them, with no network, no Docker and no process of its own.
+ * A Consul in memory for the unit tests of a service. Its key/value store, sessions and
+ * transactions behave as the HTTP API of a real Consul does, without network, Docker or another
+ * process.
  *
- * It and the library read the time from the globals `performance.now` and `setTimeout` whenever they
- * need it. So the fake timers of a test runner move both at once. Install them before you make it,
- * and let them take the place of both globals; then advance them in the way that lets promises settle
- * between two timers (`advanceTimersByTimeAsync`). Without fake timers, it runs in real time.
+ * Both it and the library use the globals `performance.now` and `setTimeout`, so the fake timers of
+ * a test runner control both. Install them before you create a TestConsul, with fakes of both
+ * globals. Advance them in the way that lets promises settle between two timers
+ * (`advanceTimersByTimeAsync`). Without fake timers, it runs in real time.
  *
- * Nothing takes time by itself: each answer is there at once. A session that is not renewed ends when
- * twice its TTL is over, where a real Consul may take anything from one to two. What waits here keeps
- * no process alive.
+ * Each answer comes at once. A session that is not renewed ends after twice its TTL; a real Consul
+ * takes between one and two. Waiting queries and timers do not keep the process alive.
  *
- * It has only what a semaphore needs: no ACLs (tokens are not looked at), no services and health checks
- * but the node's own, no other datacenters, no namespaces.
+ * It has only what a semaphore needs: no ACLs (tokens are ignored), no services, no health checks
+ * but that of the node, no other datacenters and no namespaces.
  *
  * @example
  *
@@ -58,15 +58,15 @@ export interface TestConsulOptions {
  */
 export class TestConsul implements AsyncDisposable {
   readonly #consul: FakeConsul;
-  /** By what leads to them: a dispatcher of ours, and the client that has it. */
+  /** By the dispatcher, and by the client that has it. */
   readonly #links = new Map<ConsulClient | Dispatcher, NetworkLink>();
   readonly #clients: ConsulClient[] = [];
   readonly #dispatchers: CarriedDispatcher[] = [];
-  /** That of links to come. */
+  /** The state of new links. */
   #linkState: LinkState = "open";
   #closed: Promise<void> | undefined;
 
-  /** Empty, with a leader and a network that is in order. */
+  /** Creates an empty Consul, with a leader and a working network. */
   constructor(options: TestConsulOptions = {}) {
     const { random, shortestTtl } = options;
     this.#consul = new FakeConsul({
@@ -77,9 +77,9 @@ export class TestConsul implements AsyncDisposable {
   }
 
   /**
-   * A new client of this Consul, as if in a process of its own: it shares nothing with the others,
-   * and has a network of its own to fail. Variables like `CONSUL_HTTP_ADDR` and `CONSUL_HTTP_TOKEN`
-   * make no difference to it. {@link close} closes it.
+   * Creates a client of this Consul, as if in a process of its own: it shares nothing with the
+   * others, and its network can fail separately. It ignores variables such as `CONSUL_HTTP_ADDR`
+   * and `CONSUL_HTTP_TOKEN`. {@link close} closes it.
    *
    * @example
    *
@@ -94,7 +94,7 @@ export class TestConsul implements AsyncDisposable {
    */
   client(): ConsulClient {
     const dispatcher = this.dispatcher();
-    // What is not given would come from the environment of whoever runs the tests.
+    // All options are set: the defaults would come from the environment of the test run.
     const client = new ConsulClient({
       address: "http://127.0.0.1:8500",
       scheme: "http",
@@ -110,9 +110,9 @@ export class TestConsul implements AsyncDisposable {
   }
 
   /**
-   * A new way to this Consul for a service that makes its {@link ConsulClient} by itself. Each has a
-   * network of its own, as each client has. It carries requests to whatever host, but not to a unix
-   * socket, nor below a path of the address. Close the client in the end, before {@link close}.
+   * Creates a dispatcher for a service that creates its own {@link ConsulClient}. Each dispatcher
+   * has a network of its own, as each client has. It accepts every host, but no unix socket and no
+   * path in the address. Close the service's client before {@link close}.
    *
    * @example
    *
@@ -133,50 +133,50 @@ export class TestConsul implements AsyncDisposable {
   }
 
   /**
-   * Cuts the network without a sign, as a pulled cable or a firewall does: what is sent from now on,
-   * by either end, does not arrive, and nobody is told. Requests under way and blocking queries get
-   * no answer. A held slot is lost when it could not be renewed for one TTL (`session-expired`), and
-   * Consul gives it to others when two TTLs are over.
+   * Cuts the network silently, as a pulled cable or a firewall does: nothing that either end sends
+   * arrives, and neither end is notified. Pending requests and blocking queries get no answer. A
+   * held slot is lost when it could not be renewed for one TTL (`session-expired`), and Consul
+   * frees it after two TTLs.
    *
-   * After {@link heal}, what both ends have sent meanwhile arrives, in the order in which it was
-   * sent, as TCP sends again what was lost; but not a request on which the client has given up since,
-   * since that closed its connection.
+   * After {@link heal}, everything that both ends have sent meanwhile arrives in order, as TCP
+   * retransmits what was lost. An exception is a request that the client has aborted since, which
+   * closed its connection.
    *
-   * @param whose a client of {@link client} or a dispatcher of {@link dispatcher}. Default: all of
-   *   them, and those that are made later.
-   * @throws RangeError for one that is not of this Consul
+   * @param target a client from {@link client} or a dispatcher from {@link dispatcher}. Default:
+   *   all, those that are created later included.
+   * @throws RangeError for one of another Consul
    */
-  cut(whose?: ConsulClient | Dispatcher): void {
-    this.#setLinks("cut", whose);
+  cut(target?: ConsulClient | Dispatcher): void {
+    this.#setLinks("cut", target);
   }
 
   /**
-   * Has connections refused, as where the agent does not run: those there are break, and each new
-   * one fails at once with `ECONNREFUSED`. The library tries again for as long as the session lasts;
-   * only a client that has never had an answer gives up at once, as its address may be wrong.
+   * Refuses connections, as if the agent did not run: existing ones break, and each new one fails
+   * at once with `ECONNREFUSED`. The library retries for as long as the session lasts. Only a
+   * client that has never had an answer fails at once, since its address may be wrong.
    *
-   * @param whose a client of {@link client} or a dispatcher of {@link dispatcher}. Default: all of
-   *   them, and those that are made later.
-   * @throws RangeError for one that is not of this Consul
+   * @param target a client from {@link client} or a dispatcher from {@link dispatcher}. Default:
+   *   all, those that are created later included.
+   * @throws RangeError for one of another Consul
    */
-  refuse(whose?: ConsulClient | Dispatcher): void {
-    this.#setLinks("refused", whose);
+  refuse(target?: ConsulClient | Dispatcher): void {
+    this.#setLinks("refused", target);
   }
 
   /**
    * Ends {@link cut} and {@link refuse}.
    *
-   * @param whose a client of {@link client} or a dispatcher of {@link dispatcher}. Default: all of
-   *   them, and those that are made later.
-   * @throws RangeError for one that is not of this Consul
+   * @param target a client from {@link client} or a dispatcher from {@link dispatcher}. Default:
+   *   all, those that are created later included.
+   * @throws RangeError for one of another Consul
    */
-  heal(whose?: ConsulClient | Dispatcher): void {
-    this.#setLinks("open", whose);
+  heal(target?: ConsulClient | Dispatcher): void {
+    this.#setLinks("open", target);
   }
 
   /**
-   * Destroys a session, as an operator does, or Consul when a health check fails. A slot that hangs on
-   * it is lost (`session-invalidated`).
+   * Destroys a session, as an operator does, or Consul when a health check fails. Its slot is lost
+   * (`session-invalidated`).
    *
    * @example
    *
@@ -186,7 +186,7 @@ export class TestConsul implements AsyncDisposable {
    * consul.destroySession(slot.session);
    * ```
    *
-   * @throws RangeError where there is none of that ID
+   * @throws RangeError if there is none with this ID
    */
   destroySession(id: string): void {
     if (!this.sessions.some((session) => session.id === id)) {
@@ -196,11 +196,11 @@ export class TestConsul implements AsyncDisposable {
   }
 
   /**
-   * Deletes an entry of the key/value store, whoever has its lock. A slot is lost with the lock entry
-   * (`holder-removed`, key: the prefix and `/.lock`) or with the contender entry
-   * (`session-invalidated`, key: the prefix, `/` and the session's ID).
+   * Deletes an entry of the key/value store, even if it is locked. A slot is lost with the lock
+   * entry (`holder-removed`; its key is the prefix and `/.lock`), and with its contender entry
+   * (`session-invalidated`; its key is the prefix, `/` and the session's ID).
    *
-   * @throws RangeError where there is none of that key
+   * @throws RangeError if there is none with this key
    */
   deleteKey(key: string): void {
     if (!this.entries.some((entry) => entry.key === key)) {
@@ -210,14 +210,14 @@ export class TestConsul implements AsyncDisposable {
   }
 
   /**
-   * From now on the cluster has no leader: every request is answered with status 500, blocking
-   * queries too, and no session expires. A held slot is lost when that lasts longer than one TTL.
+   * Removes the leader: every request is answered with status 500, blocking queries too, and no
+   * session expires. A held slot is lost if that lasts longer than one TTL.
    */
   loseLeader(): void {
     this.#consul.loseLeader();
   }
 
-  /** The cluster has a leader again. Each session gets all of its time anew, as from a real one. */
+  /** Elects a leader again. The TTL of each session starts again, as with a real leader. */
   electLeader(): void {
     this.#consul.electLeader();
   }
@@ -227,15 +227,16 @@ export class TestConsul implements AsyncDisposable {
     return this.#consul.entries;
   }
 
-  /** All sessions there are, by ID. */
+  /** All sessions, by ID. */
   get sessions(): readonly SessionEntry[] {
     return this.#consul.sessions;
   }
 
   /**
-   * Ends everything. The network is healed and a leader elected first, so that nothing takes time; the
-   * clients of {@link client} are closed, which releases what they hold and rejects who waits; requests
-   * over a {@link dispatcher} fail from then on; and no timer is left. May be called again.
+   * Closes this Consul. First it heals the network and elects a leader, so that nothing takes time.
+   * It closes the clients from {@link client}, which releases their slots and rejects their
+   * waiters. Requests over a {@link dispatcher} fail from then on, and no timer is left. It may be
+   * called again.
    */
   async close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -247,19 +248,19 @@ export class TestConsul implements AsyncDisposable {
     await this.close();
   }
 
-  #setLinks(state: LinkState, whose: ConsulClient | Dispatcher | undefined): void {
-    if (whose !== undefined) {
-      this.#linkOf(whose).set(state);
+  #setLinks(state: LinkState, target: ConsulClient | Dispatcher | undefined): void {
+    if (target !== undefined) {
+      this.#linkOf(target).set(state);
       return;
     }
     this.#linkState = state;
     for (const link of new Set(this.#links.values())) link.set(state);
   }
 
-  #linkOf(whose: ConsulClient | Dispatcher): NetworkLink {
-    const link = this.#links.get(whose);
+  #linkOf(target: ConsulClient | Dispatcher): NetworkLink {
+    const link = this.#links.get(target);
     if (link === undefined)
-      throw new RangeError("this is no client or dispatcher of this TestConsul");
+      throw new RangeError("the client or dispatcher is not one of this TestConsul");
     return link;
   }
 

@@ -175,6 +175,21 @@ test("stale reads show the past, and consistent ones do not", async () => {
   expect(Buffer.from((await next).value?.value ?? []).toString()).toBe("3");
 });
 
+test("so does a transaction that only reads", async () => {
+  const { clock, fake, kv } = setUp();
+  await kv.put({ key: "k", value: "1" });
+  fake.staleBy(1_000);
+  await kv.put({ key: "k", value: "2" });
+  const value = async (consistent: boolean): Promise<string> => {
+    const outcome = await kv.txn([{ verb: "get", key: "k" }], { consistent });
+    if (!outcome.applied) throw new Error("the entry is not there");
+    return Buffer.from(outcome.entries[0]?.value ?? []).toString();
+  };
+  expect([await value(false), await value(true)]).toEqual(["1", "2"]);
+  clock.advance(1_000);
+  expect(await value(false)).toBe("2");
+});
+
 test("the index of a list may go backwards once its tombstones are old", async () => {
   const { clock, kv } = setUp();
   await kv.put({ key: "p/a", value: "1" });

@@ -44,6 +44,11 @@ const txnPart: fc.Arbitrary<TxnPart> = fc.record({
   ),
 });
 
+/** What one who becomes a holder does to its contender entry. */
+const touch: fc.Arbitrary<readonly TxnPart[]> = fc
+  .record(target)
+  .map((entry) => ["unlock", "lock"].map((verb) => ({ ...entry, verb })));
+
 export const operation: fc.Arbitrary<Operation> = fc.oneof(
   {
     weight: 12,
@@ -58,7 +63,10 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       kind: fc.constant("txn" as const),
-      parts: fc.array(txnPart, { minLength: 1, maxLength: 3 }),
+      parts: fc.oneof(
+        { weight: 5, arbitrary: fc.array(txnPart, { minLength: 1, maxLength: 3 }) },
+        { weight: 1, arbitrary: touch },
+      ),
     }),
   },
   {

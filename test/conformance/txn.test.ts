@@ -238,6 +238,60 @@ conform((consul) => {
     expect(after.meta.index).toBe(meta.index);
   });
 
+  test.each([{}, { consistent: true }])(
+    "a transaction that only reads answers an error for each check that fails: %o",
+    async (options) => {
+      const prefix = freshPrefix();
+      const [one, two] = [await consul.session(), await consul.session()];
+      for (const name of ["a", "b", "c"]) {
+        await consul.client.kv.acquire({ key: `${prefix}/${name}`, value: name, session: one });
+      }
+      const check = (name: string, session: string) =>
+        ({ verb: "check-session", key: `${prefix}/${name}`, session }) as const;
+      const taken = (name: string): string =>
+        `failed session check for key "${prefix}/${name}", current session "${one}" != "${two}"`;
+      const checks = [
+        check("a", one),
+        check("b", two),
+        check("gone", one),
+        check("c", one),
+        check("c", two),
+      ];
+      expect(await consul.client.kv.txn(checks, options)).toEqual({
+        applied: false,
+        errors: [
+          { operation: 1, what: taken("b") },
+          { operation: 2, what: `failed to check session, key "${prefix}/gone" doesn't exist` },
+          { operation: 4, what: taken("c") },
+        ],
+      });
+      const sound = [check("a", one), check("b", one), check("c", one)];
+      expect(await consul.client.kv.txn(sound, options)).toMatchObject({
+        applied: true,
+        entries: ["a", "b", "c"].map((name) => ({ key: `${prefix}/${name}`, session: one })),
+      });
+    },
+  );
+
+  test("a consistent transaction that only reads answers as any other that does", async () => {
+    const key = freshPrefix();
+    await consul.client.kv.put({ key, value: "1" });
+    const at = await indexAt(key);
+    const body = JSON.stringify([{ KV: { Verb: "get", Key: key } }]);
+    const answer = await consul.send("PUT", "/v1/txn?consistent", body);
+    expect(answer.status).toBe(200);
+    expect(answer.header("x-consul-knownleader")).toBe("true");
+    expect(answer.body).toBe(
+      `{"Results":[{"KV":{"LockIndex":0,"Key":"${key}","Flags":0,"Value":"MQ==",` +
+        `"CreateIndex":${at},"ModifyIndex":${at}}}],"Errors":null,${READ_META}}`,
+    );
+    const write = JSON.stringify([{ KV: { Verb: "delete", Key: key } }]);
+    expect(await consul.send("PUT", "/v1/txn?consistent", write)).toMatchObject({
+      status: 200,
+      body: '{"Results":[],"Errors":null}',
+    });
+  });
+
   test("reads that fail answer like a read", async () => {
     const key = `${freshPrefix()}"\\\u00e9`;
     const answer = await txn({ Verb: "get", Key: key }, { Verb: "other", Key: key });

@@ -155,12 +155,12 @@ describe("an acquire tells at once what is wrong", () => {
   });
 });
 
-test("a key that is not that of the certificate is refused before the first request", () => {
+test("a key that does not match the certificate is refused before the first request", () => {
   const tls = {
     certFile: file("dc1-client-consul-0.pem"),
     keyFile: file("dc1-server-consul-0-key.pem"),
   };
   expect(() => new ConsulClient({ address: secure, tls })).toThrow(
-    "invalid tls.certFile, tls.keyFile: the key is not that of the certificate",
+    "invalid tls.certFile, tls.keyFile: the key does not match the certificate",
   );
 });

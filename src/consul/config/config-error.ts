@@ -1,6 +1,6 @@
 /**
- * A {@link ConsulClient} was given a configuration it cannot work with; nothing was sent. The message
- * names the option or the variable, and shows no secret. No later try goes better.
+ * The configuration of a {@link ConsulClient} is invalid; nothing was sent. The message names the
+ * option or the variable, and contains no secret. A retry does not help.
  *
  * @example
  * ```ts

@@ -8,9 +8,9 @@ import { variableOf, type Environment } from "./setting.js";
 import { readTlsSettings, type ConsulTlsConfig, type TlsSettings } from "./tls-settings.js";
 
 /**
- * Where a {@link ConsulClient} finds Consul and as whom it speaks (Go: `Config`). All of it is
- * optional; what is not given comes from the variables that Consul's Go client and its CLI read. An
- * option that is not known is refused.
+ * The configuration of a {@link ConsulClient} (Go: `Config`). Every option is optional; the
+ * defaults come from the environment variables that Consul's Go client and its CLI read. An unknown
+ * option is an error.
  *
  * @example
  * ```ts
@@ -30,59 +30,58 @@ export interface ConsulClientConfig {
    */
   readonly address?: string | undefined;
   /**
-   * For an address without one (Go: `Scheme`). Default: `"https"` where `CONSUL_HTTP_SSL` is true,
-   * or else `"http"`.
+   * The scheme of an address without one (Go: `Scheme`). Default: `"https"` where `CONSUL_HTTP_SSL`
+   * is true, or else `"http"`.
    */
   readonly scheme?: "http" | "https" | undefined;
-  /** The datacenter to ask (Go: `Datacenter`). Default: that of the agent. */
+  /** The datacenter of all requests (Go: `Datacenter`). Default: the agent's. */
   readonly datacenter?: string | undefined;
   /**
-   * The ACL token to send (Go: `Token`). Default: `CONSUL_HTTP_TOKEN`, or else none. No error and no
-   * event shows it.
+   * The ACL token to send (Go: `Token`). No error and no event contains it. Default:
+   * `CONSUL_HTTP_TOKEN`, or else none.
    */
   readonly token?: string | undefined;
   /**
-   * A file with the ACL token, which goes before `token` (Go: `TokenFile`). It is read again when
-   * Consul refuses permission, so that a rotated token is taken up. Default:
-   * `CONSUL_HTTP_TOKEN_FILE`, where `token` is not given.
+   * A file with the ACL token, which takes precedence over `token` (Go: `TokenFile`). It is read
+   * again when Consul denies permission, to pick up a rotated token. Default:
+   * `CONSUL_HTTP_TOKEN_FILE`, if `token` is not set.
    */
   readonly tokenFile?: string | undefined;
   /**
-   * A user name and a password for a proxy before Consul, also as `"user:password"` (Go:
+   * The user name and the password for a proxy in front of Consul, also as `"user:password"` (Go:
    * `HttpAuth`). Default: `CONSUL_HTTP_AUTH`.
    */
   readonly httpAuth?: string | HttpBasicAuth | undefined;
   /**
-   * The namespace of every request that names none (Consul Enterprise). Default: `CONSUL_NAMESPACE`.
+   * The namespace of requests that set none (Consul Enterprise). Default: `CONSUL_NAMESPACE`.
    */
   readonly namespace?: string | undefined;
   /**
-   * The admin partition of every request that names none (Consul Enterprise). Default:
-   * `CONSUL_PARTITION`.
+   * The admin partition of requests that set none (Consul Enterprise). Default: `CONSUL_PARTITION`.
    */
   readonly partition?: string | undefined;
   /**
-   * How to speak TLS, for an `https://` address (Go: `TLSConfig`). With a `dispatcher` it is refused:
-   * then TLS is the dispatcher's affair.
+   * The TLS settings for an `https://` address (Go: `TLSConfig`). They cannot be combined with a
+   * `dispatcher`, which has its own.
    */
   readonly tls?: ConsulTlsConfig | undefined;
   /**
-   * The undici `Dispatcher` that carries the requests, for a proxy, a mock or settings of your own
-   * (Go: `HttpClient`). It stays yours: closing the client does not close it. Default: connections of
-   * the client's own, 8 at most and one for each blocking query.
+   * The undici `Dispatcher` that sends the requests, for a proxy, a mock or your own settings (Go:
+   * `HttpClient`). Closing the client does not close it. Default: the client's own connections, at
+   * most 8 and one for each blocking query.
    */
   readonly dispatcher?: Dispatcher | undefined;
 }
 
-/** The configuration after defaults and environment, in the form the transport needs. */
+/** The configuration after environment and defaults, in the form that the transport needs. */
 export interface ResolvedConfig extends Location {
   readonly credentials: Credentials;
   readonly namespace: string | undefined;
   readonly partition: string | undefined;
   readonly datacenter: string | undefined;
-  /** Where the address is one of TLS. */
+  /** Set for an `https://` address. */
   readonly tls: TlsSettings | undefined;
-  /** The caller's, which is not to be ended with the client. */
+  /** The caller's dispatcher, which the client must not close. */
   readonly dispatcher: Dispatcher | undefined;
 }
 
@@ -123,23 +122,24 @@ const configSchema = z.strictObject({
 });
 
 /**
- * The configuration to work with: what was given, over the environment, over the defaults.
+ * Resolves a configuration: an option takes precedence over the environment, and that over the
+ * default.
  *
- * @throws ConsulConfigError that names the option or the variable and what is wrong with it.
+ * @throws ConsulConfigError that names the option or the variable, and the problem
  */
 export function resolveConfig(config: ConsulClientConfig, env: Environment): ResolvedConfig {
   const parsed = configSchema.safeParse(config);
   if (!parsed.success) throw new ConsulConfigError(describeIssues(parsed.error.issues));
   const given = parsed.data;
   const location = locate(given, env);
-  requireOwnConnections(given, location);
+  checkDispatcher(given, location);
   const isTls = location.origin.startsWith("https:");
-  if (asksFor(given.tls) && !isTls) {
+  if (hasSettings(given.tls) && !isTls) {
     throw new ConsulConfigError(
-      `the option tls is of no use with ${location.displayAddress}, which is asked without TLS` +
+      `the option tls has no effect with ${location.displayAddress}, which does not use TLS` +
         (location.socketPath === undefined
           ? ": write https:// before the address, or set the option scheme or CONSUL_HTTP_SSL"
-          : ", as a socket is"),
+          : ", since it is a unix socket"),
     );
   }
   return {
@@ -154,32 +154,32 @@ export function resolveConfig(config: ConsulClientConfig, env: Environment): Res
   };
 }
 
-/** What is a matter of the connections cannot be had of a dispatcher that makes its own. */
-function requireOwnConnections(
+/** A dispatcher has its own connections, to which a socket path and TLS settings cannot apply. */
+function checkDispatcher(
   { dispatcher, tls }: z.output<typeof configSchema>,
   { socketPath, displayAddress }: Location,
 ): void {
   if (dispatcher === undefined) return;
   if (socketPath !== undefined) {
     throw new ConsulConfigError(
-      `the address ${displayAddress} cannot go with a dispatcher: give the dispatcher ` +
-        `the socket (new Agent({ connect: { socketPath } })), and http://localhost as the address`,
+      `the address ${displayAddress} cannot be combined with a dispatcher: set the socket of the ` +
+        `dispatcher (new Agent({ connect: { socketPath } })), and the address http://localhost`,
     );
   }
-  if (asksFor(tls)) {
+  if (hasSettings(tls)) {
     throw new ConsulConfigError(
-      "the option tls cannot go with a dispatcher: give it to the dispatcher " +
+      "the option tls cannot be combined with a dispatcher: set up TLS in the dispatcher " +
         "(new Agent({ connect: { ca, cert, key } }))",
     );
   }
 }
 
-/** An empty option is none, whatever the environment says. */
+/** An empty option overrides the environment with no value. */
 function someText(text: string | undefined): string | undefined {
   return text === "" ? undefined : text;
 }
 
-function asksFor(tls: z.output<typeof configSchema>["tls"]): boolean {
+function hasSettings(tls: z.output<typeof configSchema>["tls"]): boolean {
   return Object.values(tls ?? {}).some((value) => value !== undefined);
 }
 
@@ -189,7 +189,7 @@ function describeIssues(issues: readonly z.core.$ZodIssue[]): string {
       issue.code === "unrecognized_keys"
         ? `unknown option ${issue.keys.map((key) => JSON.stringify(pathOf([...issue.path, key]))).join(", ")} ` +
           `of ConsulClient (known: ${knownOptions(issue.path).join(", ")})`
-        : // The value is left out on purpose: it may be a token.
+        : // Without the value, which may be a token.
           `invalid ${pathOf(issue.path) || "ConsulClient configuration"}: ${issue.message}`,
     )
     .join("; ");

@@ -6,7 +6,7 @@ import { setting, variableOf, type Environment, type Setting } from "./setting.j
 import { readText } from "./setting-file.js";
 
 /**
- * A user name and a password, for a proxy that asks for them (Go: `HttpBasicAuth`).
+ * A user name and a password, for a proxy that requires them (Go: `HttpBasicAuth`).
  *
  * @example
  * ```ts
@@ -26,7 +26,7 @@ export interface CredentialOptions {
   readonly httpAuth?: string | HttpBasicAuth | undefined;
 }
 
-/** As whom to speak: what is sent with each request, and shown nowhere. */
+/** The credentials that are sent with each request, and that no error contains. */
 export class Credentials {
   readonly #secrets = new Secrets();
   readonly #tokenFile: Setting<string> | undefined;
@@ -55,21 +55,21 @@ export class Credentials {
     return this.#token !== undefined;
   }
 
-  /** All that there was so far: an old token may still be one. */
+  /** All secrets so far: a rotated token may still be valid. */
   get secrets(): Secrets {
     return this.#secrets;
   }
 
   /**
-   * Reads the token's file again, if it comes from one: it may have been rotated. Resolves to whether
-   * there is another than `before` now.
+   * Reads the token file again, if there is one, since the token may have been rotated. Resolves to
+   * whether the token is now another than the one in `before`, the headers of a request.
    */
   async renew(before: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<boolean> {
     if (this.#tokenFile === undefined) return false;
     const options = { encoding: "utf8", signal } as const;
     const text = await readFile(this.#tokenFile.value, options).catch(() => "");
     const token = text.trim();
-    // One that is being written, or is gone, says nothing.
+    // A missing or half-written file keeps the old token.
     if (token !== "" && isToken(token)) {
       this.#secrets.add(token);
       this.#token = token;
@@ -80,7 +80,8 @@ export class Credentials {
   #authorizationOf({ httpAuth }: CredentialOptions, env: Environment): string | undefined {
     const given = httpAuth ?? variableOf("CONSUL_HTTP_AUTH", env)?.value;
     if (given === undefined || given === "") return undefined;
-    const { username, password = "" } = typeof given === "string" ? takeApart(given) : given;
+    const { username, password = "" } =
+      typeof given === "string" ? splitUserAndPassword(given) : given;
     if (username.includes(":")) {
       throw new ConsulConfigError("invalid httpAuth: a user name cannot contain a colon");
     }
@@ -91,7 +92,7 @@ export class Credentials {
   }
 }
 
-/** Where the token is read from. As in Go, a file goes before a token that was given beside it. */
+/** The file to read the token from. As in Go, it takes precedence over a token. */
 function tokenFileOf(
   { token, tokenFile }: CredentialOptions,
   env: Environment,
@@ -102,22 +103,22 @@ function tokenFileOf(
 
 function givenToken({ token }: CredentialOptions, env: Environment): string | undefined {
   const given = setting("token", token, "CONSUL_HTTP_TOKEN", env);
-  // An empty option is none, whatever the environment says.
+  // An empty option overrides the environment with no token.
   if (given === undefined || given.value === "") return undefined;
   if (isToken(given.value)) return given.value;
   throw new ConsulConfigError(
-    `invalid ${given.name}: it contains a space, a line break or another character that no token has`,
+    `invalid ${given.name}: it contains a space, a line break or another character that a token cannot contain`,
   );
 }
 
 function readToken(setting: Setting<string>): string {
   const { name, value: file } = setting;
   const token = readText(setting).trim();
-  if (token === "") throw new ConsulConfigError(`invalid ${name}: there is no token in ${file}`);
+  if (token === "") throw new ConsulConfigError(`invalid ${name}: ${file} contains no token`);
   if (isToken(token)) return token;
   throw new ConsulConfigError(
-    `invalid ${name}: what is in ${file} contains a space, a line break or another character that ` +
-      `no token has`,
+    `invalid ${name}: the token in ${file} contains a space, a line break or another character that ` +
+      `a token cannot contain`,
   );
 }
 
@@ -126,7 +127,7 @@ function isToken(text: string): boolean {
 }
 
 /** `user:password`; the password may contain colons. */
-function takeApart(text: string): HttpBasicAuth {
+function splitUserAndPassword(text: string): HttpBasicAuth {
   const colon = text.indexOf(":");
   return colon === -1
     ? { username: text }

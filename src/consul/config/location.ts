@@ -5,9 +5,9 @@ import { flagOf, setting, type Environment, type Setting } from "./setting.js";
 export interface Location {
   /** Scheme, host and port, for requests and for messages. */
   readonly origin: string;
-  /** The path under which a proxy serves Consul; empty as a rule. */
+  /** The path under which a proxy serves Consul; usually empty. */
   readonly basePath: string;
-  /** What to call the other end in an error message. */
+  /** The address as error messages show it. */
   readonly displayAddress: string;
   /** The unix socket to connect to, instead of the origin's host and port. */
   readonly socketPath: string | undefined;
@@ -23,8 +23,9 @@ export interface LocationOptions {
 const DEFAULT_ADDRESS = "127.0.0.1:8500";
 
 /**
- * Takes the address apart. Its own scheme counts, then the option, then `CONSUL_HTTP_SSL`. Where it
- * comes from the environment, an `http://` of its own gives way to whatever demands TLS.
+ * Parses the address. Its scheme takes precedence over the option, and that over `CONSUL_HTTP_SSL`.
+ * But for an address from the environment, the option or `CONSUL_HTTP_SSL` can turn `http` into
+ * `https`.
  *
  * @throws ConsulConfigError
  */
@@ -34,19 +35,19 @@ export function locate({ address, scheme }: LocationOptions, env: Environment): 
     name: "address",
     from: "options",
   };
-  const { written, rest } = takeApart(given);
+  const { written, rest } = splitScheme(given);
   const ssl = flagOf("CONSUL_HTTP_SSL", env);
   if (written === "unix") return socketAt(given, rest, scheme, ssl);
   const chosen = chooseScheme(given, written, scheme, ssl);
   return serverAt(given, chosen, rest, written === undefined);
 }
 
-function takeApart(address: Setting<string>): {
+function splitScheme(address: Setting<string>): {
   readonly written: Scheme | "unix" | undefined;
   readonly rest: string;
 } {
   if (/^(?:https?|unix)(?::(?!\/\/)|:?\/(?!\/)|\/\/)/i.test(address.value)) {
-    throw badAddress(address, `after the scheme come a colon and two slashes`);
+    throw badAddress(address, `"://" must follow the scheme`);
   }
   const [, scheme, rest = ""] = /^(?:([^:/]*):\/\/)?(.*)$/s.exec(address.value) ?? [];
   const written = scheme?.toLowerCase();
@@ -77,10 +78,10 @@ function socketAt(
   scheme: Scheme | undefined,
   ssl: boolean | undefined,
 ): Location {
-  if (!path.startsWith("/")) throw badAddress(address, "a socket needs its full path");
+  if (!path.startsWith("/")) throw badAddress(address, "a unix socket needs an absolute path");
   if (scheme === "https" || (scheme === undefined && ssl === true)) {
-    const demand = scheme === "https" ? 'the option scheme, "https",' : "CONSUL_HTTP_SSL";
-    throw badAddress(address, `a socket is asked without TLS, which ${demand} demands`);
+    const setting = scheme === "https" ? 'the option scheme, "https",' : "CONSUL_HTTP_SSL";
+    throw badAddress(address, `a unix socket does not use TLS, which ${setting} requires`);
   }
   return {
     origin: "http://localhost",
@@ -101,13 +102,16 @@ function serverAt(
   }
   if (/^:?\d+$/.test(rest)) throw badAddress(address, "the host is missing");
   const text = `${scheme}://${rest}`;
-  if (!URL.canParse(text)) throw badAddress(address, "this is no address");
+  if (!URL.canParse(text)) throw badAddress(address, "it is not a valid address");
   const url = new URL(text);
   if (url.search !== "" || url.hash !== "") {
     throw badAddress(address, "it must not have a query or fragment");
   }
   if (isSchemeLeftOut && scheme === "http" && url.port === "443") {
-    throw badAddress(address, "port 443 is for TLS; if it is not here, write http:// before it");
+    throw badAddress(
+      address,
+      "port 443 is for TLS: write https:// before it, or http:// if it does not use TLS",
+    );
   }
   const basePath = url.pathname.replace(/\/+$/, "");
   return {
@@ -119,7 +123,7 @@ function serverAt(
 }
 
 function badAddress({ value, name }: Setting<string>, problem: string): ConsulConfigError {
-  // A user name, a password or a query may be in there, in the wrong form or not.
+  // The value may contain a user name, a password or a query.
   const shown = /[@?#]/.test(value) ? "" : ` ${JSON.stringify(value)}`;
   return new ConsulConfigError(
     `invalid ${name}${shown}: ${problem} ` +

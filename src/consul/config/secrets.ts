@@ -6,11 +6,11 @@ const HTML_ENTITIES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-/** What must not be shown: a server, or a proxy before it, may echo what it was sent. */
+/** Texts that no error may show. A server or a proxy may echo them. */
 export class Secrets {
   readonly #values = new Set<string>();
 
-  /** Also in the forms in which it goes over the wire, or comes back in somebody's page or JSON. */
+  /** Adds a secret, and the forms in which it is sent, or may be echoed in a page or in JSON. */
   add(secret: string): void {
     if (secret === "") return;
     const forms = [
@@ -23,14 +23,14 @@ export class Secrets {
     for (const form of forms) this.#values.add(form);
   }
 
-  /** The text without them. */
+  /** Replaces the secrets in a text. */
   hide(text: string): string {
-    // One may be a part of another, which would no longer be found without it.
+    // The longest first: a secret may contain another, and would not match without it.
     const longestFirst = [...this.#values].sort((a, b) => b.length - a.length);
     return longestFirst.reduce((shown, secret) => shown.replaceAll(secret, "***"), text);
   }
 
-  /** Whether one of them can be found in it, at any depth. */
+  /** Whether a value contains a secret, at any depth. */
   areIn(value: unknown): boolean {
     if (this.#values.size === 0) return false;
     const open: unknown[] = [value];
@@ -52,7 +52,7 @@ export class Secrets {
   }
 }
 
-/** An error of somebody's dispatcher may have a getter that fails. */
+/** Reads a property. An error of a caller's dispatcher may have a getter that throws. */
 function valueOf(object: object, name: PropertyKey): unknown {
   try {
     return Reflect.get(object, name);

@@ -3,15 +3,15 @@ import { readFileSync } from "node:fs";
 import { ConsulConfigError } from "./config-error.js";
 import type { Setting } from "./setting.js";
 
-/** @throws ConsulConfigError for a file that cannot be read, by the name of what it was given as */
+/** @throws ConsulConfigError that names the setting, for a file that cannot be read */
 export function readText({ name, value: file }: Setting<string>): string {
   return attemptAt(name, file, () => readFileSync(file, "utf8"));
 }
 
 /**
- * What is read at a path that a setting has.
+ * Reads the path that a setting has.
  *
- * @throws ConsulConfigError where that fails, by the setting's name
+ * @throws ConsulConfigError that names the setting, if `read` fails
  */
 export function attemptAt<Result>(name: string, path: string, read: () => Result): Result {
   try {

@@ -3,7 +3,7 @@ import { ConsulConfigError } from "./config-error.js";
 /** The environment variables of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A value, and what it is called where it was given, for errors. */
+/** A value and its origin, for error messages. */
 export interface Setting<Value> {
   readonly value: Value;
   /** The name of an option or of a variable. */
@@ -11,7 +11,7 @@ export interface Setting<Value> {
   readonly from: "options" | "environment";
 }
 
-/** What was given as an option, or else as a variable. */
+/** The value of an option, or else of an environment variable. */
 export function setting(
   option: string,
   given: string | undefined,
@@ -22,7 +22,7 @@ export function setting(
   return variableOf(variable, env);
 }
 
-/** A variable. As in the shell, one that is set to nothing is not set. */
+/** The value of an environment variable. An empty one counts as not set. */
 export function variableOf(name: string, env: Environment): Setting<string> | undefined {
   const value = env[name];
   return value === undefined || value === "" ? undefined : { value, name, from: "environment" };
@@ -32,9 +32,9 @@ const TRUE: ReadonlySet<string> = new Set(["1", "t", "T", "TRUE", "true", "True"
 const FALSE: ReadonlySet<string> = new Set(["0", "f", "F", "FALSE", "false", "False"]);
 
 /**
- * A variable that says yes or no (Go: `strconv.ParseBool`).
+ * The value of a boolean environment variable (Go: `strconv.ParseBool`).
  *
- * @throws ConsulConfigError for any other word: Go's client goes on as if it were not there
+ * @throws ConsulConfigError for any other text, which Go's client ignores
  */
 export function flagOf(name: string, env: Environment): boolean | undefined {
   const value = variableOf(name, env)?.value;

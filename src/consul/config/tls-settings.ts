@@ -7,8 +7,8 @@ import { flagOf, setting, variableOf, type Environment, type Setting } from "./s
 import { attemptAt, readText } from "./setting-file.js";
 
 /**
- * How to speak TLS with Consul, for an `https://` address (Go: `TLSConfig`). All of it is optional.
- * Files are read once, when the client is made.
+ * The TLS settings for an `https://` address (Go: `TLSConfig`). All are optional. Files are read
+ * once, when the client is created.
  *
  * @example
  * ```ts
@@ -18,37 +18,42 @@ import { attemptAt, readText } from "./setting-file.js";
  */
 export interface ConsulTlsConfig {
   /**
-   * Certificates of authorities to trust, in PEM (Go: `CAPem`). Default, where none are given by any
+   * PEM certificates of the authorities to trust (Go: `CAPem`). Default, if none are set in any
    * other way: those that Node trusts.
    */
   readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
-  /** A file with such certificates (Go: `CAFile`). Default, where no authorities are given: `CONSUL_CACERT`. */
+  /**
+   * A file with such certificates (Go: `CAFile`). Default, if no authorities are set:
+   * `CONSUL_CACERT`.
+   */
   readonly caFile?: string | undefined;
   /**
-   * A folder with files of such certificates (Go: `CAPath`). Default, where no authorities are given
-   * and there is no `CONSUL_CACERT`: `CONSUL_CAPATH`.
+   * A folder with files of such certificates (Go: `CAPath`). Default, if no authorities are set,
+   * nor `CONSUL_CACERT`: `CONSUL_CAPATH`.
    */
   readonly caPath?: string | undefined;
   /**
-   * A file with the client's certificate, in PEM (Go: `CertFile`). Default: `CONSUL_CLIENT_CERT`. It
-   * needs its key.
+   * A file with the client's certificate, in PEM (Go: `CertFile`). It requires a key. Default:
+   * `CONSUL_CLIENT_CERT`.
    */
   readonly certFile?: string | undefined;
-  /** A file with the key of that certificate, in PEM (Go: `KeyFile`). Default: `CONSUL_CLIENT_KEY`. */
+  /**
+   * A file with the key of that certificate, in PEM (Go: `KeyFile`). Default: `CONSUL_CLIENT_KEY`.
+   */
   readonly keyFile?: string | undefined;
   /**
-   * The name that the server's certificate has to carry, where that is not the address's host (Go:
+   * The name that the server's certificate must have, if it is not the host of the address (Go:
    * `Address`). Default: `CONSUL_TLS_SERVER_NAME`.
    */
   readonly serverName?: string | undefined;
   /**
-   * Talks to a server whoever it is, with a warning of the process (Go: `InsecureSkipVerify`).
+   * Turns TLS verification off, with a process warning (Go: `InsecureSkipVerify`).
    * Default: the opposite of `CONSUL_HTTP_SSL_VERIFY`, or else `false`.
    */
   readonly insecureSkipVerify?: boolean | undefined;
 }
 
-/** The same, read and checked. */
+/** The TLS settings, with their files read and checked. */
 export interface TlsSettings {
   readonly ca: readonly string[] | undefined;
   readonly cert: string | undefined;
@@ -60,7 +65,7 @@ export interface TlsSettings {
 const PEM_CERTIFICATES = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs;
 
 /**
- * Reads the files, so that what is wrong with them is told now and not by the first handshake.
+ * Reads and checks the files, so that a problem is reported now and not by the first handshake.
  *
  * @throws ConsulConfigError
  */
@@ -82,17 +87,17 @@ export function readTlsSettings(config: ConsulTlsConfig, env: Environment): TlsS
 function requireBoth(cert: Setting<string> | undefined, key: Setting<string> | undefined): void {
   if (cert !== undefined && key === undefined) {
     throw new ConsulConfigError(
-      `${cert.name} is a certificate without its key: set tls.keyFile or CONSUL_CLIENT_KEY too`,
+      `${cert.name} requires the key of the certificate: set tls.keyFile or CONSUL_CLIENT_KEY too`,
     );
   }
   if (key !== undefined && cert === undefined) {
     throw new ConsulConfigError(
-      `${key.name} is a key without its certificate: set tls.certFile or CONSUL_CLIENT_CERT too`,
+      `${key.name} requires the certificate of the key: set tls.certFile or CONSUL_CLIENT_CERT too`,
     );
   }
 }
 
-/** What the environment would add to the authorities that were chosen is not trusted beside them. */
+/** Authorities in the environment count only if the options have none. */
 function authoritiesOf(
   { ca, caFile, caPath }: ConsulTlsConfig,
   env: Environment,
@@ -124,29 +129,29 @@ function givenAuthorities(ca: ConsulTlsConfig["ca"]): readonly string[] {
   });
 }
 
-/** `file`: where it is not the setting that names it. */
+/** @param file default: the one that the setting names */
 function certificatesIn({ name, value, from }: Setting<string>, file = value): string {
   return checkedCertificates(readText({ name, value: file, from }), name, file);
 }
 
-function checkedCertificates(text: string, name: string, place: string): string {
+function checkedCertificates(text: string, name: string, source: string): string {
   const certificates = text.match(PEM_CERTIFICATES) ?? [];
   if (certificates.length === 0) {
-    throw new ConsulConfigError(`invalid ${name}: there is no certificate in PEM in ${place}`);
+    throw new ConsulConfigError(`invalid ${name}: ${source} contains no PEM certificate`);
   }
   try {
     for (const certificate of certificates) new X509Certificate(certificate);
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     throw new ConsulConfigError(
-      `invalid ${name}: a certificate in ${place} cannot be read (${problem})`,
+      `invalid ${name}: a certificate in ${source} cannot be read (${problem})`,
       { cause: error },
     );
   }
   return text;
 }
 
-/** Of each file in the folder, and in those below it. */
+/** The certificates in all files of a folder and its subfolders. */
 function certificatesBelow(folder: Setting<string>): readonly string[] {
   const files = attemptAt(folder.name, folder.value, () =>
     readdirSync(folder.value, { recursive: true, encoding: "utf8" })
@@ -155,26 +160,26 @@ function certificatesBelow(folder: Setting<string>): readonly string[] {
       .sort(),
   );
   if (files.length === 0) {
-    throw new ConsulConfigError(`invalid ${folder.name}: there is no file in ${folder.value}`);
+    throw new ConsulConfigError(`invalid ${folder.name}: ${folder.value} contains no file`);
   }
   return files.map((file) => certificatesIn(folder, file));
 }
 
-/** @throws ConsulConfigError for a key that cannot be read, or is that of another certificate. */
+/** @throws ConsulConfigError for a key that is invalid, or does not match the certificate */
 function requirePair(cert: Setting<string>, certificate: string, key: Setting<string>): string {
   const text = readText(key);
   let isPair: boolean;
   try {
     isPair = new X509Certificate(certificate).checkPrivateKey(createPrivateKey(text));
   } catch (error) {
-    // Of a key that cannot be read OpenSSL says no more than that.
+    // OpenSSL's message does not say more about an invalid key.
     const problem = error instanceof Error ? error.message : String(error);
-    throw new ConsulConfigError(`invalid ${key.name}: ${key.value} is no key in PEM (${problem})`, {
+    throw new ConsulConfigError(`invalid ${key.name}: ${key.value} is not a PEM key (${problem})`, {
       cause: error,
     });
   }
   if (isPair) return text;
   throw new ConsulConfigError(
-    `invalid ${cert.name}, ${key.name}: the key is not that of the certificate`,
+    `invalid ${cert.name}, ${key.name}: the key does not match the certificate`,
   );
 }

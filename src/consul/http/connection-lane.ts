@@ -3,28 +3,27 @@ import type { Client, Dispatcher } from "undici";
 import { onAbort } from "../../async/on-abort.js";
 
 /**
- * A number of connections at most, for one exchange each; what comes when all are in use waits for
- * its turn, in order.
+ * A limited number of connections, each for one exchange at a time. When all are in use, exchanges
+ * wait in order.
  *
- * The waiting is not left to a pool of undici's. That one keeps what was given up in its queue; a
- * connection that does not come about stays in use there until its own time limit; and after failed
- * connections it may have more than it should. Here a connection is replaced as soon as an exchange
- * over it has failed or was given up.
+ * undici's `Pool` is not used: it keeps aborted requests in its queue, waits for a hanging
+ * connection attempt until its own timeout, and may exceed its limit after failed attempts. Here a
+ * connection is replaced as soon as an exchange over it has failed or was aborted.
  */
 export class ConnectionLane {
   readonly #open: () => Client;
-  readonly #most: number;
+  readonly #limit: number;
   readonly #clients = new Set<Client>();
   readonly #idle: Client[] = [];
   readonly #waiting = new Set<(client: Client) => void>();
 
-  /** `open`: makes one more. */
-  constructor(open: () => Client, most: number) {
+  /** @param open makes a connection */
+  constructor(open: () => Client, limit: number) {
     this.#open = open;
-    this.#most = most;
+    this.#limit = limit;
   }
 
-  /** @throws the signal's reason, when it aborts before there is a connection. */
+  /** @throws the signal's reason, if it aborts before a connection is free */
   async use<Result>(
     signal: AbortSignal,
     exchange: (dispatcher: Dispatcher) => Promise<Result>,
@@ -45,10 +44,10 @@ export class ConnectionLane {
   }
 
   #take(signal: AbortSignal): Promise<Client> {
-    // The one that was used last is the likeliest to be connected still.
+    // The one that was used last is the most likely to be still connected.
     const idle = this.#idle.pop();
     if (idle !== undefined) return Promise.resolve(idle);
-    if (this.#clients.size < this.#most) return Promise.resolve(this.#add());
+    if (this.#clients.size < this.#limit) return Promise.resolve(this.#add());
     return new Promise((resolve, reject) => {
       const take = (client: Client): void => {
         off();
@@ -79,7 +78,7 @@ export class ConnectionLane {
   }
 
   async #replace(client: Client): Promise<void> {
-    // Until it is closed it counts.
+    // It counts towards the limit until it is closed.
     await client.destroy();
     this.#clients.delete(client);
     if (this.#waiting.size > 0) this.#handOn(this.#add());

@@ -1,25 +1,26 @@
 import { buildConnector, Client, type Dispatcher } from "undici";
 
+import { inSharedContext } from "../../async/shared-context.js";
 import { ConnectionLane } from "./connection-lane.js";
 import type { Location } from "../config/location.js";
 import type { TlsSettings } from "../config/tls-settings.js";
 
 /**
- * Which connections a request takes. Consul's agent allows one address 200, so that they are few;
- * and what a slot hangs on must not wait for what may take long:
+ * The group of connections that a request uses. There are few, since an agent accepts 200 from one
+ * address, and there are groups, since a renewal must not wait for slow requests:
  *
- * - `watch`: a blocking query, which keeps its connection for minutes. There is one for each.
- * - `renewal`: of a session, which has to go out also where writes hang.
+ * - `watch`: a blocking query, which occupies a connection of its own for minutes.
+ * - `renewal`: the renewal of a session, which must be sent even while writes hang.
  * - `call`: everything else.
  */
 export type LaneName = "watch" | "renewal" | "call";
 
-/** How requests find a connection. */
+/** Provides the connections for requests. */
 export interface Connections {
   /**
-   * Makes an exchange when there is a connection for it.
+   * Runs an exchange once a connection is free.
    *
-   * @throws the signal's reason, when it aborts before that
+   * @throws the signal's reason, if it aborts before that
    */
   use<Result>(
     lane: LaneName,
@@ -30,23 +31,24 @@ export interface Connections {
   destroy(): Promise<void>;
 }
 
-/** What connections of our own need to know. */
+/** The settings of the client's own connections. */
 export type ConnectionOptions = Pick<Location, "origin" | "socketPath"> & {
   readonly tls: TlsSettings | undefined;
 };
 
-/** Connections of our own to one address. */
+/** The client's own connections to one address. */
 export class OwnConnections implements Connections {
   readonly #lanes: Readonly<Record<LaneName, ConnectionLane>>;
 
   constructor({ origin, socketPath, tls }: ConnectionOptions) {
-    const connect =
+    const connect = inNoCallersContext(
       tls === undefined
         ? buildConnector(socketPath === undefined ? {} : { socketPath })
-        : overTls(tls);
-    // A connection to be: undici connects with the first request.
+        : overTls(tls),
+    );
+    // undici connects with the first request.
     const open = (): Client => new Client(origin, { connect });
-    const lane = (most: number): ConnectionLane => new ConnectionLane(open, most);
+    const lane = (limit: number): ConnectionLane => new ConnectionLane(open, limit);
     this.#lanes = { watch: lane(Infinity), renewal: lane(2), call: lane(6) };
   }
 
@@ -63,7 +65,7 @@ export class OwnConnections implements Connections {
   }
 }
 
-/** The connections of a caller's dispatcher, whose limits and whose end are the caller's affair. */
+/** A dispatcher that the caller provides, limits and closes. */
 export class GivenConnections implements Connections {
   readonly #dispatcher: Dispatcher;
 
@@ -84,7 +86,18 @@ export class GivenConnections implements Connections {
   }
 }
 
-/** All connections share it, so that a later handshake can take up where an earlier one was. */
+/** A connection serves many requests, so it must not belong to the one that opens it. */
+function inNoCallersContext(connect: buildConnector.connector): buildConnector.connector {
+  return (options, callback) => {
+    inSharedContext(() => {
+      connect(options, callback);
+    });
+  };
+}
+
+/**
+ * One connector for all connections, so that a later handshake can resume an earlier TLS session.
+ */
 function overTls({
   ca,
   cert,
@@ -99,12 +112,12 @@ function overTls({
     rejectUnauthorized: !insecureSkipVerify,
   });
   return (options, callback) => {
-    // undici would rather have the name of the address.
+    // undici would use the host of the address.
     const named = serverName === undefined ? options : { ...options, servername: serverName };
     connect(named, (...outcome) => {
       const [, socket] = outcome;
-      // With TLS 1.3 a server refuses us after the handshake: by an alert, and then the end, which
-      // undici would take for the reason.
+      // With TLS 1.3 a server rejects a client's certificate after the handshake, by an alert and a
+      // close. The alert is the cause; undici would report the close.
       socket?.once("error", (alert: Error) => socket.destroy(alert));
       callback(...outcome);
     });

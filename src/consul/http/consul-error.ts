@@ -1,11 +1,11 @@
 /**
  * Why a request to Consul failed:
  *
- * - `CONSUL_STATUS`: Consul (or a proxy before it) answered with a status that means failure.
- * - `CONSUL_UNREACHABLE`: nobody answered: refused, reset, unknown host.
- * - `CONSUL_TIMEOUT`: no complete answer came within the request's deadline.
- * - `CONSUL_BAD_ANSWER`: the answer is not what Consul answers: an HTML page, a wrong type.
- * - `CONSUL_BAD_REQUEST`: the request was refused before it was sent: Consul could not serve it.
+ * - `CONSUL_STATUS`: Consul, or a proxy in front of it, answered with a status that means failure.
+ * - `CONSUL_UNREACHABLE`: the connection failed: refused, reset, unknown host.
+ * - `CONSUL_TIMEOUT`: no complete answer was received within the request's timeout.
+ * - `CONSUL_BAD_ANSWER`: the answer is not one of Consul's: an HTML page, a wrong type.
+ * - `CONSUL_BAD_REQUEST`: an argument is invalid, and nothing was sent.
  * - `CONSUL_CLOSED`: the client has been closed.
  *
  * @example
@@ -22,7 +22,7 @@ export type ConsulErrorCode =
   | "CONSUL_CLOSED";
 
 /**
- * What a {@link ConsulError} is made of.
+ * The details of a {@link ConsulError}.
  *
  * @example
  * ```ts
@@ -41,17 +41,17 @@ export interface ConsulErrorDetails {
   readonly status?: number | undefined;
   /** As {@link ConsulError.text}. */
   readonly text?: string | undefined;
-  /** As {@link ConsulError.retryable}. Default: what the code, the status and the text tell. */
+  /** As {@link ConsulError.retryable}. Default: by the code, the status and the text. */
   readonly retryable?: boolean | undefined;
   /** The error behind it. */
   readonly cause?: unknown;
 }
 
-/** Consul has one status for what it cannot do and for what it was asked wrongly: 500. */
-const ASKED_WRONGLY = /\binvalid\b/i;
+/** Consul answers 500 both for its own failures and for invalid requests; the text differs. */
+const INVALID_REQUEST = /\binvalid\b/i;
 
 /**
- * A request to Consul's HTTP API that failed. No token is ever part of it.
+ * A failed request to Consul's HTTP API. It never contains a token.
  *
  * @example
  * ```ts
@@ -75,19 +75,20 @@ export class ConsulError extends Error {
   /** The HTTP status of the answer, where there was one. */
   readonly status: number | undefined;
   /**
-   * What the server said, shortened to 300 characters; for an error of Consul's own this is its
+   * The body of the answer, shortened to 300 characters. For an error of Consul's own, this is its
    * explanation.
    */
   readonly text: string | undefined;
   /**
-   * Whether the same request may succeed a moment later: nobody answered in time, or the answer was
-   * a 5xx (no leader, a proxy's outage) or 429 (Go: `IsRetryableError`). It is not where Consul's
-   * words for a 500 are that something is invalid, nor where nobody has ever listened at the
-   * address, which is then more likely wrong. Of a write it does not say whether it took place.
+   * Whether the failure is transient, so that the same request may succeed later (Go:
+   * `IsRetryableError`): a timeout, a failed connection, a 5xx (no leader, a proxy's outage) or a
+   * 429. A 500 that says that something is invalid is not transient. Nor is a refused connection to
+   * an address that has never answered, since that is probably wrong. {@link inDoubt} says whether
+   * a write may have been carried out.
    */
   readonly retryable: boolean;
 
-  /** As the client throws it, for tests of your own. */
+  /** Makes an error as the client throws it, for your own tests. */
   constructor(message: string, details: ConsulErrorDetails) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = details.code;
@@ -99,25 +100,26 @@ export class ConsulError extends Error {
       details.retryable ??
       (details.status === undefined
         ? details.code === "CONSUL_UNREACHABLE" || details.code === "CONSUL_TIMEOUT"
-        : mayPass(details.status, details.text ?? ""));
+        : isTransientStatus(details.status, details.text ?? ""));
   }
 
   /**
-   * Whether a write may have taken place all the same: it was sent, and no answer came that says
-   * no. Of a 5xx too one cannot know: a leader may fall with the write already on its way.
+   * Whether the outcome of a write is unknown: it was sent, and no answer says that it was not
+   * carried out. A 5xx does not say so either, since a leader may fail after it has accepted the
+   * write.
    */
   get inDoubt(): boolean {
     return (this.retryable && this.status !== 429) || this.code === "CONSUL_BAD_ANSWER";
   }
 }
 
-/** Whether what an answer says, by its status and its text, may be otherwise a moment later. */
-export function mayPass(status: number, text: string): boolean {
-  if (status === 500) return !ASKED_WRONGLY.test(text);
+/** Whether an answer with this status and text means a transient failure. */
+export function isTransientStatus(status: number, text: string): boolean {
+  if (status === 500) return !INVALID_REQUEST.test(text);
   return status === 429 || status > 500;
 }
 
-/** A request that is refused before it is sent. */
+/** The error for an invalid argument of a request, which is not sent. */
 export function badRequest(method: string, path: string, problem: string): ConsulError {
   return new ConsulError(`${method} ${path}: ${problem}`, {
     code: "CONSUL_BAD_REQUEST",

@@ -2,34 +2,34 @@ import type { Dispatcher } from "undici";
 
 import { onAbort } from "../../async/on-abort.js";
 
-/** What came back, whole. */
+/** A complete answer. */
 export interface RawAnswer {
   readonly status: number;
-  /** By their lower-case names. */
+  /** By lower-case names. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
 }
 
-/** An answer that goes on and on. */
+/** An answer that exceeds the size limit. */
 export class AnswerTooLongError extends Error {
   override readonly name = "AnswerTooLongError";
 
   constructor(bytes: number) {
-    super(`the answer is longer than ${bytes} bytes`);
+    super(`response exceeds ${bytes} bytes`);
   }
 }
 
 /**
- * Makes a request, and reads its answer to the end. This is what undici's own `request` does, but
- * for the stream between the two, which costs more than all the rest: Consul's answers are small.
+ * Sends a request and reads the whole answer. undici's own `request` also makes a stream, which
+ * costs more than all the rest for Consul's small answers.
  *
- * @throws the signal's reason, at once, also where undici has no connection yet to hear of it;
- *   AnswerTooLongError for more than `mostBytes`; and what undici fails with
+ * @throws the signal's reason, at once, even while undici is still connecting; AnswerTooLongError
+ *   for more than `maxBytes`; undici's own errors
  */
 export function exchange(
   dispatcher: Dispatcher,
   options: Dispatcher.DispatchOptions,
-  { signal, mostBytes }: { readonly signal: AbortSignal; readonly mostBytes: number },
+  { signal, maxBytes }: { readonly signal: AbortSignal; readonly maxBytes: number },
 ): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
@@ -45,29 +45,29 @@ export function exchange(
       off();
       settle();
     };
-    const giveUp = (reason: unknown): void => {
+    const abort = (reason: unknown): void => {
       end(() => {
         reject(reason);
       });
-      controller?.abort(reason instanceof Error ? reason : new Error("given up"));
+      controller?.abort(reason instanceof Error ? reason : new Error("aborted"));
     };
     const off = onAbort(signal, () => {
-      giveUp(signal.reason);
+      abort(signal.reason);
     });
     dispatcher.dispatch(options, {
       onRequestStart: (given) => {
         controller = given;
-        if (signal.aborted) given.abort(new Error("given up"));
+        if (signal.aborted) given.abort(new Error("aborted"));
       },
       onResponseStart: (_, statusCode, given) => {
-        // Those below 200 announce the answer.
+        // A status below 200 is informational: the answer follows.
         if (statusCode < 200) return;
         status = statusCode;
         headers = given;
       },
       onResponseData: (_, chunk) => {
         bytes += chunk.length;
-        if (bytes > mostBytes) giveUp(new AnswerTooLongError(mostBytes));
+        if (bytes > maxBytes) abort(new AnswerTooLongError(maxBytes));
         else chunks.push(chunk);
       },
       onResponseEnd: () => {

@@ -9,30 +9,30 @@ export function adviceOn(code: string): string {
   if (
     /^ERR_SSL_.*(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE)/.test(code)
   ) {
-    return "does Consul ask for a certificate of ours? see tls.certFile and tls.keyFile";
+    return "does Consul require a client certificate? see tls.certFile and tls.keyFile";
   }
   if (isTlsProblem(code))
     return "does Consul serve https there? if not, the address begins with http://";
   return "is an agent running there? the address is the client's option, or CONSUL_HTTP_ADDR";
 }
 
-/** Whether the two ends do not agree on TLS, which time does not mend. */
+/** Whether it is the code of a TLS failure, which is not transient. */
 export function isTlsProblem(code: string): boolean {
   return UNTRUSTED.has(code) || /^ERR_(?:TLS|SSL)_/.test(code) || code === "EPROTO";
 }
 
-/** The same by a status and what came with it, where that tells something. */
+/** What a user can do about an unexpected status, or an empty string. */
 export function adviceOnStatus(status: number, body: string): string {
   if (status === 400 && /HTTP request to an HTTPS server/i.test(body)) {
     return "the address has to begin with https:// (or set CONSUL_HTTP_SSL)";
   }
   if (status === 500 && /missing node registration/i.test(body)) {
     return (
-      "the node of the agent is not known there (yet); a session in another datacenter needs one of " +
+      "the agent's node is not registered there (yet); a session in another datacenter needs one of " +
       'its nodes, as in session.create({ node, ttl, behavior: "delete" })'
     );
   }
-  if (status === 401 || status === 407) return "a proxy before Consul asks for httpAuth";
+  if (status === 401 || status === 407) return "a proxy in front of Consul requires httpAuth";
   return "";
 }
 

@@ -1,4 +1,4 @@
-/** What a token has to be allowed for a request, in the words of Consul's ACL rules. */
+/** The permission that a request needs, as Consul's ACL rules name it. */
 export function neededPermission(method: string, path: string): string | undefined {
   const access = method === "GET" ? "read" : "write";
   const [route = ""] = path.split("?");
@@ -11,7 +11,7 @@ export function neededPermission(method: string, path: string): string | undefin
   return undefined;
 }
 
-/** The same for one key, as a transaction is about several. */
+/** The permission for one key. */
 export function keyPermission(access: "read" | "write", key: string): string {
   return `key:${access} on ${JSON.stringify(key)}`;
 }

@@ -1,5 +1,5 @@
 /**
- * What every request to Consul may be given (Go: `WriteOptions`).
+ * The options of every request to Consul (Go: `WriteOptions`).
  *
  * @example
  * ```ts
@@ -7,18 +7,18 @@
  * ```
  */
 export interface RequestOptions {
-  /** Gives up the request; it then rejects with the signal's reason. */
+  /** Aborts the request, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * How long the request may take in all, in milliseconds; waiting for a connection is part of it.
-   * When it is over, the request rejects with a `CONSUL_TIMEOUT`. Default: 10,000; for a blocking
-   * query, that much more than the server may take to answer.
+   * The time limit of the whole request, in milliseconds, including the wait for a connection.
+   * After it, the request rejects with a `CONSUL_TIMEOUT`. Default: 10,000; for a blocking query,
+   * 10,000 more than the server may take to answer.
    */
   readonly timeout?: number | undefined;
-  /** Instead of the client's datacenter. */
+  /** Default: the client's datacenter. */
   readonly datacenter?: string | undefined;
-  /** Instead of the client's namespace (Consul Enterprise). */
+  /** Default: the client's namespace (Consul Enterprise). */
   readonly namespace?: string | undefined;
-  /** Instead of the client's admin partition (Consul Enterprise). */
+  /** Default: the client's admin partition (Consul Enterprise). */
   readonly partition?: string | undefined;
 }

@@ -15,7 +15,7 @@ import {
 import {
   badRequest,
   ConsulError,
-  mayPass,
+  isTransientStatus,
   type ConsulErrorCode,
   type ConsulErrorDetails,
 } from "./consul-error.js";
@@ -33,48 +33,48 @@ export interface ConsulRequest {
   readonly query?: Readonly<Record<string, string | true | undefined>>;
   readonly body?: Uint8Array | string;
   readonly options: RequestOptions;
-  /** Statuses besides 200 that are an answer, not a failure. */
+  /** Statuses besides 200 that do not mean failure. */
   readonly alsoAccept?: readonly number[];
   /** Default: `"call"`. */
   readonly lane?: LaneName;
-  /** Whether an answer refuses what the token is not allowed to; that of 403 always does. */
+  /** Whether an answer denies permission; one with 403 always does. */
   readonly isDenied?: (answer: RawAnswer) => boolean;
 }
 
 /** The namespace and the admin partition of a request (Consul Enterprise). */
 export type RequestScope = Pick<RequestOptions, "namespace" | "partition">;
 
-/** What came back, unread. */
+/** An answer whose body is not parsed yet. */
 export interface ConsulAnswer {
   readonly status: number;
   readonly body: string;
   /** The value of a header, by its lower-case name. */
   header(name: string): string | undefined;
-  /** A failure to understand this answer, as an error that says what came from where. */
+  /** The error for an answer other than the expected one. It shows what came, and from where. */
   malformed(
     expected: string,
     details?: Pick<ConsulErrorDetails, "cause" | "retryable">,
   ): ConsulError;
-  /** What it says, without our secrets. */
+  /** A text without the client's secrets. */
   concealed(text: string): string;
-  /** The refusal of something that the token may not do, by what it would need for that. */
+  /** The error for a denied permission. */
   denied(permission: string | undefined, text: string): ConsulError;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** The codes of Node's errors for an address where nobody listens. */
-const NOBODY_THERE: ReadonlySet<string> = new Set([
+/** Node's error codes for an address without a listener. */
+const NO_LISTENER: ReadonlySet<string> = new Set([
   "ECONNREFUSED",
   "ENOTFOUND",
   "ENOENT",
   "ENOTDIR",
 ]);
 
-/** Hundreds of contenders with values as long as Consul takes them are less. */
-const MOST_BYTES = 256 * 2 ** 20;
+/** Enough for hundreds of contenders with the longest values that Consul stores. */
+const MAX_RESPONSE_BYTES = 256 * 2 ** 20;
 
-/** How much of a server's text an error shows. */
+/** How many characters of an answer an error shows. */
 const SHOWN_TEXT_LENGTH = 300;
 
 /**
@@ -86,7 +86,7 @@ export class Transport {
   readonly #connections: Connections;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
-  /** Whether anybody has answered at the address so far. */
+  /** Whether the address has answered before. */
   #answered = false;
 
   /** @throws ConsulConfigError */
@@ -100,7 +100,7 @@ export class Transport {
     if (tls?.insecureSkipVerify === true) warnOfInsecureTls(this.#config.displayAddress);
   }
 
-  /** @throws ConsulError, or the reason of the request's signal when that has aborted. */
+  /** @throws ConsulError, or the reason of the request's signal if that has aborted */
   async send(consulRequest: ConsulRequest): Promise<ConsulAnswer> {
     const { method, options, lane = "call" } = consulRequest;
     options.signal?.throwIfAborted();
@@ -120,7 +120,7 @@ export class Transport {
     const deadline = new Deadline(timeout, options.signal, this.#closing.signal);
     try {
       const raw = await this.#connections.use(lane, deadline.signal, (dispatcher) =>
-        this.#exchangeAllowed(consulRequest, path, dispatcher, deadline.signal),
+        this.#exchangeWithToken(consulRequest, path, dispatcher, deadline.signal),
       );
       this.#answered = true;
       const answer = this.#answer(consulRequest, path, raw);
@@ -143,7 +143,7 @@ export class Transport {
       if (error instanceof AnswerTooLongError) {
         throw failure(
           "CONSUL_BAD_ANSWER",
-          `${error.message}, which no answer of Consul's is (from ${this.#config.displayAddress})`,
+          `${error.message} (from ${this.#config.displayAddress})`,
         );
       }
       const code = codeOf(error) ?? "";
@@ -153,8 +153,8 @@ export class Transport {
           `${this.#shown(describeCause(error))} (${adviceOn(code)})`,
         {
           cause: this.#withoutSecrets(error),
-          // Where Consul has answered before, it is not the configuration that is wrong.
-          retryable: this.#answered || !(isTlsProblem(code) || NOBODY_THERE.has(code)),
+          // An address that has answered before is not misconfigured.
+          retryable: this.#answered || !(isTlsProblem(code) || NO_LISTENER.has(code)),
         },
       );
     } finally {
@@ -162,7 +162,7 @@ export class Transport {
     }
   }
 
-  /** Where a request works: as its options say, or else the client's. */
+  /** The namespace and the partition of a request: those of its options, or else the client's. */
   scope({ namespace, partition }: RequestOptions): RequestScope {
     return {
       namespace: namespace ?? this.#config.namespace,
@@ -170,15 +170,15 @@ export class Transport {
     };
   }
 
-  /** Ends every request under way and closes the connections, if they are our own. */
+  /** Rejects all pending requests and closes the client's own connections. */
   close(): Promise<void> {
     this.#closing.abort();
     this.#closed ??= this.#connections.destroy();
     return this.#closed;
   }
 
-  /** Where the token is refused that a file had, and there is another in it now, tries that one. */
-  async #exchangeAllowed(
+  /** Sends the request again if its token is refused and the token file now contains another. */
+  async #exchangeWithToken(
     request: ConsulRequest,
     path: string,
     dispatcher: Dispatcher,
@@ -204,12 +204,12 @@ export class Transport {
     const { origin, basePath } = this.#config;
     const options = {
       ...{ origin, path: `${basePath}${path}`, method, body: body ?? null, headers },
-      // undici gives up on an idle answer after 300 s by default, sooner than a blocking query may
-      // take. The deadline is the one limit.
+      // undici's default timeouts of 300 s are shorter than a blocking query. The deadline is the
+      // only limit.
       headersTimeout: 0,
       bodyTimeout: 0,
     };
-    return exchange(dispatcher, options, { signal, mostBytes: MOST_BYTES });
+    return exchange(dispatcher, options, { signal, maxBytes: MAX_RESPONSE_BYTES });
   }
 
   #pathAndQuery({ method, path, query = {}, options }: ConsulRequest): string {
@@ -274,19 +274,29 @@ export class Transport {
     return new ConsulError(
       `Unexpected response code: ${status} (${text}) ` +
         `for ${method} ${path} from ${this.#config.displayAddress}${advice && `: ${advice}`}`,
-      // Not by what is shown of it: that may be cut, or have something hidden.
-      { code: "CONSUL_STATUS", method, path, status, text, retryable: mayPass(status, body) },
+      // By the whole body: the shown text may be cut, or have secrets removed.
+      {
+        code: "CONSUL_STATUS",
+        method,
+        path,
+        status,
+        text,
+        retryable: isTransientStatus(status, body),
+      },
     );
   }
 
   #whyDenied(permission: string | undefined): string {
-    const needed = permission ?? "the permission for it";
+    const needed = permission ?? "a permission";
     return this.#config.credentials.hasToken
       ? `if Consul knows the token, it lacks ${needed}`
-      : `without a token (option token, or CONSUL_HTTP_TOKEN) there is no ${needed}`;
+      : `without a token (option token, or CONSUL_HTTP_TOKEN), the request lacks ${needed}`;
   }
 
-  /** An error of undici's or Node's. A parser's has what it could not read: a part of an echo, maybe. */
+  /**
+   * Replaces an error that has a secret. A parser's may have a part of one, in what it could not
+   * parse.
+   */
   #withoutSecrets(error: unknown): unknown {
     const isHarmless =
       !(error instanceof errors.HTTPParserError) && !this.#config.credentials.secrets.areIn(error);
@@ -298,7 +308,7 @@ export class Transport {
     return this.#config.credentials.secrets.hide(text);
   }
 
-  /** A server's text for an error: one short line, without our secrets, which a proxy may echo. */
+  /** A server's text as errors show it: one short line without secrets, which a proxy may echo. */
   #shown(text: string): string {
     return shorten(this.#concealed(text));
   }
@@ -306,8 +316,8 @@ export class Transport {
 
 function warnOfInsecureTls(address: string): void {
   process.emitWarning(
-    `Whoever answers at ${address} is taken for Consul, and is told the token: ` +
-      `tls.insecureSkipVerify is set, or CONSUL_HTTP_SSL_VERIFY is false`,
+    `TLS verification is off: any server at ${address} is trusted with the token ` +
+      `(tls.insecureSkipVerify is set, or CONSUL_HTTP_SSL_VERIFY is false)`,
     { type: "SecurityWarning", code: "CONSUL_TLS_INSECURE" },
   );
 }
@@ -318,7 +328,7 @@ function shorten(text: string): string {
 }
 
 function describeCause(error: unknown): string {
-  // Where a name has several addresses, Node fails with one error for each and no text of its own.
+  // For a host with several addresses, Node throws an AggregateError without a message.
   if (error instanceof AggregateError) return error.errors.map(describeCause).join(", ");
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,41 +1,41 @@
 /**
- * Which changes wake a blocking query that found nothing.
+ * Decides which changes wake a blocking query that found nothing.
  *
- * Consul keeps a table in a radix tree, and watches the last node on the way to what is not there.
- * So a query for a missing key is woken by changes of its neighbours; and since the index of nothing
- * is that of the whole table, it then answers.
+ * Consul stores a table in a radix tree, and such a query watches the last existing node on the
+ * path to the missing key. So changes of neighbouring keys wake it. It then answers, since the
+ * index of an empty result is that of the whole table.
  */
 export class AbsentWatch {
   readonly #sought: string;
   readonly #keys: Iterable<string>;
-  readonly #place: Place;
+  readonly #watched: WatchedNode;
 
   /** @param sought the path in the tree; that of a whole key ends with a NUL, as no prefix does */
   constructor(sought: string, keys: Iterable<string>) {
     this.#sought = sought;
     this.#keys = keys;
-    this.#place = placeOf(sought, keys);
+    this.#watched = watchedNodeOf(sought, keys);
   }
 
-  /** Whether a change that has just been made closes the watched node. */
+  /** Whether changes that have just been made trigger the watch. */
   touchedBy(changed: Iterable<string>): boolean {
     for (const key of changed) {
-      if (pathOf(key).startsWith(this.#place.watchedPrefix)) return true;
+      if (pathOf(key).startsWith(this.#watched.watchedPrefix)) return true;
     }
-    // Where a deletion leaves a node with one child, the two become one.
-    return placeOf(this.#sought, this.#keys).parentDepth !== this.#place.parentDepth;
+    // A deletion that leaves a node with one child merges the two.
+    return watchedNodeOf(this.#sought, this.#keys).parentDepth !== this.#watched.parentDepth;
   }
 }
 
-/** The last node on the way to what is not there. */
-interface Place {
+/** The last existing node on the path to a missing key. */
+interface WatchedNode {
   readonly parentDepth: number;
-  /** Whatever changes under it changes the node: it begins the one edge that leads to the node. */
+  /** A change of any key with this prefix changes the node. */
   readonly watchedPrefix: string;
 }
 
-function placeOf(sought: string, keys: Iterable<string>): Place {
-  // After so many characters in common, with which characters do keys leave the way?
+function watchedNodeOf(sought: string, keys: Iterable<string>): WatchedNode {
+  // By the number of characters in common: the characters with which keys leave the sought path.
   const leaving = new Map<number, Set<string>>();
   let deepest = 0;
   for (const key of keys) {
@@ -45,7 +45,7 @@ function placeOf(sought: string, keys: Iterable<string>): Place {
     const exits = leaving.get(depth) ?? new Set();
     leaving.set(depth, exits.add(path[depth] ?? ""));
   }
-  // A node of the tree is the root, or where keys part.
+  // A node of the tree is the root, or a point where keys branch.
   const isNode = (depth: number): boolean =>
     depth === 0 || (leaving.get(depth)?.size ?? 0) + (depth < deepest ? 1 : 0) >= 2;
   const nodeAtOrAbove = (depth: number): number => {
@@ -55,7 +55,7 @@ function placeOf(sought: string, keys: Iterable<string>): Place {
   };
   const last = nodeAtOrAbove(deepest);
   if (last < deepest) return { parentDepth: last, watchedPrefix: sought.slice(0, last + 1) };
-  // No edge leads on from this node, so it is this one that is watched.
+  // No edge leads on from this node, so the node itself is watched.
   if (last === 0) return { parentDepth: -1, watchedPrefix: "" };
   const parentDepth = nodeAtOrAbove(last - 1);
   return { parentDepth, watchedPrefix: sought.slice(0, parentDepth + 1) };

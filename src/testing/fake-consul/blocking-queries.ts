@@ -3,12 +3,12 @@ import type { Clock } from "./clock.js";
 import type { QueryOptions } from "./query-options.js";
 import type { Changes, StateStore } from "./state-store.js";
 
-/** What one look into a store finds. */
+/** The result of reading a store once. */
 export interface Reading {
   /** The index to wait on for a change. */
   readonly index: bigint;
   answer(): HttpResponse;
-  /** Tells whether changes wake who waits; made only for who does. */
+  /** Makes a function that decides which changes wake the query. Called only if the query waits. */
   watch(): (changes: Changes) => boolean;
 }
 
@@ -20,7 +20,7 @@ export interface Query {
   readonly withoutLeader: HttpResponse;
 }
 
-/** The stagger that keeps waiters from all coming back at once: up to a sixteenth of the wait. */
+/** Consul adds up to a sixteenth to each wait, so that queries do not all return at once. */
 const JITTER_FRACTION = 16;
 
 /** The queries that wait for a change. */
@@ -36,7 +36,7 @@ export class BlockingQueries {
     this.#storeFor = storeFor;
   }
 
-  /** Answers at once or later. The returned function says that nobody wants the answer any more. */
+  /** Answers now or later. The returned function cancels the query. */
   start(query: Query, receiver: Receiver): () => void {
     const { options } = query;
     if (options.minIndex === 0n) {
@@ -56,19 +56,19 @@ export class BlockingQueries {
     };
   }
 
-  /** Has those look again whom changes of a store wake. */
+  /** Makes the queries read the store again that these changes wake. */
   changed(store: StateStore, changes: Changes): void {
     for (const waiting of [...this.#waiting]) {
       if (waiting.store === store && waiting.wokenBy(changes)) waiting.read(store);
     }
   }
 
-  /** Has all look again, as another server may now serve them. */
+  /** Makes all queries read again, since another server may now serve them. */
   restart(): void {
     for (const waiting of [...this.#waiting]) waiting.read(this.#storeFor(waiting.query.options));
   }
 
-  /** Answers all with what there is now, whatever the index: the state they wait on is no more. */
+  /** Answers all queries with the current state, since the state that they wait on is gone. */
   abandonState(): void {
     for (const waiting of [...this.#waiting]) {
       waiting.read(this.#storeFor(waiting.query.options));
@@ -76,7 +76,7 @@ export class BlockingQueries {
     }
   }
 
-  /** Answers all that there is no leader. */
+  /** Fails all queries, since there is no leader. */
   endWithoutLeader(): void {
     for (const waiting of [...this.#waiting]) waiting.answer(waiting.query.withoutLeader);
   }
@@ -86,11 +86,11 @@ export class BlockingQueries {
   }
 }
 
-/** One query that waits. */
+/** A waiting query. */
 class Waiting {
   readonly query: Query;
   cancelLimit: () => void = () => undefined;
-  /** The server that served it last. */
+  /** The store that it has read last. */
   store: StateStore | undefined;
   over = false;
   readonly #receiver: Receiver;
@@ -108,7 +108,7 @@ class Waiting {
     return !this.over && this.#watch(changes);
   }
 
-  /** Looks, and answers if there is something new. */
+  /** Reads a store, and answers if its index is new. */
   read(store: StateStore): void {
     if (this.over) return;
     const reading = this.query.read(store);
@@ -118,7 +118,7 @@ class Waiting {
     else this.#watch = reading.watch();
   }
 
-  /** Answers what it saw when it looked last, unless told otherwise. */
+  /** Answers with the last reading by default. */
   answer(response = this.#reading?.answer()): void {
     if (this.over || response === undefined) return;
     this.end();

@@ -5,13 +5,13 @@ import { Dispatcher, errors } from "undici";
 import type { Carrier, HttpResponse, Receiver } from "./carrier.js";
 
 /**
- * An undici dispatcher without a network: a carrier takes the requests and brings the answers. It
- * has no timers, so that whoever carries has all time in their hands.
+ * An undici dispatcher without a network: a carrier takes the requests and returns the answers. It
+ * has no timers, so that the carrier alone controls time.
  */
 export class CarriedDispatcher extends Dispatcher {
   readonly #carrier: Carrier;
-  readonly #underWay = new Set<Exchange>();
-  /** undici's own translation of the older handlers, which `request` passes, to the newer ones. */
+  readonly #pending = new Set<Exchange>();
+  /** Translates undici's older handlers, which `request` passes, to the newer ones. */
   readonly #translating: Dispatcher;
   #ended: Error | undefined;
 
@@ -28,14 +28,14 @@ export class CarriedDispatcher extends Dispatcher {
     return this.#translating.dispatch(options, handler);
   }
 
-  /** Rejects what is under way, and whatever comes after. */
+  /** Rejects pending and later requests. */
   override close(): Promise<void>;
   override close(callback: () => void): void;
   override close(callback?: () => void): Promise<void> | undefined {
     return this.#end(new errors.ClientClosedError(), callback);
   }
 
-  /** Rejects what is under way, and whatever comes after. */
+  /** Rejects pending and later requests. */
   override destroy(error?: Error | null): Promise<void>;
   override destroy(callback: () => void): void;
   override destroy(error: Error | null, callback: () => void): void;
@@ -49,8 +49,8 @@ export class CarriedDispatcher extends Dispatcher {
   }
 
   #carry(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    const exchange = new Exchange(handler, () => this.#underWay.delete(exchange));
-    this.#underWay.add(exchange);
+    const exchange = new Exchange(handler, () => this.#pending.delete(exchange));
+    this.#pending.add(exchange);
     if (this.#ended !== undefined) exchange.error(this.#ended);
     else exchange.start(this.#carrier, options);
     return true;
@@ -58,19 +58,19 @@ export class CarriedDispatcher extends Dispatcher {
 
   #end(error: Error, callback: (() => void) | undefined): Promise<void> | undefined {
     this.#ended ??= error;
-    for (const exchange of [...this.#underWay]) exchange.abort(error);
+    for (const exchange of [...this.#pending]) exchange.abort(error);
     if (callback === undefined) return Promise.resolve();
-    // Fake timers may have taken the place of `queueMicrotask`, and then call nothing by themselves.
+    // Not by `queueMicrotask`: a fake of it would wait for the test to run it.
     void Promise.resolve().then(callback);
     return undefined;
   }
 }
 
-/** One request with its answer, as undici's handlers control it. */
+/** One request with its answer, controlled by undici's handlers. */
 class Exchange implements Dispatcher.DispatchController, Receiver {
   readonly #handler: Dispatcher.DispatchHandler;
   readonly #whenOver: () => void;
-  #giveUp: () => void = () => undefined;
+  #cancel: () => void = () => undefined;
   #over = false;
   #reason: Error | null = null;
   #paused = false;
@@ -92,7 +92,7 @@ class Exchange implements Dispatcher.DispatchController, Receiver {
     return this.#paused;
   }
 
-  /** An answer comes in one piece; there is nothing to hold back. */
+  /** Holds nothing back, since an answer comes in one piece. */
   pause(): void {
     this.#paused = true;
   }
@@ -104,24 +104,24 @@ class Exchange implements Dispatcher.DispatchController, Receiver {
   start(carrier: Carrier, { method, path, body }: Dispatcher.DispatchOptions): void {
     this.#handler.onRequestStart?.(this, {});
     if (this.#over) return;
-    let giveUp: () => void;
+    let cancel: () => void;
     try {
-      giveUp = carrier({ method, path, body: bytesOf(body) }, this);
+      cancel = carrier({ method, path, body: bytesOf(body) }, this);
     } catch (error) {
       this.error(error instanceof Error ? error : new Error(String(error)));
       return;
     }
-    // The carrier may have answered at once, and the client given up during it.
-    if (this.aborted) giveUp();
-    else this.#giveUp = giveUp;
+    // The client may have aborted while the carrier answered synchronously.
+    if (this.aborted) cancel();
+    else this.#cancel = cancel;
   }
 
-  /** The client gives up. Once there is an answer, this comes too late. */
+  /** Aborts the request for the client. It has no effect after the answer. */
   abort(reason?: Error): void {
     if (this.#over) return;
     this.#reason = reason ?? new errors.RequestAbortedError();
     this.error(this.#reason);
-    this.#giveUp();
+    this.#cancel();
   }
 
   response({ status, headers, body }: HttpResponse): void {

@@ -1,4 +1,4 @@
-/** A request on its way to Consul. */
+/** A request to Consul. */
 export interface HttpRequest {
   readonly method: string;
   /** With the query, encoded as on the wire. */
@@ -7,19 +7,19 @@ export interface HttpRequest {
   readonly body: string;
 }
 
-/** An answer on its way back. */
+/** An answer from Consul. */
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** Text; it goes over the wire as UTF-8. */
+  /** Text, which is sent as UTF-8. */
   readonly body: string;
 }
 
-/** Who waits for the answer. It hears of one answer or of one error. */
+/** Receives the outcome of a request: one answer or one error. */
 export interface Receiver {
   response(response: HttpResponse): void;
   error(error: Error): void;
 }
 
-/** Takes a request on its way; the returned function says that the client has given up on it. */
+/** Sends a request to Consul. The returned function cancels it, as an abort by the client does. */
 export type Carrier = (request: HttpRequest, receiver: Receiver) => () => void;

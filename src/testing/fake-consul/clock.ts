@@ -1,7 +1,7 @@
-/** Time as the fake Consul knows it, so that a simulation can run on a clock of its own. */
+/** The clock of the fake Consul. A simulation has its own. */
 export interface Clock {
   /** Milliseconds, monotonic. */
   now(): number;
-  /** Calls once after `ms`; the result cancels. */
+  /** Calls `call` once after `ms` milliseconds. The returned function cancels. */
   after(ms: number, call: () => void): () => void;
 }

@@ -7,31 +7,31 @@ import { HttpApi } from "./http-api.js";
 import { Server } from "./server.js";
 import { checksOf } from "./session.js";
 
-/** How to make a {@link FakeConsul}. */
+/** The options of a {@link FakeConsul}. */
 export interface FakeConsulOptions {
   readonly clock: Clock;
-  /** In [0, 1). Default: `Math.random`. */
+  /** Returns numbers in [0, 1). Default: `Math.random`. */
   readonly random?: () => number;
   /**
-   * How long after a create or renew a session of that TTL is ended, in milliseconds. Default: twice
-   * the TTL, as Consul's servers do.
+   * The time from a create or renew to the end of a session with this TTL, in milliseconds.
+   * Default: twice the TTL, as in Consul.
    */
   readonly sessionLifetime?: (ttlMs: number) => number;
   /** The shortest TTL allowed, in milliseconds (the agent's `session_ttl_min`). Default: 10,000. */
   readonly shortestTtl?: number;
-  /** The raft index to begin with. Default: 10. */
+  /** The initial raft index. Default: 10. */
   readonly firstIndex?: bigint;
 }
 
 /**
- * A Consul in memory: key/value store, sessions and transactions with the answers of the real one,
- * on a clock of the test's. It is a cluster of one server, which a test may have lose its leader,
- * or answer reads from the past.
+ * A Consul in memory: its key/value store, sessions and transactions answer as the real ones do, on
+ * a clock that the test provides. It is a cluster of one server. A test can make it lose its
+ * leader, or answer reads with a past state.
  */
 export class FakeConsul {
   /** Called after every change of an entry or a session, with the index of the change. */
   onChange: (index: bigint) => void = () => undefined;
-  /** Serves at once: without latency, and synchronously but for blocking queries. */
+  /** Answers without latency, and synchronously except for waiting queries. */
   readonly carrier: Carrier;
   readonly #server: Server;
 
@@ -89,34 +89,31 @@ export class FakeConsul {
     }));
   }
 
-  /** Ends a session, as an operator does or a failed health check. */
+  /** Ends a session, as an operator or a failed health check does. */
   destroySession(id: string): void {
     this.#server.destroySession(id);
   }
 
-  /** Deletes an entry, whoever has its lock. */
+  /** Deletes an entry, even if it is locked. */
   deleteKey(key: string): void {
     this.#server.raft.apply((store, index) => {
       store.kv.delete(key, index);
     });
   }
 
-  /**
-   * From now on there is no leader: everything is refused, queries under way too, and no session
-   * expires.
-   */
+  /** Removes the leader: all requests and waiting queries fail, and no session expires. */
   loseLeader(): void {
     this.#server.loseLeader();
   }
 
-  /** Serves again. The time of every session starts anew in full. */
+  /** Elects a leader. The TTL of every session starts again. */
   electLeader(): void {
     this.#server.electLeader();
   }
 
   /**
-   * Has reads that do not ask to be `consistent` show the state of so many milliseconds ago; 0 for
-   * that of now. So does a leader that was deposed and has not noticed.
+   * Makes reads that are not `consistent` show the state of `ms` milliseconds ago, as a leader does
+   * that was deposed and has not noticed. 0 ends that.
    */
   staleBy(ms: number): void {
     this.#server.raft.lag(ms);
@@ -124,14 +121,14 @@ export class FakeConsul {
   }
 
   /**
-   * Makes all indexes smaller by so much, as where the servers were replaced by new ones and those
-   * restored from a snapshot. Who waits is answered at once.
+   * Lowers all indexes, as when new servers are restored from a snapshot. Waiting queries are
+   * answered at once.
    */
   turnBackIndexes(by: bigint): void {
     this.#server.turnBackIndexes(by);
   }
 
-  /** Stops all timers. Who still waits, waits in vain. */
+  /** Stops all timers. Waiting queries are never answered. */
   dispose(): void {
     this.#server.dispose();
   }

@@ -1,6 +1,6 @@
 import { goQuoted } from "./go-quote.js";
 
-/** A length of time as Go has it: whole nanoseconds in 64 bits. */
+/** A Go duration: whole nanoseconds in 64 bits. */
 export type Nanoseconds = bigint;
 
 export const NANOSECOND: Nanoseconds = 1n;
@@ -23,10 +23,10 @@ const UNITS = new Map([
   ["h", HOUR],
 ]);
 
-/** An amount and what follows it up to the next amount. */
+/** An amount, and the text up to the next amount. */
 const PART = /^(\d*)(?:\.(\d*))?([^.\d]*)/;
 
-/** A text that is no duration. The message is Go's. */
+/** An invalid duration. The message is Go's. */
 export class GoDurationError extends Error {
   override readonly name = "GoDurationError";
 }

@@ -10,7 +10,7 @@ const SHORT_ESCAPES: Readonly<Record<string, string>> = {
   "\v": "\\v",
 };
 
-/** A text in quotes as Go's `%q` writes it; Consul's error messages quote so. */
+/** Quotes a text as Go's `%q` does, which Consul's error messages use. */
 export function goQuoted(text: string): string {
   const escaped = text.replace(/["\\]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, (character) => {
     const code = character.codePointAt(0) ?? 0;

@@ -22,7 +22,7 @@ import { TXN_PATH, txnEndpoint } from "./txn-endpoint.js";
 import { Uint64Error } from "./uint64.js";
 
 interface Endpoint {
-  /** All paths below it are the endpoint's where it ends with a slash. */
+  /** Matches all paths below it if it ends with a slash. */
   readonly path: string;
   readonly methods: readonly string[];
   readonly serve: (call: HttpCall, server: Server) => HttpResponse | Query;
@@ -39,12 +39,12 @@ const ENDPOINTS: readonly Endpoint[] = [
   { path: "/v1/status/leader", methods: ["GET"], serve: leaderStatus },
 ];
 
-/** Where the leader's server port would be; an empty string while there is no leader. */
+/** The address of the leader, or an empty string. */
 function leaderStatus(_call: HttpCall, server: Server): HttpResponse {
   return json(server.leads ? '"127.0.0.1:8300"' : '""');
 }
 
-/** Consul's HTTP API. Answers at once, but for queries that wait. */
+/** Consul's HTTP API. Answers at once, except for waiting queries. */
 export class HttpApi {
   readonly #server: Server;
 
@@ -52,7 +52,7 @@ export class HttpApi {
     this.#server = server;
   }
 
-  /** The returned function says that the client has given up. */
+  /** The returned function cancels the request. */
   serve(request: HttpRequest, receiver: Receiver): () => void {
     const nothing = (): void => undefined;
     let call: HttpCall;

@@ -5,7 +5,7 @@ import { bare, HttpFailure } from "./answers.js";
 
 const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]*$/u;
 
-/** A request as Consul's HTTP server has taken it apart. */
+/** A request as Consul's HTTP server parses it. */
 export class HttpCall {
   readonly method: string;
   /** Decoded. */
@@ -14,7 +14,7 @@ export class HttpCall {
   /** The bytes, one character each. */
   readonly body: string;
 
-  /** @throws HttpFailure for a request that the server answers without looking for an endpoint */
+  /** @throws HttpFailure for a request that the server answers before it selects an endpoint */
   constructor(request: HttpRequest) {
     const [encodedPath = "", query = ""] = splitOnce(request.path, "?");
     this.method = request.method;
@@ -27,7 +27,7 @@ export class HttpCall {
     if (/%(?![0-9a-fA-F]{2})/.test(query)) throw new HttpFailure(bare(500));
   }
 
-  /** A parameter's first value; an empty string also where there is none. */
+  /** The first value of a parameter, or an empty string. */
   parameter(name: string): string {
     return this.query.get(name) ?? "";
   }

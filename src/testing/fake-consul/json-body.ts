@@ -1,32 +1,32 @@
-/** A number as it was written: Consul's 64-bit integers do not fit in a double. */
+/** A number as text, since Consul's 64-bit integers do not fit in a double. */
 export class JsonNumber {
   constructor(readonly text: string) {}
 }
 
 export type Json = null | boolean | string | JsonNumber | readonly Json[] | JsonObject;
 
-/** An object's members. Go's decoder takes their names in any case. */
+/** An object. Go's decoder ignores the case of its members' names. */
 export class JsonObject {
   constructor(readonly members: readonly (readonly [name: string, value: Json])[]) {}
 
-  /** The last member of that name, as the later one wins. */
+  /** The value of a member. The last of several with the same name counts. */
   get(name: string): Json | undefined {
     return this.members.findLast(([known]) => known.toLowerCase() === name.toLowerCase())?.[1];
   }
 }
 
-/** A body that cannot be read. */
+/** An invalid body. */
 export class JsonBodyError extends Error {
   override readonly name = "JsonBodyError";
 }
 
 const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
 
-/** What a number is turned into begins so, and no sane string does. */
+/** The prefix of the strings that stand for numbers. No real string begins with it. */
 const NUMBER_MARK = "\\u0000number ";
 
 /**
- * The JSON in a body, given as bytes.
+ * Parses the JSON in a body, given as bytes.
  *
  * @throws JsonBodyError
  */
@@ -55,7 +55,7 @@ function toJson(value: unknown): Json {
   return null;
 }
 
-/** What Go's decoder says of a value of the wrong type. */
+/** The error of Go's decoder for a value of the wrong type. */
 export function wrongType(value: Json, field: string, type: string): JsonBodyError {
   return new JsonBodyError(
     `json: cannot unmarshal ${describe(value)} into Go struct field ${field} of type ${type}`,
@@ -68,7 +68,7 @@ function describe(value: Json): string {
   return typeof value === "string" ? "string" : typeof value === "boolean" ? "bool" : "array";
 }
 
-/** A string member; absent or null leaves the default, as in Go. */
+/** The value of a string member, or the fallback if it is absent or null, as in Go. */
 export function stringMember(object: JsonObject, name: string, fallback: string): string {
   const value = object.get(name) ?? null;
   if (value === null) return fallback;

@@ -10,22 +10,22 @@ const ESCAPED_BY_GO: Readonly<Record<string, string>> = {
   "\\f": "\\u000c",
 };
 
-/** A string in JSON as Go writes it: fit for HTML, too. */
+/** Writes a string in JSON as Go does, which also escapes it for HTML. */
 export function jsonString(text: string): string {
   if (NEEDS_NO_ESCAPE.test(text)) return `"${text}"`;
-  // A pair of backslashes is matched so that its second one is not taken for the start of an escape.
+  // A pair of backslashes is matched as one, so that its second does not start an escape.
   return JSON.stringify(text).replace(
     /\\\\|\\b|\\f|[<>&\u2028\u2029]/g,
     (found) => ESCAPED_BY_GO[found] ?? found,
   );
 }
 
-/** A list in JSON; `null` is Go's for a list that was never made. */
+/** Writes a list in JSON. `null` is a nil slice of Go's. */
 export function jsonArray(items: readonly string[] | null): string {
   return items === null ? "null" : `[${items.join(",")}]`;
 }
 
-/** The same JSON on many lines, as Go's `json.MarshalIndent` does it for `?pretty`. */
+/** Indents JSON as Go's `json.MarshalIndent` does for `?pretty`. */
 export function indented(json: string): string {
   let depth = 0;
   const lineBreak = (): string => `\n${"    ".repeat(depth)}`;

@@ -14,7 +14,7 @@ export const KV_PATH = "/v1/kv/";
 /** Go: `KVMaxValueSize`. */
 export const LARGEST_VALUE = 512 * 1024;
 
-/** What is asked for at a key, or at a prefix. */
+/** Serves a request for a key or for a prefix. */
 export function kvEndpoint(call: HttpCall, server: Server): HttpResponse | Query {
   const options = queryOptionsOf(call);
   const key = call.path.slice(KV_PATH.length);
@@ -32,7 +32,7 @@ function read({ query }: HttpCall, key: string, options: QueryOptions): Query {
   const keysOnly = query.has("keys");
   const recurse = keysOnly || query.has("recurse");
   if (!recurse) requireKey(key);
-  // Both spellings count, as the wrong one was in use for long; the right one goes before.
+  // Consul accepts both spellings. The right one takes precedence.
   const separator = query.get("separator") ?? query.get("seperator") ?? "";
   return {
     options,
@@ -63,7 +63,7 @@ function keysAnswer(
   separator: string,
 ): HttpResponse {
   const headers = readHeaders(index);
-  // Only below the root is an empty list an answer.
+  // Only the empty prefix is answered with an empty list.
   if (entries.length === 0 && prefix !== "") return bare(404, headers);
   const keys = new Set(
     entries.map(({ key }) => {
@@ -91,7 +91,7 @@ function put(call: HttpCall, key: string, server: Server): HttpResponse {
   }
   if (query.has("acquire")) {
     const acquire: KvRequest = { ...request, session: call.parameter("acquire") };
-    // Lock-delay is up to the leader, and keeps the request out of the log.
+    // The leader checks lock-delay before the log.
     if (server.raft.leader.lockDelays.isUnder(key, server.now)) return result(false);
     const take = server.apply((store, at) => lock(store.kv, store.sessions, acquire, at));
     return result(take !== null);
@@ -139,7 +139,7 @@ function refuseConflict({ query }: HttpCall, alternatives: readonly string[]): v
   throw new HttpFailure(text(400, `Conflicting flags: ${sorted.toString()}`));
 }
 
-/** Go's words for a body over the limit that the setting gives. */
+/** Consul's message for a body that exceeds the limit of a setting. */
 export function tooLarge(body: string, setting: string): string {
   return (
     `Request body(${body.length} bytes) too large, max size: ${LARGEST_VALUE} bytes. ` +

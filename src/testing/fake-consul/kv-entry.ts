@@ -1,17 +1,17 @@
 import { jsonString } from "./json-text.js";
 
-/** What a write says of an entry; the indexes of its making are the store's to give. */
+/** The part of an entry that a write sets. The store adds the create and modify indexes. */
 export interface KvWrite {
   readonly key: string;
   /** The bytes, one character each. Consul does not tell an empty value from none. */
   readonly value: string;
   readonly flags: bigint;
-  /** An empty string where nobody has the lock, as in Go. */
+  /** The session that holds the lock, or an empty string, as in Go. */
   readonly session: string;
   readonly lockIndex: bigint;
 }
 
-/** An entry of the key/value store (Go: `DirEntry`). It never changes; a write makes a new one. */
+/** An entry of the key/value store (Go: `DirEntry`). It is immutable: a write makes a new one. */
 export class KvEntry implements KvWrite {
   readonly key: string;
   readonly value: string;
@@ -32,7 +32,7 @@ export class KvEntry implements KvWrite {
     this.modifyIndex = modifyIndex;
   }
 
-  /** Whether a write would change nothing: the indexes of its making do not count. */
+  /** Whether a write would change nothing. Create and modify indexes do not count. */
   equals(write: KvWrite): boolean {
     return (
       this.lockIndex === write.lockIndex &&
@@ -43,12 +43,12 @@ export class KvEntry implements KvWrite {
     );
   }
 
-  /** As Consul answers it. Many listings show the same entry, so that this is done once. */
+  /** The entry in JSON. It is cached, since many listings contain the same entry. */
   get json(): string {
     return (this.#json ??= this.#write(this.value));
   }
 
-  /** As a transaction answers a write: without the value. */
+  /** The entry as a transaction answers a write: without the value. */
   get jsonWithoutValue(): string {
     return this.#write("");
   }

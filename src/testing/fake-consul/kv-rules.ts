@@ -4,19 +4,19 @@ import type { KvTable } from "./kv-table.js";
 import type { SessionTable } from "./session-table.js";
 import { StateError } from "./state-error.js";
 
-/** What a client wants of an entry. */
+/** What a client requests for an entry. */
 export interface KvRequest {
   readonly key: string;
   /** The bytes, one character each. */
   readonly value: string;
   readonly flags: bigint;
-  /** The session that takes or gives the lock. */
+  /** The session that acquires or releases the lock. */
   readonly session: string;
   /** The modify index that the entry must have. */
   readonly index: bigint;
 }
 
-/** A write that changes nothing is none: the entry keeps its modify index, and nobody wakes. */
+/** A write that changes nothing keeps the modify index, and wakes no query. */
 function write(kv: KvTable, wanted: KvWrite, index: bigint): KvEntry {
   const existing = kv.get(wanted.key);
   if (existing?.equals(wanted) === true) return existing;
@@ -25,21 +25,24 @@ function write(kv: KvTable, wanted: KvWrite, index: bigint): KvEntry {
   return entry;
 }
 
-/** Stores an entry. Whoever has the lock keeps it; but the lock index starts again from 0. */
+/** Stores an entry. A lock stays with its session, but the lock index is reset to 0. */
 export function set(kv: KvTable, { key, value, flags }: KvRequest, index: bigint): KvEntry {
   const session = kv.get(key)?.session ?? "";
   return write(kv, { key, value, flags, session, lockIndex: 0n }, index);
 }
 
-/** Stores an entry if the one there has the modify index asked for; 0 asks for there being none. */
+/**
+ * Stores an entry if the existing one has the requested modify index. 0 requires that there is
+ * none.
+ */
 export function compareAndSet(kv: KvTable, request: KvRequest, index: bigint): KvEntry | null {
   const actual = kv.get(request.key)?.modifyIndex ?? 0n;
   return actual === request.index ? set(kv, request, index) : null;
 }
 
 /**
- * Stores an entry and takes its lock, unless another session has it. The lock index counts how
- * often it was taken; to take what one has does not count.
+ * Stores an entry and acquires its lock, unless another session holds it. The lock index counts the
+ * acquisitions, except by the session that already holds the lock.
  *
  * @throws StateError for a session that does not exist
  */
@@ -62,9 +65,9 @@ export function lock(
 }
 
 /**
- * Stores an entry and gives its lock back, if the session has it.
+ * Stores an entry and releases its lock, if the session holds it.
  *
- * @throws StateError without a session; one that is no more can have no lock
+ * @throws StateError without a session
  */
 export function unlock(
   kv: KvTable,
@@ -77,13 +80,13 @@ export function unlock(
   return write(kv, { key, value, flags, session: "", lockIndex: existing.lockIndex }, index);
 }
 
-/** Takes the lock from a session that is no more. */
+/** Releases the lock of a session that has ended. */
 export function releaseLock(kv: KvTable, entry: KvEntry, index: bigint): void {
   const { key, value, flags, lockIndex } = entry;
   write(kv, { key, value, flags, lockIndex, session: "" }, index);
 }
 
-/** Deletes an entry if it has the modify index asked for. One that is not there counts as deleted. */
+/** Deletes an entry if it has the requested modify index. A missing one counts as deleted. */
 export function compareAndDelete(kv: KvTable, request: KvRequest, index: bigint): boolean {
   const existing = kv.get(request.key);
   if (existing === undefined) return true;
@@ -92,7 +95,7 @@ export function compareAndDelete(kv: KvTable, request: KvRequest, index: bigint)
   return true;
 }
 
-/** @throws StateError unless the session has the lock of the entry */
+/** @throws StateError unless the session holds the lock of the entry */
 export function checkSession(kv: KvTable, { key, session }: KvRequest): KvEntry {
   const entry = kv.get(key);
   if (entry === undefined) {

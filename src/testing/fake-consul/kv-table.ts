@@ -2,25 +2,25 @@ import { AbsentWatch, pathOf } from "./absent-watch.js";
 import { KvEntry } from "./kv-entry.js";
 import { SortedKeys } from "./sorted-keys.js";
 
-/** Tells whether a change of these keys wakes who waits. */
+/** Decides whether a change of these keys wakes a query. */
 export type KeyWatch = (changed: ReadonlySet<string>) => boolean;
 
-/** What a look into the table finds. */
+/** The result of reading the table. */
 export interface KvFinding {
   readonly entries: readonly KvEntry[];
   /** The index to wait on for a change. */
   readonly index: bigint;
-  /** Made only for who waits. */
+  /** Called only for a query that waits. */
   watch(): KeyWatch;
 }
 
-/** Where a key or a whole prefix was deleted, and at which index. */
+/** Records that a key or a whole prefix was deleted, and at which index. */
 interface Tombstone {
   readonly key: string;
   readonly index: bigint;
 }
 
-/** The entries and tombstones of the key/value store. Changes can be taken back until `commit`. */
+/** The entries and tombstones of the key/value store. Changes can be rolled back until `commit`. */
 export class KvTable {
   readonly #entries: Map<string, KvEntry>;
   readonly #keys: SortedKeys;
@@ -60,8 +60,8 @@ export class KvTable {
   }
 
   /**
-   * The entries below a prefix. Their index is the greatest among them and the tombstones there, so
-   * that a deletion does not turn it back; that of the table where there are neither.
+   * The entries below a prefix. Their index is the greatest of the entries and tombstones there, so
+   * that a deletion does not lower it. Without either it is that of the table.
    */
   list(prefix: string): KvFinding {
     const entries = this.below(prefix);
@@ -91,23 +91,23 @@ export class KvTable {
     this.#index = index;
   }
 
-  /** Deletes all below a prefix. One tombstone, for the prefix, stands for all of them. */
+  /** Deletes all entries below a prefix. One tombstone, for the prefix, stands for all. */
   deleteBelow(prefix: string, index: bigint): void {
     const keys = this.#keys.below(prefix);
     if (keys.length === 0) return;
-    // For the whole tree none is needed: a list of everything shows the index of the table.
+    // The whole tree needs none: a list of everything has the index of the table.
     if (prefix !== "") this.#bury(prefix, index);
     for (const key of keys) this.#store(key, undefined);
     this.#index = index;
   }
 
-  /** Removes the tombstones up to an index. That changes no entry, and wakes nobody. */
+  /** Removes the tombstones up to an index. That changes no entry, and wakes no query. */
   reapTombstones(upTo: bigint): void {
     const kept = this.#tombstones.findIndex(({ index }) => index > upTo);
     this.#tombstones.splice(0, kept < 0 ? this.#tombstones.length : kept);
   }
 
-  /** Makes all indexes smaller by so much; no entry changes otherwise. */
+  /** Lowers all indexes. */
   turnBack(by: bigint): void {
     for (const [key, entry] of this.#entries) {
       this.#entries.set(key, new KvEntry(entry, entry.createIndex - by, entry.modifyIndex - by));
@@ -117,14 +117,14 @@ export class KvTable {
     this.#index -= by;
   }
 
-  /** Makes the changes final, and says which keys they were of, and whether tombstones are new. */
+  /** Makes the changes final. Returns the changed keys, and whether there are new tombstones. */
   commit(): { readonly changed: ReadonlySet<string>; readonly buried: boolean } {
     const result = { changed: this.#changed, buried: this.#buried };
     this.#forgetChanges();
     return result;
   }
 
-  /** Takes back all changes since the last commit. */
+  /** Rolls back all changes since the last commit. */
   rollBack(): void {
     for (const undo of this.#undo.reverse()) undo();
     this.#forgetChanges();
@@ -163,7 +163,7 @@ export class KvTable {
     this.#undo.push(() => this.#tombstones.pop());
   }
 
-  /** The newest tombstone below a prefix of those newer than an index. */
+  /** The newest tombstone below a prefix, if it is newer than an index. */
   #tombstoneBelow(prefix: string, newerThan: bigint): Tombstone | undefined {
     for (let position = this.#tombstones.length - 1; position >= 0; position -= 1) {
       const tombstone = this.#tombstones[position];

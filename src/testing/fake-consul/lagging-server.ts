@@ -1,5 +1,5 @@
 import type { Clock } from "./clock.js";
-import type { Command, OnApplied } from "./raft.js";
+import type { Command, OnApplied } from "./command.js";
 import { StateError } from "./state-error.js";
 import type { StateStore } from "./state-store.js";
 
@@ -9,7 +9,7 @@ interface LogEntry {
   readonly committedAt: number;
 }
 
-/** A server that applies the log late. */
+/** A server that applies the log with a delay. */
 export class LaggingServer {
   readonly store: StateStore;
   readonly #clock: Clock;
@@ -53,7 +53,7 @@ export class LaggingServer {
     try {
       command(this.store, index);
     } catch (error) {
-      // The leader has refused it just so, and told the client.
+      // The leader has refused it in the same way, and has answered the client.
       if (!(error instanceof StateError)) throw error;
     }
     this.#onApplied(this.store, this.store.commit(), index);

@@ -1,6 +1,6 @@
 /**
- * The keys whose lock nobody may take for a while, as a session that had it was invalidated. The
- * time is the clock's of whoever applies the invalidation, as Consul's leader does it.
+ * The keys under lock-delay: nobody can lock them for a while, since the session that held the lock
+ * was invalidated. The clock is that of the server that applies the invalidation, as in Consul.
  */
 export class LockDelays {
   readonly #ends: Map<string, number>;
@@ -20,7 +20,7 @@ export class LockDelays {
     return end !== undefined && end > now;
   }
 
-  /** The oldest come first, and as a rule they end first. */
+  /** Delays are in the order of their start, which is usually that of their end. */
   #forgetEnded(now: number): void {
     for (const [key, end] of this.#ends) {
       if (end > now) return;

@@ -3,11 +3,11 @@ import { GoDurationError, MINUTE, parseGoDuration, toMilliseconds } from "./go-d
 import type { HttpCall } from "./http-call.js";
 import { parseUint64, Uint64Error } from "./uint64.js";
 
-/** How a read wants to be served. */
+/** The options of a read. */
 export interface QueryOptions {
-  /** The index after which to answer; 0 for at once. */
+  /** The index after which to answer; 0 to answer at once. */
   readonly minIndex: bigint;
-  /** Milliseconds; how long to wait for it at most. */
+  /** The longest wait for it, in milliseconds. */
   readonly wait: number;
   readonly consistent: boolean;
 }

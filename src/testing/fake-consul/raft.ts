@@ -1,12 +1,7 @@
 import type { Clock } from "./clock.js";
+import type { Command, OnApplied } from "./command.js";
 import { LaggingServer } from "./lagging-server.js";
-import { StateStore, type Changes } from "./state-store.js";
-
-/** A change of the state; all servers apply it with the same index. */
-export type Command<Result> = (store: StateStore, index: bigint) => Result;
-
-/** Who wants to know that a server has applied a command. */
-export type OnApplied = (store: StateStore, changes: Changes, index: bigint) => void;
+import { StateStore } from "./state-store.js";
 
 /** The log of commands and the servers that apply it: the leader, and at times one that lags. */
 export class Raft {
@@ -16,19 +11,19 @@ export class Raft {
   #index: bigint;
   #lagging: LaggingServer | undefined;
 
-  /** `firstIndex`: that of what a new cluster writes into its log before it serves. */
+  /** @param firstIndex the index that a new cluster has reached before it serves */
   constructor(clock: Clock, firstIndex: bigint, onApplied: OnApplied) {
     this.#clock = clock;
     this.#index = firstIndex;
     this.#onApplied = onApplied;
   }
 
-  /** The greatest index so far. Also a command that changes nothing takes one. */
+  /** The greatest index so far. A command that changes nothing has one, too. */
   get index(): bigint {
     return this.#index;
   }
 
-  /** The server that answers reads which do not ask for consistency. */
+  /** The state that answers reads which are not consistent. */
   get reader(): StateStore {
     return this.#lagging?.store ?? this.leader;
   }
@@ -45,7 +40,7 @@ export class Raft {
     }
   }
 
-  /** Has reads answered by a server that applies each command so much later; 0 for the leader. */
+  /** Makes a server answer reads that applies each command `ms` later; 0 for the leader. */
   lag(ms: number): void {
     if (ms > 0 && this.#lagging === undefined) {
       const store = new StateStore(this.leader);
@@ -55,7 +50,7 @@ export class Raft {
     if (ms <= 0) this.#lagging = undefined;
   }
 
-  /** Goes on from an index that is smaller by so much, and with it all that the state says. */
+  /** Lowers the index, and all indexes in the state. */
   turnBack(by: bigint): void {
     this.lag(0);
     this.#index -= by;

@@ -1,6 +1,7 @@
 import type { Clock } from "./clock.js";
 import { HttpFailure, NO_LEADER, text } from "./answers.js";
 import { BlockingQueries } from "./blocking-queries.js";
+import type { Command } from "./command.js";
 import {
   formatGoDuration,
   GoDurationError,
@@ -10,7 +11,7 @@ import {
   toMilliseconds,
   type Nanoseconds,
 } from "./go-duration.js";
-import { Raft, type Command } from "./raft.js";
+import { Raft } from "./raft.js";
 import { newSessionId } from "./session-id.js";
 import type { SessionRequest } from "./session-request.js";
 import { SessionTimers } from "./session-timers.js";
@@ -19,23 +20,27 @@ import { StateError } from "./state-error.js";
 import type { Changes, StateStore } from "./state-store.js";
 import { TombstoneCollector } from "./tombstone-collector.js";
 
-/** How a server is set up. */
+/** The settings of a server. */
 export interface ServerSettings {
   readonly clock: Clock;
   readonly random: () => number;
-  /** How long after a create or renew a session of that TTL is ended; milliseconds, both. */
+  /**
+   * The time from a create or renew to the end of a session with this TTL; both in milliseconds.
+   */
   readonly sessionLifetime: (ttlMs: number) => number;
-  /** Milliseconds (Go: `SessionTTLMin`). */
+  /** In milliseconds (Go: `SessionTTLMin`). */
   readonly shortestTtl: number;
   readonly firstIndex: bigint;
-  /** Told of every change of an entry or a session. */
+  /** Called after every change of an entry or a session. */
   readonly onChange: (index: bigint) => void;
 }
 
 /** Go: `SessionTTLMax`. */
 const LONGEST_TTL = 24n * HOUR;
 
-/** The one server of the cluster: its state, and what a leader does beside serving requests. */
+/**
+ * The one server of the cluster: its state, and the tasks of a leader besides answering requests.
+ */
 export class Server {
   readonly raft: Raft;
   readonly queries: BlockingQueries;
@@ -94,12 +99,12 @@ export class Server {
     return id;
   }
 
-  /** Starts a session's time anew. That is the leader's own business, and not in the log. */
+  /** Starts the TTL of a session again. Only the leader knows it; it is not in the log. */
   renewSession(session: Session): void {
     this.#startTimer(session.id, lengthOf(session.ttl));
   }
 
-  /** Works also without a leader, for an operator's sake. */
+  /** Ends a session. It works without a leader, too. */
   destroySession(id: string): void {
     const { now } = this;
     this.raft.apply((store, index) => {
@@ -116,7 +121,7 @@ export class Server {
     this.queries.endWithoutLeader();
   }
 
-  /** A new leader knows nothing of the time that has run: every session gets all of its own again. */
+  /** A new leader does not know how much time has passed, so every TTL starts again. */
   electLeader(): void {
     if (this.#leads) return;
     this.#leads = true;
@@ -125,7 +130,7 @@ export class Server {
     this.#tombstones.hint(this.raft.index);
   }
 
-  /** The same state with smaller indexes: that of a new cluster, restored from a snapshot. */
+  /** Lowers all indexes, as in a new cluster that was restored from a snapshot. */
   turnBackIndexes(by: bigint): void {
     this.raft.turnBack(by);
     this.queries.abandonState();
@@ -184,7 +189,7 @@ function behaviorOf({ behavior }: SessionRequest): SessionBehavior {
   throw new StateError(`Invalid Behavior setting '${behavior}'`);
 }
 
-/** A TTL's length; 0 for none. */
+/** The length of a TTL; 0 for none. */
 function lengthOf(ttl: string): Nanoseconds {
   return ttl === "" ? 0n : parseGoDuration(ttl);
 }

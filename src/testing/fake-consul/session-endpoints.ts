@@ -25,7 +25,7 @@ export function createSession({ body }: HttpCall, server: Server): HttpResponse 
   return json(`{"ID":"${server.createSession(request)}"}`);
 }
 
-/** True also where there is no such session. */
+/** Answers true even if there is no such session. */
 export function destroySession({ path }: HttpCall, server: Server): HttpResponse {
   const id = idIn(path, DESTROY_PATH);
   server.requireLeader();
@@ -80,7 +80,7 @@ function sessionQuery(options: QueryOptions, find: (store: StateStore) => Sessio
   };
 }
 
-/** These endpoints set the headers of a read also where it failed, and then know nothing to say. */
+/** A failed read. These endpoints set the headers of a read even then, with default values. */
 function failedRead(problem: string): HttpResponse {
   return text(500, problem, readHeaders(0n, false));
 }

@@ -1,6 +1,6 @@
 import { StateError } from "./state-error.js";
 
-/** A new ID as Consul makes it: 16 random bytes in the form of a UUID, with no version in it. */
+/** Makes an ID as Consul does: 16 random bytes in the form of a UUID, without a version. */
 export function newSessionId(random: () => number): string {
   const hex = Array.from({ length: 16 }, () =>
     Math.floor(random() * 256)
@@ -11,9 +11,9 @@ export function newSessionId(random: () => number): string {
 }
 
 /**
- * The ID under which the table of sessions has it: the case of its letters does not count.
+ * The key of an ID in the table of sessions. Case does not count.
  *
- * @throws StateError for what cannot be looked up
+ * @throws StateError for an invalid ID
  */
 export function sessionKey(id: string): string {
   if (/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) return id;

@@ -11,7 +11,7 @@ import {
 import type { ServiceCheck, Session } from "./session.js";
 import { NODE, SERF_HEALTH } from "./state-store.js";
 
-/** A session to be made, as a client asks for it. */
+/** The session that a client requests. */
 export type SessionRequest = Omit<Session, "id" | "behavior" | "createIndex" | "modifyIndex"> & {
   readonly behavior: string;
 };
@@ -27,12 +27,11 @@ const DEFAULTS: SessionRequest = {
   checks: [SERF_HEALTH],
 };
 
-/** Below it, a lock-delay is taken for a number of seconds (Go: `lockDelayMinThreshold`). */
+/** A shorter lock-delay is read as a number of seconds (Go: `lockDelayMinThreshold`). */
 const SHORTEST_LOCK_DELAY: Nanoseconds = 1_000n;
 
 /**
- * What the body of a create says, over the defaults. The body may be empty; members that Consul does
- * not know, it ignores.
+ * Parses the body of a create, which may be empty. Unknown members are ignored.
  *
  * @throws JsonBodyError
  */
@@ -59,11 +58,11 @@ function read(json: Json): SessionRequest {
   };
 }
 
-/** Text, or a number of nanoseconds. Consul takes anything else for 0. */
+/** Reads text or a number of nanoseconds. Consul reads anything else as 0. */
 function readLockDelay(json: Json): Nanoseconds {
   if (json === null) return DEFAULTS.lockDelay;
   const delay = BigInt.asIntN(64, readNanoseconds(json));
-  // As older clients send seconds, a small number is taken for seconds; and so is a short text.
+  // Older clients send seconds: a small number is read as seconds, and so is a short text.
   return delay < SHORTEST_LOCK_DELAY ? BigInt.asIntN(64, delay * SECOND) : delay;
 }
 
@@ -81,7 +80,7 @@ function readNanoseconds(json: Json): Nanoseconds {
   }
 }
 
-/** A list; absent leaves the default, and null makes it none. */
+/** The value of a list member, or the fallback if it is absent. */
 function listMember<Item>(
   object: JsonObject,
   name: string,
@@ -110,8 +109,8 @@ function readServiceCheck(json: Json, field: string): ServiceCheck {
 }
 
 /**
- * Consul knows two lists of checks, since clients of before 1.7 know only `Checks`, and both have a
- * default: whichever a client left alone must not add to the other (Go: `fixupEmptySessionChecks`).
+ * Removes the default of a list of checks that the client has not sent (Go:
+ * `fixupEmptySessionChecks`). There are two lists, since clients before 1.7 only know `Checks`.
  */
 function withoutDoubledChecks(request: SessionRequest): SessionRequest {
   const { checks, nodeChecks } = request;

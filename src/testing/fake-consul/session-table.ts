@@ -3,16 +3,16 @@ import type { KeyWatch } from "./kv-table.js";
 import { sessionKey } from "./session-id.js";
 import type { Session } from "./session.js";
 
-/** What a look into the table finds. */
+/** The result of reading the table. */
 export interface SessionFinding {
   readonly sessions: readonly Session[];
-  /** That of the whole table, whatever was asked for. */
+  /** The index of the whole table, for every query. */
   readonly index: bigint;
-  /** Made only for who waits. */
+  /** Called only for a query that waits. */
   watch(): KeyWatch;
 }
 
-/** The sessions there are. */
+/** The existing sessions. */
 export class SessionTable {
   readonly #sessions: Map<string, Session>;
   #index: bigint;
@@ -23,17 +23,17 @@ export class SessionTable {
     this.#index = original === undefined ? 0n : original.#index;
   }
 
-  /** @throws StateError for what can be no ID */
+  /** @throws StateError for an invalid ID */
   get(id: string): Session | undefined {
     return this.#sessions.get(sessionKey(id));
   }
 
-  /** All of them in the order of their IDs. */
+  /** All sessions in the order of their IDs. */
   get all(): Session[] {
     return [...this.#sessions.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  /** @throws StateError for what can be no ID */
+  /** @throws StateError for an invalid ID */
   lookUp(id: string): SessionFinding {
     const key = sessionKey(id);
     const session = this.#sessions.get(key);
@@ -58,7 +58,7 @@ export class SessionTable {
     this.#index = index;
   }
 
-  /** Makes all indexes smaller by so much. */
+  /** Lowers all indexes. */
   turnBack(by: bigint): void {
     for (const [id, session] of this.#sessions) {
       const { createIndex, modifyIndex } = session;
@@ -71,7 +71,7 @@ export class SessionTable {
     this.#index -= by;
   }
 
-  /** Says which sessions have changed since it said so last. */
+  /** Returns the sessions that have changed since the last commit. */
   commit(): ReadonlySet<string> {
     const changed = this.#changed;
     if (changed.size > 0) this.#changed = new Set();
@@ -83,7 +83,7 @@ export class SessionTable {
   }
 
   #watchAbsent(id: string): KeyWatch {
-    // The tree of this table has the 16 bytes of each ID.
+    // The keys in the tree of this table are the 16 bytes of each ID.
     const paths = { [Symbol.iterator]: () => [...this.#sessions.keys()].map(bytesOf).values() };
     const watch = new AbsentWatch(bytesOf(id), paths);
     return (ids) => watch.touchedBy([...ids].map(bytesOf));

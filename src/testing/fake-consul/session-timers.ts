@@ -1,6 +1,6 @@
 import type { Clock } from "./clock.js";
 
-/** When which session ends, unless it is renewed. Only a leader has such timers. */
+/** The timers that end sessions. Only a leader has them. */
 export class SessionTimers {
   readonly #clock: Clock;
   readonly #expire: (id: string) => void;
@@ -11,7 +11,7 @@ export class SessionTimers {
     this.#expire = expire;
   }
 
-  /** Starts a session's time, or starts it anew. */
+  /** Starts or restarts the timer of a session. */
   start(id: string, ms: number): void {
     this.stop(id);
     const cancel = this.#clock.after(ms, () => {

@@ -10,12 +10,12 @@ export interface Session {
   readonly node: string;
   readonly lockDelay: Nanoseconds;
   readonly behavior: SessionBehavior;
-  /** As it was written; an empty string where it has none. */
+  /** As the client has written it, or an empty string. */
   readonly ttl: string;
-  /** `null` is a list that was never made, which Go tells from an empty one. */
+  /** `null` is a nil slice of Go's, which JSON distinguishes from an empty one. */
   readonly nodeChecks: readonly string[] | null;
   readonly serviceChecks: readonly ServiceCheck[] | null;
-  /** The field of Consul before 1.7, left out of answers where it is empty. */
+  /** The field of Consul before 1.7, omitted from answers if it is empty. */
   readonly checks: readonly string[] | null;
   readonly createIndex: bigint;
   readonly modifyIndex: bigint;
@@ -39,7 +39,7 @@ export function checksOf({
   ];
 }
 
-/** As Consul answers it. */
+/** The session in JSON. */
 export function sessionJson(session: Session): string {
   const serviceChecks = session.serviceChecks?.map(
     ({ id, namespace }) => `{"ID":${jsonString(id)},"Namespace":${jsonString(namespace)}}`,

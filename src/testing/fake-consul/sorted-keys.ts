@@ -1,6 +1,6 @@
 const ABOVE_SURROGATES = /[\ud800-\uffff]/;
 
-/** Consul's order of keys: that of their bytes. JavaScript's differs from U+E000 on. */
+/** Compares keys by their bytes, as Consul does. JavaScript's order differs from U+E000 on. */
 function compareKeys(a: string, b: string): number {
   if (a === b) return 0;
   if (ABOVE_SURROGATES.test(a) && ABOVE_SURROGATES.test(b)) {
@@ -39,7 +39,7 @@ export class SortedKeys implements Iterable<string> {
     return this.#keys.values();
   }
 
-  /** Where the key is, or would have to be. */
+  /** The position of a key, or where it would be inserted. */
   #positionOf(key: string): number {
     let [low, high] = [0, this.#keys.length];
     while (low < high) {

@@ -1,4 +1,4 @@
-/** The state store refuses a request. The message is the one that Consul answers with. */
+/** A request that the state store refuses. The message is Consul's. */
 export class StateError extends Error {
   override readonly name = "StateError";
 }

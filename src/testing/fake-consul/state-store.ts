@@ -9,13 +9,13 @@ import { StateError } from "./state-error.js";
 /** The one health check that a node without services has. */
 export const SERF_HEALTH = "serfHealth";
 
-/** The name of the one node there is. */
+/** The name of the only node. */
 export const NODE = "fake-consul";
 
 /** Go: `MaxLockDelay`. */
 const LONGEST_LOCK_DELAY = 60n * SECOND;
 
-/** What a commit has changed. */
+/** The changes of a commit. */
 export interface Changes {
   readonly keys: ReadonlySet<string>;
   /** Whether there are new tombstones. */
@@ -23,7 +23,7 @@ export interface Changes {
   readonly sessions: ReadonlySet<string>;
 }
 
-/** All that one Consul server knows; the same commands in the same order lead to the same state. */
+/** The state of a Consul server. The same commands in the same order lead to the same state. */
 export class StateStore {
   readonly kv: KvTable;
   readonly sessions: SessionTable;
@@ -44,10 +44,10 @@ export class StateStore {
   }
 
   /**
-   * Ends a session, if there is one of that ID: its locks are given back or their keys deleted, and
-   * stay under lock-delay.
+   * Ends the session with this ID, if there is one. Its locks are released or their keys deleted,
+   * and the keys are then under lock-delay.
    *
-   * @throws StateError for what can be no ID
+   * @throws StateError for an invalid ID
    */
   destroySession(id: string, index: bigint, now: number): void {
     const session = this.sessions.get(id);
@@ -62,7 +62,7 @@ export class StateStore {
     }
   }
 
-  /** Makes what a command did final. */
+  /** Makes the changes of a command final. */
   commit(): Changes {
     const { changed: keys, buried } = this.kv.commit();
     return { keys, buried, sessions: this.sessions.commit() };

@@ -6,39 +6,39 @@ const TOMBSTONE_TTL_MS = 15 * 60_000;
 const GRANULARITY_MS = 30_000;
 
 /**
- * Has tombstones removed once they are old: from then on the index of a list may go backwards.
- * Their ends are rounded up, so that many share one.
+ * Removes old tombstones, after which the index of a list may go backwards. The times of removal
+ * are rounded up, so that many tombstones share one.
  */
 export class TombstoneCollector {
   readonly #clock: Clock;
   readonly #reap: (upTo: bigint) => void;
-  /** The greatest index of those that end together, by their end. */
-  readonly #ends = new Map<number, { upTo: bigint; readonly cancel: () => void }>();
+  /** The greatest index of the tombstones that are removed together, by the time of removal. */
+  readonly #removals = new Map<number, { upTo: bigint; readonly cancel: () => void }>();
 
   constructor(clock: Clock, reap: (upTo: bigint) => void) {
     this.#clock = clock;
     this.#reap = reap;
   }
 
-  /** There may be tombstones of that index. */
+  /** Reports that there may be tombstones with this index. */
   hint(index: bigint): void {
     const now = this.#clock.now();
     const end = (Math.floor((now + TOMBSTONE_TTL_MS) / GRANULARITY_MS) + 1) * GRANULARITY_MS;
-    const known = this.#ends.get(end);
+    const known = this.#removals.get(end);
     if (known !== undefined) {
       known.upTo = index;
       return;
     }
     const cancel = this.#clock.after(end - now, () => {
-      const { upTo } = this.#ends.get(end) ?? { upTo: 0n };
-      this.#ends.delete(end);
+      const { upTo } = this.#removals.get(end) ?? { upTo: 0n };
+      this.#removals.delete(end);
       this.#reap(upTo);
     });
-    this.#ends.set(end, { upTo: index, cancel });
+    this.#removals.set(end, { upTo: index, cancel });
   }
 
   stop(): void {
-    for (const { cancel } of this.#ends.values()) cancel();
-    this.#ends.clear();
+    for (const { cancel } of this.#removals.values()) cancel();
+    this.#removals.clear();
   }
 }

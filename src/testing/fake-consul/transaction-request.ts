@@ -15,7 +15,7 @@ const KV_MEMBERS = ["Verb", "Key", "Value", "Flags", "Index", "Session", "Namesp
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 /**
- * The operations in the body of a transaction. One that says nothing is left out, as Consul does.
+ * Parses the operations in the body of a transaction. Empty ones are left out, as in Consul.
  *
  * @throws JsonBodyError
  */
@@ -47,7 +47,7 @@ function readKv(json: Json): KvOperation {
   };
 }
 
-/** Consul refuses members here that it does not know. */
+/** Consul refuses unknown members here. */
 function requireKnown(object: JsonObject, known: readonly string[]): void {
   const names = known.map((name) => name.toLowerCase());
   const unknown = object.members.find(([name]) => !names.includes(name.toLowerCase()));

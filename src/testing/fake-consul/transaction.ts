@@ -18,27 +18,24 @@ export interface KvOperation extends KvRequest {
   readonly verb: string;
 }
 
-/** An operation that cannot be, and why. */
+/** Which operation failed, and why. */
 export interface OperationError {
   readonly operation: number;
   readonly what: string;
 }
 
-/** What came of a transaction: the results of all operations in JSON, or only errors. */
+/** The outcome of a transaction: the results of all operations in JSON, or only errors. */
 export type TransactionOutcome =
   { readonly results: readonly string[] } | { readonly errors: readonly OperationError[] };
 
 const WRITES = new Set(["set", "delete", "delete-cas", "delete-tree", "cas", "lock", "unlock"]);
 
-/** Whether an operation may alter the store. One of an unknown verb fails either way. */
+/** Whether an operation may change the store. One with an unknown verb fails either way. */
 export function isWrite({ verb }: KvOperation): boolean {
   return WRITES.has(verb);
 }
 
-/**
- * What the leader refuses before the raft log. Lock-delay is among it: only the leader's clock
- * counts.
- */
+/** The errors that the leader finds before the raft log. Its clock alone decides on lock-delay. */
 export function refusals(
   operations: readonly KvOperation[],
   store: StateStore,
@@ -54,8 +51,8 @@ export function refusals(
 }
 
 /**
- * Applies the operations one after another, each on what those before it left. After one that
- * failed the rest is tried as well, for its errors; but then nothing stays of any.
+ * Applies the operations in order, each to the result of the earlier ones. After a failure the
+ * others are still tried, to find all errors, and then everything is rolled back.
  */
 export function transact(
   store: StateStore,
@@ -77,7 +74,7 @@ export function transact(
   return { errors };
 }
 
-/** The entries that one operation answers, in JSON. */
+/** Applies one operation. Returns its entries in JSON. */
 function apply({ kv, sessions }: StateStore, operation: KvOperation, index: bigint): string[] {
   const { verb, key } = operation;
   const quoted = goQuoted(key);

@@ -18,9 +18,9 @@ import {
 export const TXN_PATH = "/v1/txn";
 
 /** Go: `maxTxnOps`. */
-const MOST_OPERATIONS = 64;
+const MAX_OPERATIONS = 64;
 
-/** A transaction: through the log if anything in it is a write, and otherwise as a read. */
+/** Serves a transaction: through the log if an operation writes, and otherwise as a read. */
 export function txnEndpoint(call: HttpCall, server: Server): HttpResponse {
   const operations = readOperations(call.body);
   return operations.some(isWrite) ? write(operations, server) : read(call, operations, server);
@@ -42,7 +42,7 @@ function read(call: HttpCall, operations: readonly KvOperation[], server: Server
   const store = consistent ? server.raft.leader : server.raft.reader;
   const errors = refusals(operations, store, server.now);
   const outcome = errors.length > 0 ? { errors } : transact(store, operations, 0n);
-  // Nobody can wait on a transaction, and so it has no index.
+  // A transaction cannot be a blocking query, so it has no index.
   const headers = contactHeaders(true);
   const meta = `"Index":0,"LastContact":0,"KnownLeader":true,"ConsistencyLevel":""`;
   return json(`{${outcomeMembers(outcome)},${meta}}`, { status: statusOf(outcome), headers });
@@ -73,8 +73,8 @@ function readOperations(body: string): KvOperation[] {
     if (!(error instanceof JsonBodyError)) throw error;
     throw new HttpFailure(text(400, `Failed to parse body: ${error.message}`));
   }
-  if (operations.length > MOST_OPERATIONS) {
-    const count = `${operations.length} > ${MOST_OPERATIONS}`;
+  if (operations.length > MAX_OPERATIONS) {
+    const count = `${operations.length} > ${MAX_OPERATIONS}`;
     throw new HttpFailure(text(413, `Transaction contains too many operations (${count})`));
   }
   return operations;

@@ -2,13 +2,13 @@ import { goQuoted } from "./go-quote.js";
 
 const MAX_UINT64 = 2n ** 64n - 1n;
 
-/** A text that is no unsigned 64-bit integer. The message is Go's. */
+/** An invalid unsigned 64-bit integer. The message is Go's. */
 export class Uint64Error extends Error {
   override readonly name = "Uint64Error";
 }
 
 /**
- * Go's `strconv.ParseUint` to the base 10.
+ * Go's `strconv.ParseUint` with base 10.
  *
  * @throws Uint64Error
  */

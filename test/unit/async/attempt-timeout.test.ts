@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { answerTime } from "../../../src/async/attempt-timeout.js";
+import { attemptTimeout } from "../../../src/async/attempt-timeout.js";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["performance"] });
@@ -16,6 +16,6 @@ test.each([
   ["ten seconds where there is no end", Infinity, 10_000],
   ["a second where there is less", 999, 1_000],
   ["a second also where the time is over", -5_000, 1_000],
-])("an answer is waited for as long as %s", (_, left, timeout) => {
-  expect(answerTime(performance.now() + left)).toBe(timeout);
+])("an attempt may take %s", (_, left, timeout) => {
+  expect(attemptTimeout(performance.now() + left)).toBe(timeout);
 });

@@ -2,7 +2,7 @@ import { getEventListeners } from "node:events";
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { persist, type PersistOptions } from "../../../src/async/retry.js";
+import { retry, type RetryOptions } from "../../../src/async/retry.js";
 import { inTurn } from "../failures.js";
 import { Watched } from "../outcome.js";
 
@@ -24,98 +24,98 @@ afterEach(() => {
 
 const elapsed = (): number => performance.now() - start;
 
-interface Persistence {
-  /** When each try was made. */
-  readonly tries: number[];
-  readonly told: unknown[];
+interface Retried {
+  /** When each attempt started. */
+  readonly attempts: number[];
+  readonly reported: unknown[];
   readonly watched: Watched<string>;
 }
 
-/** Persists with steps that do what `step` does, where all failures but `FATAL` pass. */
-function persisting(
+/** Retries `step`, which gets the number of the attempt. All failures but `FATAL` are transient. */
+function retrying(
   step: (attempt: number) => Promise<string>,
-  options: Partial<PersistOptions> = {},
-): Persistence {
-  const tries: number[] = [];
-  const told: unknown[] = [];
-  const promise = persist(
+  options: Partial<RetryOptions> = {},
+): Retried {
+  const attempts: number[] = [];
+  const reported: unknown[] = [];
+  const promise = retry(
     () => {
-      tries.push(elapsed());
-      return step(tries.length);
+      attempts.push(elapsed());
+      return step(attempts.length);
     },
     {
-      passing: (error) => error !== FATAL,
+      isTransient: (error) => error !== FATAL,
       until: Infinity,
-      failed: (error) => told.push(error),
+      failed: (error) => reported.push(error),
       ...options,
     },
   );
-  return { tries, told, watched: new Watched(promise) };
+  return { attempts, reported, watched: new Watched(promise) };
 }
 
 const fail = (attempt: number): Promise<never> => Promise.reject(new Error(`failure ${attempt}`));
 
-describe("a step that can be repeated", () => {
-  test("is taken once where it succeeds, and leaves nothing behind", async () => {
+describe("an idempotent step", () => {
+  test("runs once if it succeeds, and leaves nothing behind", async () => {
     const { signal } = new AbortController();
-    const { tries, told, watched } = persisting(() => Promise.resolve("done"), { signal });
+    const { attempts, reported, watched } = retrying(() => Promise.resolve("done"), { signal });
     await vi.advanceTimersByTimeAsync(0);
     expect(watched.outcome).toEqual({ value: "done", at: start });
     await vi.advanceTimersByTimeAsync(10_000);
-    expect(tries).toEqual([0]);
-    expect(told).toEqual([]);
+    expect(attempts).toEqual([0]);
+    expect(reported).toEqual([]);
     expect(vi.getTimerCount()).toBe(0);
     expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 
-  test("is tried again with growing pauses until it succeeds", async () => {
+  test("is retried with growing pauses until it succeeds", async () => {
     const succeeds = (attempt: number): Promise<string> =>
       attempt === 8 ? Promise.resolve("done") : fail(attempt);
-    const { tries, watched } = persisting(succeeds);
+    const { attempts, watched } = retrying(succeeds);
     await vi.advanceTimersByTimeAsync(10_000);
-    expect(tries).toEqual([0, 50, 150, 350, 750, 1_550, 2_550, 3_550]);
+    expect(attempts).toEqual([0, 50, 150, 350, 750, 1_550, 2_550, 3_550]);
     expect(watched.outcome).toEqual({ value: "done", at: start + 3_550 });
   });
 
-  test("tells of each failure that another try follows, and of no other", async () => {
+  test("reports each failure that is retried, and no other", async () => {
     const step = inTurn(fail, fail, () => Promise.reject<string>(FATAL));
-    const { told, watched } = persisting(step);
+    const { reported, watched } = retrying(step);
     await vi.advanceTimersByTimeAsync(10_000);
-    expect(told).toEqual([new Error("failure 1"), new Error("failure 2")]);
+    expect(reported).toEqual([new Error("failure 1"), new Error("failure 2")]);
     expect(watched.outcome).toMatchObject({ error: FATAL });
   });
 
-  test("is not tried again after a failure that does not pass", async () => {
-    const { tries, told, watched } = persisting(() => Promise.reject(FATAL));
+  test("is not retried after a permanent failure", async () => {
+    const { attempts, reported, watched } = retrying(() => Promise.reject(FATAL));
     await vi.advanceTimersByTimeAsync(10_000);
     expect(watched.outcome).toEqual({ error: FATAL, at: start });
-    expect(tries).toEqual([0]);
-    expect(told).toEqual([]);
+    expect(attempts).toEqual([0]);
+    expect(reported).toEqual([]);
   });
 
-  test("is tried for the last time when its time is over, and fails with that failure", async () => {
-    const { tries, told, watched } = persisting(fail, { until: start + 300 });
+  test("runs for the last time when its time is over, and fails with that failure", async () => {
+    const { attempts, reported, watched } = retrying(fail, { until: start + 300 });
     await vi.advanceTimersByTimeAsync(10_000);
-    expect(tries).toEqual([0, 50, 150, 300]);
+    expect(attempts).toEqual([0, 50, 150, 300]);
     expect(watched.outcome).toEqual({ error: new Error("failure 4"), at: start + 300 });
-    expect(told).toHaveLength(3);
+    expect(reported).toHaveLength(3);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("is tried once also where its time is over from the start", async () => {
-    const { tries, watched } = persisting(fail, { until: start - 1 });
+  test("runs once even if its time is over from the start", async () => {
+    const { attempts, watched } = retrying(fail, { until: start - 1 });
     await vi.advanceTimersByTimeAsync(10_000);
-    expect(tries).toEqual([0]);
+    expect(attempts).toEqual([0]);
     expect(watched.outcome).toEqual({ error: new Error("failure 1"), at: start });
   });
 });
 
 describe("a signal", () => {
-  test("that aborts during a pause ends it at once, with the last failure", async () => {
+  test("that aborts during a pause ends the retries at once, with the last failure", async () => {
     const controller = new AbortController();
-    const { tries, watched } = persisting(fail, { signal: controller.signal });
+    const { attempts, watched } = retrying(fail, { signal: controller.signal });
     await vi.advanceTimersByTimeAsync(200);
-    expect(tries).toEqual([0, 50, 150]);
+    expect(attempts).toEqual([0, 50, 150]);
     controller.abort(new Error("enough"));
     await vi.advanceTimersByTimeAsync(0);
     expect(watched.outcome).toEqual({ error: new Error("failure 3"), at: start + 200 });
@@ -123,17 +123,17 @@ describe("a signal", () => {
     expect(getEventListeners(controller.signal, "abort")).toEqual([]);
   });
 
-  test("that has aborted before leaves the first try, and no other", async () => {
-    const { tries, told, watched } = persisting(fail, { signal: AbortSignal.abort() });
+  test("that has aborted before allows the first attempt, and no other", async () => {
+    const { attempts, reported, watched } = retrying(fail, { signal: AbortSignal.abort() });
     await vi.advanceTimersByTimeAsync(10_000);
-    expect(tries).toEqual([0]);
-    expect(told).toEqual([]);
+    expect(attempts).toEqual([0]);
+    expect(reported).toEqual([]);
     expect(watched.outcome).toEqual({ error: new Error("failure 1"), at: start });
   });
 
   test("that aborts during a step does not undo its success", async () => {
     const controller = new AbortController();
-    const { watched } = persisting(
+    const { watched } = retrying(
       () => {
         controller.abort();
         return Promise.resolve("done");
@@ -147,18 +147,18 @@ describe("a signal", () => {
 
 describe("a pause", () => {
   /** Whether each pause so far kept the process alive. */
-  const pausesKeepingAlive = async (options: Partial<PersistOptions>): Promise<boolean[]> => {
+  const pausesKeepingAlive = async (options: Partial<RetryOptions>): Promise<boolean[]> => {
     const timers = vi.spyOn(globalThis, "setTimeout");
-    persisting(fail, options);
+    retrying(fail, options);
     await vi.advanceTimersByTimeAsync(200);
     return timers.mock.results.map(({ type, value }) => type === "return" && value.hasRef());
   };
 
-  test("keeps the process alive if not told otherwise", async () => {
+  test("keeps the process alive by default", async () => {
     expect(await pausesKeepingAlive({})).toEqual([true, true, true]);
   });
 
-  test("keeps it alive or not as is said for it when it begins", async () => {
+  test("keeps the process alive or not, as `keepAlive` says when it starts", async () => {
     const answers = [true, false, true];
     const keepAlive = (): boolean => answers.shift() ?? false;
     expect(await pausesKeepingAlive({ keepAlive })).toEqual([true, false, true]);

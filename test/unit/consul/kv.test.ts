@@ -348,8 +348,8 @@ describe("a key", () => {
     ["..", 'the segment ".."'],
     ["a/../b", 'the segment ".."'],
     ["a/..", 'the segment ".."'],
-    ["a\ud800b", "half of a surrogate pair"],
-    ["\udc00", "half of a surrogate pair"],
+    ["a\ud800b", "unpaired surrogate"],
+    ["\udc00", "unpaired surrogate"],
   ];
 
   test.each([...REFUSED, ["", "it must not be empty"] as const])(
@@ -403,7 +403,7 @@ describe("a call that the types forbid", () => {
     ["get", ["a", { datacenter: "\ud800" }], "invalid dc"],
     ["acquire", [{ key: "a", session: "\ud800" }], "invalid acquire"],
     ["get", ["a", { index: 1n, wait: "soon" }], 'time: invalid duration "soon"'],
-    ["get", ["a", { index: 1n, wait: 0 }], "invalid wait 0: it is too short"],
+    ["get", ["a", { index: 1n, wait: 0 }], "invalid wait 0: it must be positive"],
   ];
 
   test.each(CALLS)("is refused before anything is sent: %s %o", async (method, args, problem) => {

@@ -128,6 +128,54 @@ describe("a transaction", () => {
       await scoped.close();
     }
   });
+
+  const READS: readonly KVOperation[] = [
+    { verb: "get", key: "a" },
+    { verb: "get-tree", key: "a/" },
+    { verb: "check-not-exists", key: "b" },
+    { verb: "check-index", key: "a", modifyIndex: 1n },
+    { verb: "check-session", key: "a", session: ID },
+  ];
+  const WRITES: readonly KVOperation[] = [
+    { verb: "set", key: "a" },
+    { verb: "cas", key: "a", modifyIndex: 1n },
+    { verb: "lock", key: "a", session: ID },
+    { verb: "unlock", key: "a", session: ID },
+    { verb: "delete", key: "a" },
+  ];
+
+  test("asks for a consistent read where all of its operations read, and it is told to", async () => {
+    server.always(APPLIED);
+    await client.kv.txn(READS, { consistent: true });
+    expect(server.last).toMatchObject({ method: "PUT", url: "/v1/txn?consistent" });
+    await client.kv.txn(READS, { consistent: true, datacenter: "dc2" });
+    expect(server.last.url).toBe("/v1/txn?dc=dc2&consistent");
+    for (const options of [{}, { consistent: false }, { consistent: undefined }]) {
+      await client.kv.txn(READS, options);
+      expect(server.last.url).toBe("/v1/txn");
+    }
+  });
+
+  test.each(WRITES)("does not where one writes: %o", async (write) => {
+    server.next(APPLIED);
+    await client.kv.txn([...READS, write, ...READS], { consistent: true });
+    expect(server.last.url).toBe("/v1/txn");
+  });
+
+  test.each([
+    [200, '{"Results":[],"Errors":null}'],
+    [409, '{"Results":null,"Errors":[{"OpIndex":0,"What":"stale"}]}'],
+  ])("takes no consistent answer from a server without a leader: %d", async (status, body) => {
+    const answer = reply(body, { status, headers: { "x-consul-knownleader": "false" } });
+    server.always(answer);
+    const consistent = client.kv.txn(READS, { consistent: true });
+    expect(await consulErrorOf(consistent)).toMatchObject({
+      code: "CONSUL_BAD_ANSWER",
+      path: "/v1/txn?consistent",
+      retryable: true,
+    });
+    expect(await client.kv.txn(READS)).toMatchObject({ applied: status === 200 });
+  });
 });
 
 describe("the outcome", () => {
@@ -316,7 +364,7 @@ describe("a transaction that the types forbid", () => {
     [{ verb: "delete", key: "a//b" }, "invalid key 'a//b'"],
     [{ verb: "get", key: "" }, "invalid key ''"],
     [{ verb: "get-tree", key: "" }, "invalid key ''"],
-    [{ verb: "delete", key: "a\ud800" }, "half of a surrogate pair"],
+    [{ verb: "delete", key: "a\ud800" }, "unpaired surrogate"],
     [{ verb: "delete" }, "expected a string, got undefined"],
     [{ verb: "set", key: "a", value: 5 }, "invalid value (number)"],
     [{ verb: "set", key: "a", flags: 5 }, "invalid flags 5 (number)"],

@@ -65,25 +65,25 @@ describe("the address", () => {
   });
 
   const BAD: readonly (readonly [string, string])[] = [
-    ["", "this is no address"],
-    ["http://", "this is no address"],
-    ["consul.example:port", "this is no address"],
-    ["consul.example:99999", "this is no address"],
-    ["::1", "this is no address"],
-    ["http://a b", "this is no address"],
+    ["", "it is not a valid address"],
+    ["http://", "it is not a valid address"],
+    ["consul.example:port", "it is not a valid address"],
+    ["consul.example:99999", "it is not a valid address"],
+    ["::1", "it is not a valid address"],
+    ["http://a b", "it is not a valid address"],
     ["ftp://consul.example", 'unknown scheme "ftp"'],
     ["tcp://consul.example:8500", 'unknown scheme "tcp"'],
     ["://consul.example", 'unknown scheme ""'],
     ["8500", "the host is missing"],
     [":8500", "the host is missing"],
-    ["https//consul.example:8501", "after the scheme come a colon and two slashes"],
-    ["https:/consul.example:8501", "after the scheme come a colon and two slashes"],
-    ["https:consul.example:8501", "after the scheme come a colon and two slashes"],
-    ["http:8500", "after the scheme come a colon and two slashes"],
-    ["unix:/run/consul.sock", "after the scheme come a colon and two slashes"],
+    ["https//consul.example:8501", '"://" must follow the scheme'],
+    ["https:/consul.example:8501", '"://" must follow the scheme'],
+    ["https:consul.example:8501", '"://" must follow the scheme'],
+    ["http:8500", '"://" must follow the scheme'],
+    ["unix:/run/consul.sock", '"://" must follow the scheme'],
     ["consul.example:443", "port 443 is for TLS"],
-    ["unix://", "a socket needs its full path"],
-    ["unix://consul.sock", "a socket needs its full path"],
+    ["unix://", "a unix socket needs an absolute path"],
+    ["unix://consul.sock", "a unix socket needs an absolute path"],
   ];
 
   test.each(BAD)("is refused with the reason and the forms that there are: %j", (address, why) => {
@@ -188,22 +188,22 @@ describe("the scheme", () => {
       'it contradicts the option scheme, which is "http"',
     );
     expect(refusal({ address: "unix:///run/consul.sock", scheme: "https" }).message).toContain(
-      "a socket is asked without TLS",
+      "a unix socket does not use TLS",
     );
   });
 
   test("is refused for a unix socket where a variable demands TLS, but not where an option does not", () => {
     const address = "unix:///run/consul.sock";
     expect(refusal({ address }, { CONSUL_HTTP_SSL: "true" }).message).toContain(
-      "a socket is asked without TLS, which CONSUL_HTTP_SSL demands",
+      "a unix socket does not use TLS, which CONSUL_HTTP_SSL requires",
     );
     expect(refusal({ address, scheme: "https" }).message).toContain(
-      'a socket is asked without TLS, which the option scheme, "https", demands',
+      'a unix socket does not use TLS, which the option scheme, "https", requires',
     );
     const config = resolved({ address, scheme: "http" }, { CONSUL_HTTP_SSL: "true" });
     expect(config).toMatchObject({ socketPath: "/run/consul.sock", tls: undefined });
     expect(refusal({ address, tls: { serverName: "a" } }).message).toContain(
-      "asked without TLS, as a socket is",
+      "does not use TLS, since it is a unix socket",
     );
   });
 
@@ -254,11 +254,11 @@ describe("the rest of the configuration", () => {
   test("refuses TLS settings that nothing would use", async () => {
     const tls = { serverName: "consul.example" };
     expect(refusal({ tls }).message).toContain(
-      "the option tls is of no use with http://127.0.0.1:8500, which is asked without TLS",
+      "the option tls has no effect with http://127.0.0.1:8500, which does not use TLS",
     );
     const dispatcher = new Agent();
     expect(refusal({ address: "https://consul.example", tls, dispatcher }).message).toContain(
-      "the option tls cannot go with a dispatcher",
+      "the option tls cannot be combined with a dispatcher",
     );
     await dispatcher.close();
   });

@@ -97,16 +97,24 @@ describe("authorities", () => {
     [
       "a file without one",
       () => ({ caFile: at("text") }),
-      /^invalid tls\.caFile: there is no cert/,
+      /^invalid tls\.caFile: .* contains no PEM certificate$/,
     ],
     [
       "a folder that is not there",
       () => ({ caPath: at("none") }),
       /^invalid tls\.caPath: .*ENOENT/,
     ],
-    ["an empty folder", () => ({ caPath: at("empty") }), /^invalid tls\.caPath: there is no file/],
+    [
+      "an empty folder",
+      () => ({ caPath: at("empty") }),
+      /^invalid tls\.caPath: .* contains no file$/,
+    ],
     ["a folder with other files", () => ({ caPath: folder }), /^invalid tls\.caPath: /],
-    ["text without one", () => ({ ca: "text" }), /^invalid tls\.ca: there is no certificate/],
+    [
+      "text without one",
+      () => ({ ca: "text" }),
+      /^invalid tls\.ca: it contains no PEM certificate$/,
+    ],
     [
       "one that is broken",
       () => ({ caFile: at("broken.pem") }),
@@ -125,16 +133,16 @@ describe("authorities", () => {
 describe("a certificate of ours", () => {
   test("comes with its key, or not at all", () => {
     expect(refusal({ certFile: at("ca.pem") })).toBe(
-      "tls.certFile is a certificate without its key: set tls.keyFile or CONSUL_CLIENT_KEY too",
+      "tls.certFile requires the key of the certificate: set tls.keyFile or CONSUL_CLIENT_KEY too",
     );
     expect(refusal({}, { CONSUL_CLIENT_KEY: at("key.pem") })).toBe(
-      "CONSUL_CLIENT_KEY is a key without its certificate: set tls.certFile or CONSUL_CLIENT_CERT too",
+      "CONSUL_CLIENT_KEY requires the certificate of the key: set tls.certFile or CONSUL_CLIENT_CERT too",
     );
   });
 
   test("is refused with the key of another, without a word of the key", () => {
     const message = refusal({ certFile: at("ca.pem") }, { CONSUL_CLIENT_KEY: at("key.pem") });
-    expect(message).toMatch(/^invalid tls\.certFile, CONSUL_CLIENT_KEY: the key is not/);
+    expect(message).toMatch(/^invalid tls\.certFile, CONSUL_CLIENT_KEY: the key does not match/);
     expect(message).not.toContain(key.split("\n")[1]);
   });
 });

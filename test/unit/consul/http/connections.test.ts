@@ -1,11 +1,14 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { getEventListeners } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { Agent } from "undici";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { ConsulClient } from "../../../../src/client.js";
 import type { ConsulError } from "../../../../src/consul/http/consul-error.js";
@@ -275,4 +278,33 @@ test("the end of the client ends what is on all connections, and closes them", a
   await client.close();
   for (const { code } of (await Promise.all(outcomes)).flat()) expect(code).toBe("CONSUL_CLOSED");
   await server.connectionsClosed();
+});
+
+test("a connection belongs to no caller's async context, and a call stays in its own", async () => {
+  const caller = new AsyncLocalStorage<string>();
+  const seen: string[] = [];
+  const see = (event: string): void => void seen.push(`${event} for ${caller.getStore() ?? "all"}`);
+  const onSocket = (message: unknown): void => {
+    see("created");
+    if (typeof message !== "object" || message === null || !("socket" in message)) return;
+    if (!(message.socket instanceof Socket)) return;
+    message.socket.once("connect", () => {
+      see("connected");
+    });
+  };
+  // Where Node publishes each client socket, as it creates it.
+  subscribe("net.client.socket", onSocket);
+  onTestFinished(() => void unsubscribe("net.client.socket", onSocket));
+
+  server.always(later(reply("true")));
+  await caller.run("one caller", async () => {
+    await put("a");
+    expect(caller.getStore()).toBe("one caller");
+    await Promise.all(times(2, () => put("b")));
+    expect(caller.getStore()).toBe("one caller");
+  });
+  expect(seen.sort()).toEqual([
+    ...times(2, () => "connected for all"),
+    ...times(2, () => "created for all"),
+  ]);
 });

@@ -86,7 +86,7 @@ describe("a refusal says what the token lacks", () => {
     expect(given.message).toContain(`if Consul knows the token, it lacks ${permission}`);
     const without = await consulErrorOf(call(newClient({})));
     expect(without.message).toContain(
-      `without a token (option token, or CONSUL_HTTP_TOKEN) there is no ${permission}`,
+      `without a token (option token, or CONSUL_HTTP_TOKEN), the request lacks ${permission}`,
     );
   });
 
@@ -137,10 +137,10 @@ describe("a token of a file that was rotated", () => {
   });
 });
 
-test("a proxy that asks for a password is told apart from Consul", async () => {
+test("a proxy that requires a password is distinguished from Consul", async () => {
   server.always(reply("who are you?", { status: 401 }));
   const error = await consulErrorOf(newClient({}).kv.get("a"));
-  expect(error.message).toContain("a proxy before Consul asks for httpAuth");
+  expect(error.message).toContain("a proxy in front of Consul requires httpAuth");
   server.always(reply("true"));
   await newClient({ httpAuth: "me:secret" }).kv.delete("a");
   expect(server.last.headers.authorization).toBe(

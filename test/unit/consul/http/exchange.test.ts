@@ -31,8 +31,8 @@ afterEach(() => {
   expect(getEventListeners(controller.signal, "abort")).toEqual([]);
 });
 
-const send = (mostBytes = 100): ReturnType<typeof exchange> =>
-  exchange(dispatcher, OPTIONS, { signal: controller.signal, mostBytes });
+const send = (maxBytes = 100): ReturnType<typeof exchange> =>
+  exchange(dispatcher, OPTIONS, { signal: controller.signal, maxBytes });
 
 const answer = (body: string): HttpResponse => ({
   status: 404,
@@ -67,7 +67,9 @@ describe("an answer that is too long", () => {
   test("is given up", async () => {
     const sent = send(15);
     receiver?.response(answer("16 bytes it has."));
-    expect(await rejectionOf(sent)).toBeInstanceOf(AnswerTooLongError);
+    const error = await rejectionOf(sent);
+    expect(error).toBeInstanceOf(AnswerTooLongError);
+    expect(error).toMatchObject({ message: "response exceeds 15 bytes" });
   });
 
   test("is not one that just fits", async () => {
@@ -95,7 +97,7 @@ describe("an abort", () => {
   test("rejects at once where there is no connection yet", async () => {
     // Nobody answers there, not even with a refusal.
     const client = new Client("http://127.0.0.1:8500", { connect: () => undefined });
-    const sent = exchange(client, OPTIONS, { signal: controller.signal, mostBytes: 100 });
+    const sent = exchange(client, OPTIONS, { signal: controller.signal, maxBytes: 100 });
     controller.abort(new Error("enough"));
     expect(await rejectionOf(sent)).toMatchObject({ message: "enough" });
     void client.destroy();

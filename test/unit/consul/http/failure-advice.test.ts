@@ -25,8 +25,8 @@ test.each([
 test.each([
   [400, "Client sent an HTTP request to an HTTPS server.\n", "has to begin with https://"],
   [400, "Bad request", ""],
-  [401, "", "a proxy before Consul asks for httpAuth"],
-  [407, "", "a proxy before Consul asks for httpAuth"],
+  [401, "", "a proxy in front of Consul requires httpAuth"],
+  [407, "", "a proxy in front of Consul requires httpAuth"],
   [500, "no leader", ""],
   [500, "rpc error making call: Missing node registration", "needs one of its nodes"],
 ])("of a status of %d with %j it is said: %s", (status, body, advice) => {

@@ -856,6 +856,44 @@ test("a server that is none of HTTP and echoes everything brings no token into a
   expect(inspect(error, { depth: null, showHidden: true })).not.toContain(TOKEN);
 });
 
+test("a response that exceeds 256 MiB is refused", async () => {
+  const controller = {
+    ...{ aborted: false, paused: false, reason: null, abort: vi.fn() },
+    ...{ pause: () => undefined, resume: () => undefined },
+  };
+  const mebibyte = Buffer.alloc(2 ** 20);
+  const agent = new Agent();
+  const dispatcher = agent.compose(() => (_options, handler) => {
+    handler.onRequestStart?.(controller, {});
+    handler.onResponseStart?.(controller, 200, {}, "OK");
+    for (let count = 0; count <= 256; count += 1) handler.onResponseData?.(controller, mebibyte);
+    return true;
+  });
+  const client = new ConsulClient({ address: "http://consul.example", dispatcher });
+  clients.push(client);
+  const error = await consulErrorOf(client.kv.get("a"));
+  expect(error).toMatchObject({
+    code: "CONSUL_BAD_ANSWER",
+    message: "GET /v1/kv/a: response exceeds 268435456 bytes (from http://consul.example)",
+  });
+  expect(controller.abort).toHaveBeenCalledOnce();
+  await agent.destroy();
+});
+
+test("a client without TLS verification warns of it, with the address", () => {
+  const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => undefined);
+  const tls = { insecureSkipVerify: true };
+  clients.push(new ConsulClient({ address: "https://consul.example:8501", tls }));
+  expect(warn.mock.calls).toEqual([
+    [
+      "TLS verification is off: any server at https://consul.example:8501 is trusted with the token " +
+        "(tls.insecureSkipVerify is set, or CONSUL_HTTP_SSL_VERIFY is false)",
+      { type: "SecurityWarning", code: "CONSUL_TLS_INSECURE" },
+    ],
+  ]);
+  warn.mockRestore();
+});
+
 test("an address with a path is shown with it", async () => {
   const client = new ConsulClient({ address: `${server.address}/behind/a/proxy` });
   clients.push(client);
