@@ -1,14 +1,7 @@
 import { figuresOf, failureOf, ratioToGo } from "./figures.js";
 import type { Results, ScenarioResult } from "./results.js";
 import { beds, contendersOf, isCrowd, LIMIT, type Bed } from "./scenario.js";
-
-/** One of the things that are to be true of the figures. */
-export interface Verdict {
-  readonly goal: string;
-  /** What was measured. */
-  readonly found: string;
-  readonly met: boolean;
-}
+import type { Verdict } from "./verdict.js";
 
 const ratioGoals = [
   { crew: "1", atLeast: 2.5 },
