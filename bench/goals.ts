@@ -1,6 +1,7 @@
 import { figuresOf, failureOf, ratioToGo } from "./figures.js";
 import type { Results, ScenarioResult } from "./results.js";
 import { beds, contendersOf, isCrowd, LIMIT, type Bed } from "./scenario.js";
+import { percent } from "./text-row.js";
 import type { Verdict } from "./verdict.js";
 
 const ratioGoals = [
@@ -184,8 +185,4 @@ function failedIn({ ours, go }: ScenarioResult): string {
 
 function find(own: readonly ScenarioResult[], name: string): ScenarioResult | undefined {
   return own.find(({ scenario }) => scenario.name === name);
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(0)} %`;
 }

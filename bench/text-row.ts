@@ -17,3 +17,7 @@ export function textRow(columns: readonly Column[], cells: readonly string[]): s
 export function brief(value: number): string {
   return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2);
 }
+
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
+}
