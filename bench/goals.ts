@@ -1,14 +1,8 @@
 import { figuresOf, failureOf, ratioToGo } from "./figures.js";
 import type { Results, ScenarioResult } from "./results.js";
 import { beds, contendersOf, isCrowd, LIMIT, type Bed } from "./scenario.js";
-
-/** One of the things that are to be true of the figures. */
-export interface Verdict {
-  readonly goal: string;
-  /** What was measured. */
-  readonly found: string;
-  readonly met: boolean;
-}
+import { percent } from "./text-row.js";
+import type { Verdict } from "./verdict.js";
 
 const ratioGoals = [
   { crew: "1", atLeast: 2.5 },
@@ -191,8 +185,4 @@ function failedIn({ ours, go }: ScenarioResult): string {
 
 function find(own: readonly ScenarioResult[], name: string): ScenarioResult | undefined {
   return own.find(({ scenario }) => scenario.name === name);
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(0)} %`;
 }

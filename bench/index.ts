@@ -4,17 +4,15 @@ import { dirname } from "node:path";
 import { format } from "prettier";
 
 import { messageOf } from "../test/harness/error-message.js";
-import { locateBinary } from "../test/harness/locate-consul.js";
 import { drawPlots } from "./drawing/draw-plots.js";
-import { buildGoOriginal } from "./go-original.js";
-import { judge, type Verdict } from "./goals.js";
-import { describeMachine } from "./machine.js";
+import { judge } from "./goals.js";
 import { measure } from "./measure.js";
-import { buildNodePrograms } from "./node-programs.js";
 import { parseOptions, usage, type Options } from "./options.js";
+import { prepare } from "./prepare.js";
 import type { Results } from "./results.js";
 import { beds } from "./scenario.js";
 import { header, legend, lineOfTwoWrites, linesOf } from "./table.js";
+import { lineOfVerdict } from "./verdict.js";
 
 // The Consuls that were started are ended with this process, if it ends in its own way.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
@@ -30,19 +28,10 @@ try {
 
 /** Resolves to what the process is to end with. */
 async function run(options: Options): Promise<number> {
-  const { found: binary, source } = await locateBinary();
-  console.log(`On ${source}`);
-  console.log("Building the programs…");
-  const [programs, original] = await Promise.all([buildNodePrograms(), buildGoOriginal()]);
-  const go = "program" in original ? original.goVersion : `none: ${original.missing}`;
-  const machine = describeMachine(binary.version, go);
-  console.log(
-    `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, Consul ${machine.consul}`,
-  );
-  console.log("program" in original ? `Go original: ${go}` : `Without the Go original, ${go}`);
+  const { machine, ...equipment } = await prepare();
   console.log(`\n${header()}`);
   const measured = await measure({
-    ...{ binary, programs, original, options },
+    ...{ ...equipment, options },
     tell: (result) => {
       for (const line of linesOf(result)) console.log(line);
     },
@@ -68,8 +57,4 @@ async function conclude(results: Results, options: Options): Promise<number> {
     console.log(`The plots are in ${options.plots}`);
   }
   return options.check && verdicts.some(({ met }) => !met) ? 1 : 0;
-}
-
-function lineOfVerdict({ goal, found, met }: Verdict): string {
-  return `${met ? "met   " : "MISSED"} ${goal}: ${found}`;
 }

@@ -73,8 +73,14 @@ function has(name: string, part: string): boolean {
   return name === part || name.startsWith(`${part}:`);
 }
 
-function positive(option: string, text: string): number {
+export function positive(option: string, text: string): number {
   const value = Number(text);
   if (Number.isFinite(value) && value > 0) return value;
   throw new Error(`${option} must be a positive number, and is ${text}`);
+}
+
+export function positiveInteger(option: string, text: string): number {
+  const value = positive(option, text);
+  if (Number.isInteger(value)) return value;
+  throw new Error(`${option} must be a positive whole number, and is ${text}`);
 }

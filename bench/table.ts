@@ -1,11 +1,7 @@
 import { failureOf, figuresOf, ratioToGo, type Figures } from "./figures.js";
 import type { ScenarioResult, Showing } from "./results.js";
+import { brief, textRow, type Column } from "./text-row.js";
 import type { Outcome } from "./trial.js";
-
-interface Column {
-  readonly title: string;
-  readonly width: number;
-}
 
 const columns: readonly Column[] = [
   { title: "scenario", width: 16 },
@@ -97,16 +93,6 @@ function wireCells({ wire }: Showing): string[] {
   ];
 }
 
-/** Three digits, or all before the point. */
-function brief(value: number): string {
-  return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2);
-}
-
 function row(cells: readonly string[]): string {
-  return cells
-    .map((cell, index) => {
-      const width = columns[index]?.width ?? 0;
-      return index < 2 ? cell.padEnd(width) : cell.padStart(width);
-    })
-    .join(" ");
+  return textRow(columns, cells);
 }

@@ -6,6 +6,7 @@ import { withinTimeLimit } from "../test/harness/time-limit.js";
 import { clearLeftovers } from "./leftovers.js";
 import type { Load } from "./load/load.js";
 import { LoadProcess } from "./load/load-process.js";
+import { loadReportSchema } from "./load/load-report.js";
 import type { TestBed } from "./test-bed.js";
 import { summarize, type Observation, type TrialSummary } from "./trial-summary.js";
 import type { Program } from "./program.js";
@@ -54,7 +55,7 @@ export async function runTrial(plan: TrialPlan): Promise<Outcome> {
   try {
     await Promise.all(processes.map((process) => process.ready()));
     const startAt = Date.now() + startsInMs;
-    const reports = Promise.all(processes.map((process) => process.report()));
+    const reports = Promise.all(processes.map((process) => process.report(loadReportSchema)));
     for (const process of processes) process.start(startAt);
     const boundMs = startsInMs + load.warmUpMs + measureMs + finishWithinMs;
     const [said, seen] = await withinTimeLimit(

@@ -1,6 +1,9 @@
 // Command semaphore-load has contenders take turns in Consul's own Go semaphore, in the way that the
 // benchmark's other programs do: it says "ready", reads when to start (milliseconds since 1970),
 // and in the end prints its report, a line of JSON.
+//
+// With -fleet each contender has a client of its own, and turns that are under way when the time is
+// over are reported unfinished: with hundreds of clients it would take minutes to finish them.
 package main
 
 import (
@@ -27,6 +30,19 @@ type report struct {
 	Turns        []turn  `json:"turns"`
 	CPUMs        float64 `json:"cpuMs"`
 	PeakRSSBytes int64   `json:"peakRssBytes"`
+}
+
+// A fleetTurn says when a slot was asked for, when it was held, when its release began and when it was
+// released, in milliseconds since the start. What has not happened is null.
+type fleetTurn struct {
+	Asked     float64  `json:"asked"`
+	Held      *float64 `json:"held"`
+	Releasing *float64 `json:"releasing"`
+	Released  *float64 `json:"released"`
+}
+
+type fleetReport struct {
+	Clients [][]*fleetTurn `json:"clients"`
 }
 
 func must(err error) {
@@ -56,6 +72,49 @@ func peakRSSBytes() int64 {
 	return 0
 }
 
+func newClient(address string) *api.Client {
+	// Each default configuration has a transport of its own, and so connections of its own.
+	config := api.DefaultConfig()
+	config.Address = address
+	client, err := api.NewClient(config)
+	must(err)
+	return client
+}
+
+// runFleet has the semaphores take turns until the time is over.
+func runFleet(semaphores []*api.Semaphore, hold time.Duration, since func() *float64, to time.Time) fleetReport {
+	var mutex sync.Mutex
+	clients := make([][]*fleetTurn, len(semaphores))
+	stamp := func(moment **float64) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		*moment = since()
+	}
+	for i := range semaphores {
+		go func(semaphore *api.Semaphore, turns *[]*fleetTurn) {
+			for {
+				turn := &fleetTurn{Asked: *since()}
+				mutex.Lock()
+				*turns = append(*turns, turn)
+				mutex.Unlock()
+				_, err := semaphore.Acquire(nil)
+				must(err)
+				stamp(&turn.Held)
+				if hold > 0 {
+					time.Sleep(hold)
+				}
+				stamp(&turn.Releasing)
+				must(semaphore.Release())
+				stamp(&turn.Released)
+			}
+		}(semaphores[i], &clients[i])
+	}
+	time.Sleep(time.Until(to))
+	// It stays locked: nothing changes any more.
+	mutex.Lock()
+	return fleetReport{Clients: clients}
+}
+
 func main() {
 	address := flag.String("address", "", "where Consul serves")
 	prefix := flag.String("prefix", "", "the semaphore's prefix")
@@ -64,12 +123,10 @@ func main() {
 	hold := flag.Int("hold", 0, "how long each holds its slot, in ms")
 	warmUp := flag.Int("warm-up", 0, "ms before the measured time")
 	measure := flag.Int("measure", 0, "ms of measured time")
+	fleet := flag.Bool("fleet", false, "each contender has a client of its own")
 	flag.Parse()
 
-	config := api.DefaultConfig()
-	config.Address = *address
-	client, err := api.NewClient(config)
-	must(err)
+	client := newClient(*address)
 
 	input := bufio.NewReader(os.Stdin)
 	fmt.Println("ready")
@@ -91,6 +148,16 @@ func main() {
 	}
 	from := start.Add(time.Duration(*warmUp) * time.Millisecond)
 	to := from.Add(time.Duration(*measure) * time.Millisecond)
+
+	if *fleet {
+		semaphores := make([]*api.Semaphore, *contenders)
+		for i := range semaphores {
+			semaphores[i], err = newClient(*address).SemaphorePrefix(*prefix, *limit)
+			must(err)
+		}
+		must(json.NewEncoder(os.Stdout).Encode(runFleet(semaphores, time.Duration(*hold)*time.Millisecond, since, to)))
+		return
+	}
 
 	var cpu float64
 	measured := make(chan struct{})

@@ -1,10 +1,9 @@
-import { once } from "node:events";
-import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 
 import type { Load } from "./load.js";
-import { peakRssBytes } from "./peak-rss.js";
 import type { LoadReport, Turn } from "./load-report.js";
+import { orderToStart } from "./order-to-start.js";
+import { peakRssBytes } from "./peak-rss.js";
 
 /** Who takes turns: gets in, stays for a while, leaves. */
 export interface Contender {
@@ -48,15 +47,6 @@ export async function carryOut(
     peakRssBytes: await peakRssBytes(),
   };
   process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit());
-}
-
-async function orderToStart(): Promise<number> {
-  const lines = createInterface(process.stdin);
-  // Without the benchmark there is nobody to report to.
-  lines.once("close", () => process.exit(1));
-  process.stdout.write("ready\n");
-  const line: unknown = (await once(lines, "line"))[0];
-  return Number(line);
 }
 
 async function measureCpu({ warmUpMs, measureMs }: Load, now: () => number): Promise<number> {

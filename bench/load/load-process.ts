@@ -2,11 +2,11 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import type { ZodType } from "zod";
 
 import { LogTail } from "../../test/harness/log-tail.js";
 import type { Program } from "../program.js";
 import { loadArguments, type Load } from "./load.js";
-import { loadReportSchema, type LoadReport } from "./load-report.js";
 
 /** A process that carries out a load, as the benchmark sees it. */
 export class LoadProcess {
@@ -37,8 +37,8 @@ export class LoadProcess {
   }
 
   /** Resolves to its report; rejects if it ends without one. */
-  async report(): Promise<LoadReport> {
-    return loadReportSchema.parse(JSON.parse(await this.#line()));
+  async report<Report>(schema: ZodType<Report>): Promise<Report> {
+    return schema.parse(JSON.parse(await this.#line()));
   }
 
   /** Ends it, if it has not ended by itself. */

@@ -12,15 +12,18 @@ export interface Load {
   /** How long it goes on before the measured time. */
   readonly warmUpMs: number;
   readonly measureMs: number;
+  /** Whether it counts its requests, which takes time of its own. */
+  readonly count?: boolean;
 }
 
-/** The command line of a process with this load, the same for all programs. */
+/** The command line of a process with this load, the same for all programs but for `count`. */
 export function loadArguments(load: Load): string[] {
   return [
     ...["--address", load.address, "--prefix", load.prefix],
     ...["--limit", String(load.limit), "--contenders", String(load.contenders)],
     ...["--hold", String(load.holdMs), "--warm-up", String(load.warmUpMs)],
     ...["--measure", String(load.measureMs)],
+    ...(load.count === true ? ["--count"] : []),
   ];
 }
 
@@ -35,6 +38,7 @@ export function parseLoad(args: readonly string[]): Load {
       hold: { type: "string", default: "0" },
       "warm-up": { type: "string", default: "0" },
       measure: { type: "string", default: "0" },
+      count: { type: "boolean", default: false },
     },
   });
   return {
@@ -45,5 +49,6 @@ export function parseLoad(args: readonly string[]): Load {
     holdMs: Number(values.hold),
     warmUpMs: Number(values["warm-up"]),
     measureMs: Number(values.measure),
+    count: values.count,
   };
 }

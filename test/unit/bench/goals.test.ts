@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 
-import { judge, type Verdict } from "../../../bench/goals.js";
+import { judge } from "../../../bench/goals.js";
 import type { Results, ScenarioResult, Showing } from "../../../bench/results.js";
 import { scenarios } from "../../../bench/scenario.js";
 import type { Outcome } from "../../../bench/trial.js";
+import type { Verdict } from "../../../bench/verdict.js";
 
 interface Given {
   readonly cyclesPerSecond?: number;

@@ -1,0 +1,62 @@
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { positive, positiveInteger } from "../options.js";
+import { fleets, parseFleet, type Fleet } from "./fleet.js";
+
+export interface FleetOptions {
+  readonly fleets: readonly Fleet[];
+  readonly measureMs: number;
+  readonly rounds: number;
+  /** Into how many processes our clients are divided. */
+  readonly processes: number;
+  readonly withGo: boolean;
+  /** Where the results go. */
+  readonly json: string;
+  /** Whether a goal that is missed makes it fail. */
+  readonly check: boolean;
+}
+
+export const fleetUsage = `npm run bench:fleet -- [options]
+
+  --only FLEETS   these fleets only, such as 32x0,100x20,300x20x10: clients, ms of hold, and the limit
+                  (default: 2); also others than those that are measured by default
+  --seconds N     how long each program is measured in a round, after a warm-up (default: 5)
+  --rounds N      how often each program is measured, in turn (default: 2)
+  --processes N   into how many processes our clients are divided (default: 1)
+  --no-go         without the Go original
+  --json FILE     where the results go (default: .cache/bench/fleet.json)
+  --check         fail when a goal is missed
+
+It always fails when more hold a slot at once than the limit allows.
+`;
+
+/** @throws Error for options that make no sense. */
+export function parseFleetOptions(args: readonly string[]): FleetOptions | "help" {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      help: { type: "boolean", short: "h", default: false },
+      only: { type: "string" },
+      seconds: { type: "string", default: "5" },
+      rounds: { type: "string", default: "2" },
+      processes: { type: "string", default: "1" },
+      "no-go": { type: "boolean", default: false },
+      json: {
+        type: "string",
+        default: join(import.meta.dirname, "..", "..", ".cache", "bench", "fleet.json"),
+      },
+      check: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return "help";
+  return {
+    fleets: values.only === undefined ? fleets : values.only.split(",").map(parseFleet),
+    measureMs: 1_000 * positive("--seconds", values.seconds),
+    rounds: positiveInteger("--rounds", values.rounds),
+    processes: positiveInteger("--processes", values.processes),
+    withGo: !values["no-go"],
+    json: values.json,
+    check: values.check,
+  };
+}

@@ -1,0 +1,38 @@
+import { LIMIT } from "../scenario.js";
+
+/** Many clients, each with one waiter, at one semaphore. */
+export interface Fleet {
+  /** `CLIENTSxHOLD`, or `CLIENTSxHOLDxLIMIT` where the limit is not the usual one. */
+  readonly name: string;
+  readonly clients: number;
+  readonly holdMs: number;
+  readonly limit: number;
+}
+
+export const fleets: readonly Fleet[] = [
+  ...["8x0", "32x0", "100x0", "300x0", "1000x0"],
+  ...["8x20", "32x20", "100x20", "100x200", "300x20x10"],
+].map(parseFleet);
+
+/** @throws Error for a name that is not one. */
+export function parseFleet(name: string): Fleet {
+  const [, clients, holdMs, limit = LIMIT] = /^([1-9]\d*)x(\d+)(?:x([1-9]\d*))?$/.exec(name) ?? [];
+  if (clients === undefined || holdMs === undefined) {
+    throw new Error(`a fleet is CLIENTSxHOLD or CLIENTSxHOLDxLIMIT, such as 32x20, not ${name}`);
+  }
+  return { name, clients: Number(clients), holdMs: Number(holdMs), limit: Number(limit) };
+}
+
+/** The cycles per second if a slot were taken in the moment in which it is released. */
+export function idealCyclesPerSecond({ limit, holdMs }: Fleet): number {
+  return (limit * 1_000) / holdMs;
+}
+
+/** How many clients each process has. */
+export function clientsPerProcess({ clients }: Fleet, processes: number): number[] {
+  const used = Math.min(clients, processes);
+  return Array.from(
+    { length: used },
+    (_, index) => Math.floor(clients / used) + (index < clients % used ? 1 : 0),
+  );
+}

@@ -1,0 +1,78 @@
+// Measures fleets of clients beside the Go original on a real Consul. `npm run bench:fleet -- --help`
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+
+import { messageOf } from "../../test/harness/error-message.js";
+import { prepare, type Prepared } from "../prepare.js";
+import type { Program } from "../program.js";
+import { lineOfVerdict } from "../verdict.js";
+import type { Fleet } from "./fleet.js";
+import { isWithinLimit, judgeFleets } from "./fleet-goals.js";
+import { fleetUsage, parseFleetOptions, type FleetOptions } from "./fleet-options.js";
+import { failureOf, type FleetResult } from "./fleet-result.js";
+import { fleetHeader, fleetLegend, fleetLines } from "./fleet-table.js";
+import { agentConfiguration, runFleet, type FleetOutcome, type FleetTrial } from "./run-fleet.js";
+
+// The Consuls that were started are ended with this process, if it ends in its own way.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+
+try {
+  const options = parseFleetOptions(process.argv.slice(2));
+  if (options === "help") console.log(fleetUsage);
+  else process.exitCode = await run(options);
+} catch (error) {
+  console.error(messageOf(error));
+  process.exitCode = 1;
+}
+
+/** Resolves to what the process is to end with. */
+async function run(options: FleetOptions): Promise<number> {
+  const prepared = await prepare({ withGo: options.withGo });
+  console.log(`\n${fleetHeader()}`);
+  const results: FleetResult[] = [];
+  for (const fleet of options.fleets) {
+    const result = await measure(fleet, prepared, options);
+    console.log(fleetLines(result).join("\n"));
+    results.push(result);
+  }
+  const goals = judgeFleets(results);
+  console.log(`\n${fleetLegend.join("\n")}\n\n${goals.map(lineOfVerdict).join("\n")}`);
+
+  const { measureMs, rounds, processes, json } = options;
+  const shape = { agentConfiguration, measureMs, rounds, processes };
+  const { machine } = prepared;
+  await mkdir(dirname(json), { recursive: true });
+  await writeFile(json, `${JSON.stringify({ machine, shape, results, goals }, undefined, 2)}\n`);
+  console.log(`\nAll figures are in ${json}`);
+  const isMissed = options.check && goals.some(({ met }) => !met);
+  return isMissed || !results.every(isWithinLimit) ? 1 : 0;
+}
+
+async function measure(
+  fleet: Fleet,
+  { binary, programs, original }: Prepared,
+  { measureMs, rounds, processes }: FleetOptions,
+): Promise<FleetResult> {
+  const ours: FleetTrial = { binary, program: programs.fleet, fleet, processes, measureMs };
+  const ourRounds: FleetOutcome[] = [];
+  const goRounds: FleetOutcome[] = [];
+  // In turn, so that what slows the machine for a while slows both.
+  for (let round = 0; round < rounds; round += 1) {
+    // What has failed once is not tried again: it may take long to fail.
+    if (failureOf(ourRounds) === undefined) ourRounds.push(await runFleet(ours));
+    if ("program" in original && failureOf(goRounds) === undefined) {
+      const program = inFleet(original.program);
+      goRounds.push(await runFleet({ ...ours, program, processes: 1 }));
+    }
+  }
+  return {
+    fleet,
+    ours: ourRounds,
+    ...("program" in original ? { go: goRounds } : {}),
+    counted: await runFleet({ ...ours, count: true }),
+  };
+}
+
+function inFleet({ command, args }: Program): Program {
+  return { command, args: [...args, "-fleet"] };
+}
