@@ -5,10 +5,10 @@ export type Fault = (request: HttpRequest, receiver: Receiver, consul: Carrier) 
 
 const nothing = (): void => undefined;
 
-/** An answer of this status and text, of Consul's or of whatever answers in its place. */
+/** An answer of this status and text. */
 export function answering(status: number, body = "", headers: Record<string, string> = {}): Fault {
   return (_, receiver) => {
-    receiver.response({ status, headers: { "x-consul-index": "1", ...headers }, body });
+    receiver.response({ status, headers, body });
     return nothing;
   };
 }

@@ -58,7 +58,7 @@ function mostWatches(client: ConsulClient): { count: number } {
 describe("a waiter", () => {
   test("that is first in line has one blocking query, on the lock entry", async () => {
     await holder();
-    void new Watched(semaphoreOf(scene.client).acquire());
+    new Watched(semaphoreOf(scene.client).acquire());
     for (let second = 0; second < 60; second += 1) {
       await time.pass(1_000);
       expect(watchesOf(scene.client)).toMatchObject([{ step: "watch lock" }]);
@@ -67,7 +67,7 @@ describe("a waiter", () => {
 
   test("that is first in line costs about a request a second, for dead holders", async () => {
     await holder();
-    void new Watched(semaphoreOf(scene.client).acquire());
+    new Watched(semaphoreOf(scene.client).acquire());
     await time.pass(1_000);
     const requests = await requestsOf(scene.client, 60_000);
     expect(requests.filter(({ step }) => step !== "renew").length).toBeLessThan(1.5 * 60);
@@ -81,7 +81,7 @@ describe("a waiter", () => {
     await holder();
     await waitersElsewhere(5);
     const ahead = scene.contenders(PREFIX).at(-1)?.session;
-    void new Watched(semaphoreOf(scene.client).acquire());
+    new Watched(semaphoreOf(scene.client).acquire());
     for (let second = 0; second < 30; second += 1) {
       await time.pass(1_000);
       expect(watchesOf(scene.client)).toMatchObject([{ step: "watch entry", name: ahead }]);
@@ -91,7 +91,7 @@ describe("a waiter", () => {
   test("far back costs less than a request a second", async () => {
     await holder();
     await waitersElsewhere(20);
-    void new Watched(semaphoreOf(scene.client).acquire());
+    new Watched(semaphoreOf(scene.client).acquire());
     await time.pass(30_000);
     const requests = await requestsOf(scene.client, 60_000);
     expect(requests.length).toBeLessThan(45);
@@ -102,7 +102,7 @@ describe("a waiter", () => {
     const first = semaphoreOf(scene.newClient());
     await first.acquire();
     const ahead = await waitersElsewhere(10);
-    void new Watched(semaphoreOf(scene.client).acquire());
+    new Watched(semaphoreOf(scene.client).acquire());
     await time.pass(20_000);
     const before = watchesOf(scene.client);
     scene.forget();
@@ -119,7 +119,7 @@ describe("the waiters of one client", () => {
     await holder();
     const most = mostWatches(scene.client);
     for (let i = 0; i < 20; i += 1) {
-      void new Watched(semaphoreOf(scene.client).acquire());
+      new Watched(semaphoreOf(scene.client).acquire());
       await time.pass(10);
     }
     await time.pass(30_000);
@@ -129,7 +129,7 @@ describe("the waiters of one client", () => {
 
   test("cost no more requests than one of them, but for their renewals", async () => {
     await holder();
-    for (let i = 0; i < 20; i += 1) void new Watched(semaphoreOf(scene.client).acquire());
+    for (let i = 0; i < 20; i += 1) new Watched(semaphoreOf(scene.client).acquire());
     await time.pass(1_000);
     const requests = await requestsOf(scene.client, 60_000);
     expect(requests.filter(({ step }) => step !== "renew").length).toBeLessThan(1.5 * 60);
@@ -139,10 +139,10 @@ describe("the waiters of one client", () => {
 
   test("enter without reading what the first of them has read", async () => {
     await holder();
-    void new Watched(semaphoreOf(scene.client).acquire());
+    new Watched(semaphoreOf(scene.client).acquire());
     await time.pass(10);
     scene.forget();
-    void new Watched(semaphoreOf(scene.client).acquire());
+    new Watched(semaphoreOf(scene.client).acquire());
     await time.pass(10);
     expect(scene.steps).toEqual(["create session", "enter"]);
   });
@@ -205,15 +205,15 @@ describe("a client", () => {
     await semaphoreOf(scene.client).acquire();
     await time.pass(1_000);
     const most = mostWatches(scene.client);
-    void new Watched(semaphoreOf(scene.client).acquire());
+    new Watched(semaphoreOf(scene.client).acquire());
     await time.pass(60_000);
     expect(most.count).toBeLessThanOrEqual(2);
   });
 
   test("that comes to hold while it waits has two blocking queries at most", async () => {
     const [first, second] = [await holder(2), await holder(2)];
-    void new Watched(semaphoreOf(scene.client, 2).acquire());
-    void new Watched(semaphoreOf(scene.client, 2).acquire());
+    new Watched(semaphoreOf(scene.client, 2).acquire());
+    new Watched(semaphoreOf(scene.client, 2).acquire());
     await time.pass(1_000);
     const most = mostWatches(scene.client);
     await first.release();
@@ -230,7 +230,7 @@ describe("a client", () => {
     const first = new Watched(semaphoreOf(scene.client).acquire(stop.signal));
     await time.pass(200);
     await waitersElsewhere(1);
-    void new Watched(semaphoreOf(scene.client).acquire());
+    new Watched(semaphoreOf(scene.client).acquire());
     // What was open when the first came to wait is over by then.
     await time.pass(20_000);
     const most = mostWatches(scene.client);
@@ -243,10 +243,10 @@ describe("a client", () => {
   test("whose next waiter is behind another's has two blocking queries at most", async () => {
     const ours = semaphoreOf(scene.client);
     await ours.acquire();
-    void new Watched(semaphoreOf(scene.client).acquire());
+    new Watched(semaphoreOf(scene.client).acquire());
     await time.pass(1_000);
     await waitersElsewhere(1);
-    void new Watched(semaphoreOf(scene.client).acquire());
+    new Watched(semaphoreOf(scene.client).acquire());
     await time.pass(20_000);
     const most = mostWatches(scene.client);
     await ours.release();
@@ -254,32 +254,35 @@ describe("a client", () => {
     expect(most.count).toBeLessThanOrEqual(2);
   });
 
-  test.each([1, 2, 3])("has two at most in whatever mixture of holders and waiters: %d", async (seed) => {
-    let state = seed;
-    const random = (below: number): number => {
-      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-      return Math.floor((state / 2 ** 32) * below);
-    };
-    const clients = [scene.client, scene.newClient(), scene.newClient()];
-    const most = clients.map(() => 0);
-    scene.onRequest = () => {
-      for (const [i, client] of clients.entries()) {
-        most[i] = Math.max(most[i] ?? 0, watchesOf(client).length);
+  test.each([1, 2, 3])(
+    "has two at most in whatever mixture of holders and waiters: %d",
+    async (seed) => {
+      let state = seed;
+      const random = (below: number): number => {
+        state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+        return Math.floor((state / 2 ** 32) * below);
+      };
+      const clients = [scene.client, scene.newClient(), scene.newClient()];
+      const most = clients.map(() => 0);
+      scene.onRequest = () => {
+        for (const [i, client] of clients.entries()) {
+          most[i] = Math.max(most[i] ?? 0, watchesOf(client).length);
+        }
+      };
+      const running: Promise<unknown>[] = [];
+      for (let i = 0; i < 60; i += 1) {
+        const client = clients[random(3)] ?? scene.client;
+        const work = random(4_000);
+        running.push(
+          semaphoreOf(client, 3).run(() => new Promise((resolve) => setTimeout(resolve, work))),
+        );
+        await time.pass(random(1_000));
       }
-    };
-    const running: Promise<unknown>[] = [];
-    for (let i = 0; i < 60; i += 1) {
-      const client = clients[random(3)] ?? scene.client;
-      const work = random(4_000);
-      running.push(
-        semaphoreOf(client, 3).run(() => new Promise((resolve) => setTimeout(resolve, work))),
-      );
-      await time.pass(random(1_000));
-    }
-    await time.pass(60_000);
-    await Promise.all(running);
-    expect(Math.max(...most)).toBeLessThanOrEqual(2);
-  });
+      await time.pass(60_000);
+      await Promise.all(running);
+      expect(Math.max(...most)).toBeLessThanOrEqual(2);
+    },
+  );
 
   test("has none once nobody holds or waits", async () => {
     const [held, waiting] = [semaphoreOf(scene.client), semaphoreOf(scene.client)];
