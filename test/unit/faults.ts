@@ -78,11 +78,11 @@ export const requestLate =
     return nothing;
   };
 
-/** Done before the request arrives. */
-export const after =
-  (call: () => void): Fault =>
+/** Somebody else's request arrives just before. */
+export const afterRequest =
+  (method: string, path: string, body = ""): Fault =>
   (request, receiver, consul) => {
-    call();
+    consul({ method, path, body }, { response: nothing, error: nothing });
     return consul(request, receiver);
   };
 
