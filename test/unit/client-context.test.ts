@@ -9,8 +9,9 @@ import { ConsulClient, Semaphore, SemaphoreOptionsError } from "../../src/index.
 import { Scene } from "./client-of-fake.js";
 import { after } from "./failures.js";
 import { FakeTime } from "./fake-time.js";
-import { silent } from "./faults.js";
+import { answerLate, silent } from "./faults.js";
 import { Watched } from "./outcome.js";
+import { rejectionOf } from "./rejection.js";
 
 const newContext = (): ClientContext => contextOf(new ConsulClient());
 
@@ -45,7 +46,7 @@ describe("semaphores that nobody uses", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("take no longer to make where many prefixes are alive", () => {
+  test("take no longer to make where many prefixes are alive", { timeout: 60_000 }, () => {
     const client = new ConsulClient();
     const make = (from: number, to: number): Semaphore[] =>
       Array.from({ length: to - from }, (_, i) => client.semaphorePrefix(`jobs/${from + i}`, 1));
@@ -67,28 +68,43 @@ describe("semaphores that nobody uses", () => {
   });
 
   test("leave nothing in the client once they are gone", { timeout: 60_000 }, async () => {
-    setFlagsFromString("--expose-gc");
-    const collectGarbage: unknown = runInNewContext("gc");
-    if (typeof collectGarbage !== "function") throw new Error("no garbage collector to call");
     const client = new ConsulClient();
-    /** Bytes on the heap, where what was made for a WeakRef has lived to the end of its turn. */
-    const heap = async (): Promise<number> => {
-      await new Promise((resolve) => setImmediate(resolve));
-      Reflect.apply(collectGarbage, undefined, []);
-      return process.memoryUsage().heapUsed;
-    };
     const make = (): void => {
       for (let i = 0; i < 30_000; i += 1) client.semaphorePrefix(`jobs/${i}`, 1);
     };
     make();
-    for (let turn = 0; turn < 10; turn += 1) await heap();
-    const before = await heap();
+    for (let turn = 0; turn < 10; turn += 1) await heapInUse();
+    const before = await heapInUse();
     make();
     // The names alone would take more.
-    while ((await heap()) > before + 2e6) continue;
+    while ((await heapInUse()) > before + 2e6) continue;
     expect(client.semaphorePrefix("jobs/1", 1).isHeld).toBe(false);
   });
+
+  test("may go, as may their queue, though they have been used and their client lives", async () => {
+    const scene = new Scene();
+    const use = async (): Promise<readonly WeakRef<object>[]> => {
+      const options = { prefix: "jobs", limit: 1, sessionTTL: "300ms" };
+      const sems = [scene.client.semaphoreOpts(options), scene.client.semaphoreOpts(options)];
+      await Promise.all(sems.map((sem) => sem.run(() => undefined)));
+      return [...sems, contextOf(scene.client).queue("jobs", {})].map((it) => new WeakRef(it));
+    };
+    const used = await use();
+    while (scene.consul.sessions.length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (used.some((ref) => ref.deref() !== undefined)) await heapInUse();
+    expect(used.map((ref) => ref.deref())).toEqual([undefined, undefined, undefined]);
+  });
 });
+
+/** Bytes on the heap. What was made for a WeakRef, or was read from one, has lived to the end of its turn. */
+async function heapInUse(): Promise<number> {
+  setFlagsFromString("--expose-gc");
+  const collectGarbage: unknown = runInNewContext("gc");
+  if (typeof collectGarbage !== "function") throw new Error("no garbage collector to call");
+  await new Promise((resolve) => setImmediate(resolve));
+  Reflect.apply(collectGarbage, undefined, []);
+  return process.memoryUsage().heapUsed;
+}
 
 describe("the end of a client", () => {
   test("is waited for by whatever is under way, but for so long only", async () => {
@@ -115,7 +131,7 @@ describe("the end of a client", () => {
     const other = scene.newClient().semaphorePrefix("others", 1);
     await other.acquire();
     const slot = await held?.acquire();
-    const wait = new Watched(waiting?.acquire() ?? Promise.resolve());
+    const wait = new Watched<unknown>(waiting?.acquire() ?? Promise.resolve());
     const elsewhere = new Watched(scene.client.semaphorePrefix("others", 1).acquire());
     await time.pass(1_000);
     const closing = new Watched(scene.client.close());
@@ -127,6 +143,34 @@ describe("the end of a client", () => {
     }
     expect(scene.consul.sessions).toHaveLength(1);
     expect(vi.getTimerCount()).toBeGreaterThan(0);
+  });
+
+  test("waits for a write that is under way, and takes back what it got", async () => {
+    const time = new FakeTime();
+    const scene = new Scene();
+    const sem = scene.client.semaphorePrefix("jobs", 1);
+    scene.next("enter and join", answerLate(500));
+    const acquiring = new Watched(sem.acquire());
+    await time.pass(100);
+    const closing = new Watched(scene.client.close());
+    await time.pass(100);
+    expect(acquiring.outcome).toMatchObject({ error: { code: "SEMAPHORE_CLOSED" } });
+    expect(closing.outcome).toBeUndefined();
+    await time.pass(300);
+    expect(closing.outcome).toMatchObject({ value: undefined });
+    expect(scene.left).toEqual([]);
+    expect(scene.lock("jobs")?.holders).toEqual([]);
+  });
+
+  test("refuses all that comes after", async () => {
+    const scene = new Scene();
+    const sem = scene.client.semaphorePrefix("jobs", 1);
+    await scene.client.close();
+    for (const call of [sem.acquire(), sem.tryAcquire(), sem.run(() => undefined)]) {
+      expect(await rejectionOf(call)).toMatchObject({ code: "SEMAPHORE_CLOSED" });
+    }
+    await scene.client.close();
+    expect(scene.sent).toEqual([]);
   });
 
   test("takes no longer than 6 s where nobody answers", async () => {

@@ -114,6 +114,22 @@ describe("a waiter", () => {
   });
 });
 
+describe("a waiter's blocking query", () => {
+  test.each([
+    ["15 s, where the TTL does not ask for less", {}, "7500ms"],
+    ["15 s", { sessionTTL: "1h" }, "15000ms"],
+    ["the wait time of the semaphore", { sessionTTL: "1h", semaphoreWaitTime: "5s" }, "5000ms"],
+    ["a second at the least", { sessionTTL: "1h", semaphoreWaitTime: 0 }, "1000ms"],
+    ["half a minute at the most", { sessionTTL: "1h", semaphoreWaitTime: "5m" }, "30000ms"],
+  ])("lasts %s: %o", async (_, given, wait) => {
+    await holder();
+    const sem = scene.client.semaphoreOpts({ prefix: PREFIX, limit: 1, ...given });
+    new Watched(sem.acquire());
+    await time.pass(100);
+    expect(watchesOf(scene.client).map(({ query }) => query.get("wait"))).toEqual([wait]);
+  });
+});
+
 describe("the waiters of one client", () => {
   test("have one blocking query between them, whatever their number", async () => {
     await holder();

@@ -110,6 +110,17 @@ describe("acquiring", () => {
     expect(scene.steps).toEqual(["create session", "read prefix", "destroy session"]);
   });
 
+  test("fails at once with another limit also where one of the same client waits", async () => {
+    await takenElsewhere();
+    const waiting = new Watched(semaphore().acquire());
+    await time.pass(1_000);
+    const acquiring = new Watched(semaphore({ limit: 2 }).acquire());
+    await time.pass(1_000);
+    expect(acquiring.outcome).toMatchObject({ error: { code: "SEMAPHORE_LIMIT_CONFLICT" } });
+    expect(scene.contenders(PREFIX)).toHaveLength(2);
+    expect(waiting.outcome).toBeUndefined();
+  });
+
   test.each([
     ["single lock", { flags: 0x2ddccbc058a50c18n, value: "" }, "SEMAPHORE_CONFLICT"],
     ["JSON", { flags: 0n, value: "{}" }, "SEMAPHORE_CONFLICT"],
@@ -268,6 +279,22 @@ describe("an abort", () => {
     expect(acquiring.outcome).toEqual({ error: reason, at: time.start + 50 });
     expect(scene.lock(PREFIX)?.holders).toEqual([]);
     expect(scene.left).toEqual([]);
+  });
+
+  test("while an earlier call has its turn is told at once", async () => {
+    await takenElsewhere();
+    const sem = semaphore();
+    const first = new Watched(sem.acquire());
+    await time.pass(1_000);
+    scene.forget();
+    const controller = new AbortController();
+    const second = new Watched(sem.acquire(controller.signal));
+    await time.pass(10);
+    controller.abort(reason);
+    await time.settle();
+    expect(second.outcome).toMatchObject({ error: reason });
+    expect(first.outcome).toBeUndefined();
+    expect(scene.of("create session")).toEqual([]);
   });
 
   test("that came before the call sends nothing", async () => {

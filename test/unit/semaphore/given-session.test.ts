@@ -1,7 +1,12 @@
 // A session of the user's: it may come with a slot, and it outlives what hangs on it.
 import { beforeEach, describe, expect, test } from "vitest";
 
-import type { ConsulClient, Semaphore, SemaphoreOptions, SemaphoreSlot } from "../../../src/index.js";
+import type {
+  ConsulClient,
+  Semaphore,
+  SemaphoreOptions,
+  SemaphoreSlot,
+} from "../../../src/index.js";
 import { Scene } from "../client-of-fake.js";
 import { FakeTime } from "../fake-time.js";
 import { answering, leaderless, silent } from "../faults.js";
@@ -46,9 +51,9 @@ describe("a session that has a slot already", () => {
     const slot = valueOf(acquiring);
     expect(slot).toMatchObject({ session, held: true });
     expect(slot.fencingToken).toBeGreaterThan(before.fencingToken);
-    expect(scene.sent.filter(({ client }) => client === scene.client).map(({ step }) => step)).toEqual(
-      ["renew", "enter and read", "rejoin"],
-    );
+    expect(
+      scene.sent.filter(({ client }) => client === scene.client).map(({ step }) => step),
+    ).toEqual(["renew", "enter and read", "rejoin"]);
     expect(scene.lock(PREFIX)).toEqual({ limit: 1, holders: [session] });
     expect(next.outcome).toBeUndefined();
     await slot.release();
@@ -62,7 +67,9 @@ describe("a session that has a slot already", () => {
     await semaphore({ limit: 2 }, before).acquire();
     const slot = await semaphore({ limit: 2 }).acquire();
     expect(slot.session).toBe(session);
-    expect([...(scene.lock(PREFIX)?.holders ?? [])].sort()).toEqual([other.session, session].sort());
+    expect([...(scene.lock(PREFIX)?.holders ?? [])].sort()).toEqual(
+      [other.session, session].sort(),
+    );
     expect(other.held).toBe(true);
   });
 

@@ -98,6 +98,20 @@ describe("releasing", () => {
     });
   });
 
+  test("during an acquire waits for it, and gives back what it gets", async () => {
+    const other = await scene.newClient().semaphorePrefix(PREFIX, 1).acquire();
+    const sem = semaphore();
+    const acquiring = new Watched(sem.acquire());
+    const releasing = new Watched(sem.release());
+    await time.pass(10_000);
+    expect(releasing.outcome).toBeUndefined();
+    await other.release();
+    await time.settle();
+    expect(acquiring.outcome).toHaveProperty("value");
+    expect(releasing.outcome).toMatchObject({ value: undefined });
+    expect(scene.lock(PREFIX)?.holders).toEqual([]);
+  });
+
   test("a slot that is given back already does not wait behind the next acquire", async () => {
     const { sem, slot } = await held();
     await sem.release();

@@ -58,6 +58,16 @@ describe("a wait with a limit", () => {
     expect(attempt.outcome).toMatchObject({ value: { held: true }, at: time.start + 2_000 });
   });
 
+  test("has a slot that it is about to take when its time is over", async () => {
+    const other = await takenElsewhere();
+    const attempt = trying({ semaphoreWaitTime: "3s" });
+    await time.pass(2_990);
+    scene.next("join", answerLate(50));
+    await other.release();
+    await time.pass(100);
+    expect(attempt.outcome).toMatchObject({ value: { held: true }, at: time.start + 3_040 });
+  });
+
   test("waits for 15 s if it is not told otherwise", async () => {
     await takenElsewhere();
     const attempt = trying({});
