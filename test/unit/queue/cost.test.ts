@@ -88,7 +88,7 @@ describe("a waiter", () => {
     }
   });
 
-  test("far back costs less than a request a second", async () => {
+  test("far back costs less than a request a second", { timeout: 30_000 }, async () => {
     await holder();
     await waitersElsewhere(20);
     new Watched(semaphoreOf(scene.client).acquire());
@@ -272,6 +272,7 @@ describe("a client", () => {
 
   test.each([1, 2, 3])(
     "has two at most in whatever mixture of holders and waiters: %d",
+    { timeout: 60_000 },
     async (seed) => {
       let state = seed;
       const random = (below: number): number => {

@@ -307,23 +307,27 @@ describe("a write on the way in", () => {
     expect(scene.left).toEqual([]);
   });
 
-  test("that others overtake all the time is tried after pauses that grow", async () => {
-    scene.always("enter and join", answering(409, JSON.stringify(refusal)));
-    let writes = 0;
-    scene.always("join", (request, receiver, consul) => {
-      writes += 1;
-      const lock = JSON.stringify({ Limit: 1, Holders: {}, writes });
-      const path = `/v1/kv/${PREFIX}/.lock?flags=${FLAGS}`;
-      const overtaken = afterRequest("PUT", path, lock);
-      return answerLate(1)(request, receiver, (sent, to) => overtaken(sent, to, consul));
-    });
-    const { acquiring, stop } = await waiting();
-    await time.pass(500);
-    expect(acquiring.outcome).toBeUndefined();
-    expect(writes).toBeGreaterThan(3);
-    expect(writes).toBeLessThan(50);
-    stop.abort(new Error("enough"));
-    await time.pass(1_000);
-    expect(scene.left).toEqual([]);
-  });
+  test(
+    "that others overtake all the time is tried after pauses that grow",
+    { timeout: 30_000 },
+    async () => {
+      scene.always("enter and join", answering(409, JSON.stringify(refusal)));
+      let writes = 0;
+      scene.always("join", (request, receiver, consul) => {
+        writes += 1;
+        const lock = JSON.stringify({ Limit: 1, Holders: {}, writes });
+        const path = `/v1/kv/${PREFIX}/.lock?flags=${FLAGS}`;
+        const overtaken = afterRequest("PUT", path, lock);
+        return answerLate(1)(request, receiver, (sent, to) => overtaken(sent, to, consul));
+      });
+      const { acquiring, stop } = await waiting();
+      await time.pass(500);
+      expect(acquiring.outcome).toBeUndefined();
+      expect(writes).toBeGreaterThan(3);
+      expect(writes).toBeLessThan(50);
+      stop.abort(new Error("enough"));
+      await time.pass(1_000);
+      expect(scene.left).toEqual([]);
+    },
+  );
 });

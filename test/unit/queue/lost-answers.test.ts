@@ -182,6 +182,50 @@ describe.each([...LOSSES, PAGE])("a write on the way out that is %s", (_, fault)
   });
 });
 
+describe("a slot that was got without an answer", () => {
+  test.each<[string, Fault]>([
+    ["the connection breaks", answerLost],
+    ["nothing ever comes", answerSwallowed],
+  ])("is found also where others of the same client wait by then: %s", async (_, fault) => {
+    scene.next("enter and join", (request, receiver, consul) => {
+      // They come while nobody knows.
+      for (const [i, sem] of others.entries()) {
+        setTimeout(() => running.push(new Watched(sem.run(() => undefined))), 20 + i * 10);
+      }
+      return fault(request, receiver, consul);
+    });
+    const others = [semaphore(), semaphore()];
+    const running: Watched<void>[] = [];
+    const first = semaphore();
+    const acquiring = new Watched(first.acquire());
+    await time.pass(30_000);
+    expect(scene.lock(PREFIX)?.holders).toEqual([valueOf(acquiring).session]);
+    await first.release();
+    await time.pass(5_000);
+    expect(running).toMatchObject([{ outcome: { value: undefined } }, { outcome: {} }]);
+    await time.pass(10_000);
+    expect(scene.left).toEqual([]);
+  });
+
+  test("by a waiter is found also where others of the same client wait behind it", async () => {
+    const other = scene.newClient().semaphorePrefix(PREFIX, 1);
+    await other.acquire();
+    const sems = [semaphore(), semaphore(), semaphore()];
+    const running: Watched<void>[] = [];
+    for (const sem of sems) {
+      running.push(new Watched(sem.run(() => undefined)));
+      await time.pass(10);
+    }
+    await time.pass(1_000);
+    scene.next("join", answerSwallowed);
+    await other.release();
+    await time.pass(30_000);
+    expect(running.map(({ outcome }) => outcome !== undefined)).toEqual([true, true, true]);
+    await time.pass(10_000);
+    expect(scene.left).toEqual([]);
+  });
+});
+
 describe("a session whose write went unanswered", () => {
   test("is ended after its slot: what is on its way must find it gone", async () => {
     scene.next("enter and join", answerLost);

@@ -144,26 +144,30 @@ describe("one that comes again and again", () => {
     expect(scene.contenders(PREFIX)).toHaveLength(2);
   });
 
-  test("takes its turn behind those who wait, in both of two busy clients", async () => {
-    const turns = [0, 0];
-    const busy = [scene.client, scene.newClient()].map(async (client, i) => {
-      const sem = semaphoreOf(client);
-      while (time.now < 20_000) {
-        await sem.run(
-          () =>
-            new Promise((resolve) => {
-              setTimeout(resolve, 100);
-            }),
-        );
-        turns[i] = (turns[i] ?? 0) + 1;
-      }
-    });
-    await time.pass(25_000);
-    await Promise.all(busy);
-    const [one = 0, other = 0] = turns;
-    expect(one + other).toBeGreaterThan(150);
-    expect(Math.abs(one - other)).toBeLessThan(20);
-  });
+  test(
+    "takes its turn behind those who wait, in both of two busy clients",
+    { timeout: 30_000 },
+    async () => {
+      const turns = [0, 0];
+      const busy = [scene.client, scene.newClient()].map(async (client, i) => {
+        const sem = semaphoreOf(client);
+        while (time.now < 20_000) {
+          await sem.run(
+            () =>
+              new Promise((resolve) => {
+                setTimeout(resolve, 100);
+              }),
+          );
+          turns[i] = (turns[i] ?? 0) + 1;
+        }
+      });
+      await time.pass(25_000);
+      await Promise.all(busy);
+      const [one = 0, other = 0] = turns;
+      expect(one + other).toBeGreaterThan(150);
+      expect(Math.abs(one - other)).toBeLessThan(20);
+    },
+  );
 
   test("goes by way of the queue without reading first, where others wait all the time", async () => {
     await scene.newClient().semaphorePrefix(PREFIX, 1).acquire();

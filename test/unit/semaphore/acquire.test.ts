@@ -16,7 +16,7 @@ import {
   page,
   silent,
 } from "../faults.js";
-import { messageOf, Watched } from "../outcome.js";
+import { messageOf, valueOf, Watched } from "../outcome.js";
 
 const PREFIX = "jobs";
 const TTL = 15_000;
@@ -143,6 +143,27 @@ describe("acquiring", () => {
     expect(acquiring.outcome).toMatchObject({ value: { held: true }, at: time.start + 50 });
     expect(scene.of("create session")).toHaveLength(2);
   });
+
+  test.each(["enter and join", "join"] as const)(
+    "takes another session where its own is over by the clock when it has the slot: %s",
+    async (step) => {
+      const other = scene.newClient().semaphorePrefix(PREFIX, 1);
+      if (step === "join") await other.acquire();
+      const acquiring = new Watched(semaphore().acquire());
+      scene.next(step, answerLate(100));
+      await time.settle();
+      if (step === "join") await other.release();
+      await time.pass(99);
+      // The event loop is blocked until the answer is read, before any timer has run.
+      time.block(TTL);
+      await time.pass(1);
+      expect(acquiring.outcome).toBeUndefined();
+      await time.pass(1_000);
+      expect(valueOf(acquiring).held).toBe(true);
+      expect(scene.lock(PREFIX)?.holders).toEqual([valueOf(acquiring).session]);
+      expect(scene.contenders(PREFIX)).toHaveLength(1);
+    },
+  );
 
   test("fails where a session of the user's is gone", async () => {
     const session = "2d1b6b3e-0d53-4f55-8c4b-3b0a4cf0d1f2";
