@@ -163,7 +163,7 @@ describe("the waiters of one client", () => {
     expect(scene.steps).toEqual(["create session", "enter"]);
   });
 
-  test("may come at the very same moment: each has its place", async () => {
+  test("may come at the very same moment, and all stay in the queue", async () => {
     await holder();
     const waiting = [1, 2, 3].map(() => new Watched(semaphoreOf(scene.client).acquire()));
     await time.settle();

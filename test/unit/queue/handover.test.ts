@@ -47,7 +47,7 @@ async function holding(limit = 1): Promise<Semaphore> {
   return sem;
 }
 
-/** A successor is touched in the same write: whoever waits for it hears of it. */
+/** A successor is touched in the same write: the waiter right behind it is woken. */
 test("a handover swaps the lock, touches the successor's entry, and takes away the other", async () => {
   const first = await holding();
   const second = await waiting();
@@ -289,7 +289,7 @@ describe("a write on the way in", () => {
     expect(scene.left).toEqual([]);
   });
 
-  test("fails where Consul does not tell its index, and what it may have got is given back", async () => {
+  test("fails where Consul does not report its index, and what it may have got is given back", async () => {
     scene.always("enter and join", (request, receiver, consul) =>
       consul(request, {
         response: (response) => {

@@ -185,7 +185,7 @@ describe("the queue", () => {
     ["connections break", unsent],
     ["there is no leader", leaderless],
     ["a proxy is out of order", page(502)],
-    ["a proxy answers with a page that looks well", page(200)],
+    ["a proxy answers with a page of status 200", page(200)],
   ])("is kept through an outage, however long, that sessions survive: %s", async (_, fault) => {
     const held = semaphoreOf(scene.newClient());
     await held.acquire();

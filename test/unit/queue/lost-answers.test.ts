@@ -42,10 +42,7 @@ const LOSSES: readonly [string, Fault][] = [
 ];
 
 /** One that is no reason to try again for who only wants to get in, but is for who has to get out. */
-const PAGE: readonly [string, Fault] = [
-  "answered by a proxy with a page that looks well",
-  page(200),
-];
+const PAGE: readonly [string, Fault] = ["answered by a proxy with a page of status 200", page(200)];
 
 /** The slot is there, for good, and is given back without a trace. */
 async function expectWholeSlot(sem: Semaphore, slot: SemaphoreSlot): Promise<void> {
@@ -276,7 +273,7 @@ describe("a session of the user's, which lives on", () => {
     expect(left()).toEqual([]);
   });
 
-  test("has its entry looked for once more, a second after the slot", async () => {
+  test("has its entry removed once more, a second after the slot", async () => {
     scene.next("enter and read", answerLost);
     const sem = semaphore({ session });
     const acquiring = new Watched(sem.acquire());
@@ -306,7 +303,7 @@ describe("a session of the user's, which lives on", () => {
     expect(left()).toEqual([]);
   });
 
-  test("has none looked for where the only answer was no", async () => {
+  test("has none removed later where the only answer was no", async () => {
     scene.next("enter and read", page(403));
     const trying = new Watched(semaphore({ session, semaphoreWaitTime: "100ms" }).tryAcquire());
     await time.settle();

@@ -1,4 +1,4 @@
-// One that comes where a slot may be free: what it costs, and that it passes nobody who waits.
+// One that comes where a slot may be free: what it costs, and that it overtakes no waiter.
 import { beforeEach, describe, expect, test } from "vitest";
 
 import type { ConsulClient, Semaphore, SemaphoreSlot } from "../../../src/index.js";
@@ -179,7 +179,7 @@ describe("one that comes again and again", () => {
     stop.abort(new Error("enough"));
     await time.settle();
     expect(waits.outcome).toBeDefined();
-    // It comes back, sees who waits, and comes back once more.
+    // It comes back, sees the waiters, and comes back once more.
     const first = new AbortController();
     const again = new Watched(semaphoreOf().acquire(first.signal));
     await time.pass(10);

@@ -238,7 +238,7 @@ describe("the way into the queue", () => {
     expect(scene.left).toEqual([]);
   });
 
-  test("tells why there is no session before it looks for what a lost answer left", async () => {
+  test("reports why there is no session before it searches for what a lost answer left", async () => {
     scene.next("create session", page());
     scene.next("list sessions", answerLate(3_000));
     const sem = semaphore();
@@ -276,7 +276,7 @@ describe("an abort", () => {
     expect(acquiring.outcome).toEqual({ error: reason, at: time.start + 1_100 });
   });
 
-  test("takes away what was written before it is told", async () => {
+  test("takes away what was written before it is reported", async () => {
     await takenElsewhere();
     const before = scene.left;
     const controller = new AbortController();
@@ -302,7 +302,7 @@ describe("an abort", () => {
     expect(scene.left).toEqual([]);
   });
 
-  test("while an earlier call has its turn is told at once", async () => {
+  test("while an earlier call has its turn is reported at once", async () => {
     await takenElsewhere();
     const sem = semaphore();
     const first = new Watched(sem.acquire());
@@ -357,7 +357,7 @@ describe("a failure in the queue", () => {
     return new Watched(semaphore().acquire());
   }
 
-  test("is told at once where what was written can be taken away", async () => {
+  test("is reported at once where what was written can be taken away", async () => {
     const before = await refused();
     await time.settle();
     expect(before.outcome).toMatchObject({
@@ -368,7 +368,7 @@ describe("a failure in the queue", () => {
     expect(scene.consul.sessions).toHaveLength(1);
   });
 
-  test("is told after a second where that cannot be taken away", async () => {
+  test("is reported after a second where that cannot be taken away", async () => {
     scene.always("delete entry", leaderless);
     const acquiring = await refused();
     await time.pass(999);
@@ -384,7 +384,7 @@ describe("a failure in the queue", () => {
     expect(scene.of("destroy session")).toHaveLength(1);
   });
 
-  test("is told after a second also where only its session cannot be ended", async () => {
+  test("is reported after a second also where only its session cannot be ended", async () => {
     scene.always("destroy session", answerSwallowed);
     const acquiring = await refused();
     await time.pass(10_000);
