@@ -48,7 +48,7 @@ const PATIENCE_MS = 250;
  */
 const FIRST_LOOK_MS = 200;
 const WAITERS_PER_LOOK = 10;
-const LONGEST_LOOK_PER_WAITER_MS = 500;
+const LONGEST_LOOK_PER_WAITER_MS = 300;
 const LONGEST_LOOK_MS = 5_000;
 
 /** For how long a reading says that nobody waits: a newcomer must not pass others for longer. */

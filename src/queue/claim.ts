@@ -66,15 +66,19 @@ export class Claim implements Waiter {
   readonly #waiting = new AbortController();
   #settle: Settle | undefined;
   #isSwapUnderWay = false;
+  /** Whether it was seen that there is no slot for it. */
   #hasHadToWait = false;
   /** Whether its caller waits no longer, and whether it does not try any more either. */
   #isTimeOver = false;
   #isTryOver = false;
   #tryUntil = Infinity;
-  #failure: unknown;
   #refusals = { index: -1n, times: 0 };
 
-  constructor(queue: ClaimedQueue, lease: SessionLease, { value, limit, longestWatch }: ClaimOptions) {
+  constructor(
+    queue: ClaimedQueue,
+    lease: SessionLease,
+    { value, limit, longestWatch }: ClaimOptions,
+  ) {
     this.#queue = queue;
     this.lease = lease;
     this.limit = limit;
@@ -256,9 +260,8 @@ export class Claim implements Waiter {
 
   /** A request for it has failed; where that is transient, it goes on. */
   requestFailed(error: unknown): void {
-    this.#failure = error;
     if (!isTransient(error)) this.#settle?.reject(error);
-    else this.#endIfOver();
+    else if (this.#isTimeOver) this.#settle?.resolve("over");
   }
 
   /** How often a swap was refused in a row while the lock had this index. */
@@ -270,8 +273,7 @@ export class Claim implements Waiter {
 
   #endIfOver(): void {
     if (!this.#isTimeOver || this.#isSwapUnderWay) return;
-    if (this.#hasHadToWait) this.#settle?.resolve("over");
-    else if (this.#isTryOver && this.#failure !== undefined) this.#settle?.reject(this.#failure);
+    if (this.#hasHadToWait || this.#isTryOver) this.#settle?.resolve("over");
   }
 
   async #tryToEnter(timeout: number): Promise<string | undefined> {

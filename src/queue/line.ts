@@ -106,8 +106,10 @@ export class Line {
     const [oldest] = this.#claims;
     if (view === undefined || this.#claims.size < 2) return oldest;
     const places = new Map(view.waiters.map(({ session }, place) => [session, place]));
-    const placeOf = (claim: Claim): number =>
-      places.get(claim.session) ?? (view.readAt < claim.enteredAt ? Infinity : -1);
+    const placeOf = ({ session, enteredAt }: Claim): number => {
+      const isUnread = view.readAt < enteredAt && !view.lock.holders.has(session);
+      return places.get(session) ?? (isUnread ? Infinity : -1);
+    };
     return [...this.#claims].reduce((first, claim) =>
       placeOf(claim) < placeOf(first) ? claim : first,
     );

@@ -50,6 +50,9 @@ const PATIENCE_TTLS = 2;
 
 const RETRY_PAUSES = { first: 50, longest: 500 };
 
+/** Reads for the slots that are due, and resolves to the pause after it. */
+type Reader = (due: readonly MonitoredSlot[]) => Promise<number>;
+
 /**
  * Hears of the loss of the slots that one client holds on a prefix (Go: `monitorLock`), by the two
  * keys that each hangs on: the lock entry, which all share, and its own contender entry.
@@ -59,9 +62,6 @@ export class HolderMonitor {
   readonly #isShared: () => boolean;
   readonly #slots = new Map<MonitoredSlot, { readonly since: number }>();
   #stop: AbortController | undefined;
-  /** The index that the next query on the lock waits on. */
-  #lockIndex = 0n;
-  #entryIndex = 0n;
 
   /** `isShared`: whether waiters of the client need a connection for a blocking query as well. */
   constructor(requests: PrefixRequests, isShared: () => boolean) {
@@ -81,16 +81,13 @@ export class HolderMonitor {
     if (this.#slots.size === 0 || this.#stop !== undefined) return;
     const { signal } = (this.#stop = new AbortController());
     inSharedContext(() => {
-      void this.#watch(signal, (due) => this.#readLock(due, signal));
-      void this.#watch(signal, (due) => this.#readEntries(due, signal));
+      void this.#watch(signal, this.#lockReader(signal));
+      void this.#watch(signal, this.#entryReader(signal));
     });
   }
 
   /** Reads again and again, with the pause that a reading asks for. */
-  async #watch(
-    signal: AbortSignal,
-    read: (due: readonly MonitoredSlot[]) => Promise<number>,
-  ): Promise<void> {
+  async #watch(signal: AbortSignal, read: Reader): Promise<void> {
     const patience = new Map<MonitoredSlot, Patience>();
     const pauses = new Backoff(RETRY_PAUSES);
     while (!signal.aborted) {
@@ -121,32 +118,36 @@ export class HolderMonitor {
       .map(([slot]) => slot);
   }
 
-  async #readLock(due: readonly MonitoredSlot[], signal: AbortSignal): Promise<number> {
-    const { lock, index } = await this.#requests.readLock({
-      ...this.#query(due, this.#lockIndex),
-      signal,
-    });
-    // Consul's rule: where the index goes backwards, start again.
-    this.#lockIndex = index < this.#lockIndex ? 0n : index;
-    if (due.some(({ session }) => !lock.holders.has(session))) await this.#judge(signal);
-    return PAUSE_MS;
+  #lockReader(signal: AbortSignal): Reader {
+    let since = 0n;
+    return async (due) => {
+      const query = { ...this.#query(due, since), signal };
+      const { lock, index } = await this.#requests.readLock(query);
+      // Consul's rule: where the index goes backwards, start again.
+      since = index < since ? 0n : index;
+      if (due.some(({ session }) => !lock.holders.has(session))) await this.#judge(signal);
+      return PAUSE_MS;
+    };
   }
 
-  async #readEntries(due: readonly MonitoredSlot[], signal: AbortSignal): Promise<number> {
-    const [only, ...others] = due;
-    if (only !== undefined && others.length === 0 && !this.#isShared()) {
-      const query = { ...this.#query(due, this.#entryIndex), signal };
-      const entry = await this.#requests.readContender(only.session, query);
-      this.#entryIndex = entry?.modifyIndex ?? 0n;
-      if (entry?.session === only.session) return 0;
-    } else {
-      const { timeout } = this.#query(due, 0n);
-      const sessions = due.map(({ session }) => session);
-      if (await this.#requests.areAlive(sessions, { timeout, signal })) return CHECK_MS;
-    }
-    this.#entryIndex = 0n;
-    await this.#judge(signal);
-    return PAUSE_MS;
+  #entryReader(signal: AbortSignal): Reader {
+    let seen = { session: "", index: 0n };
+    return async (due) => {
+      const [only, ...others] = due;
+      if (only !== undefined && others.length === 0 && !this.#isShared()) {
+        const { session } = only;
+        const query = { ...this.#query(due, seen.session === session ? seen.index : 0n), signal };
+        const entry = await this.#requests.readContender(session, query);
+        seen = { session, index: entry?.modifyIndex ?? 0n };
+        if (entry?.session === session) return 0;
+      } else {
+        const { timeout } = this.#query(due, 0n);
+        const sessions = due.map(({ session }) => session);
+        if (await this.#requests.areAlive(sessions, { timeout, signal })) return CHECK_MS;
+      }
+      await this.#judge(signal);
+      return PAUSE_MS;
+    };
   }
 
   /** Something is not as it should be: the whole prefix says what has become of each slot. */

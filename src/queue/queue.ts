@@ -253,7 +253,10 @@ export class Queue implements ClaimedQueue {
         return;
       }
       const { keys } = this.requests;
-      if (successor !== undefined && isAbout(outcome, operations, keys.contender(successor.session))) {
+      if (
+        successor !== undefined &&
+        isAbout(outcome, operations, keys.contender(successor.session))
+      ) {
         gone.add(successor);
       } else if (known === undefined) {
         refusal = { index: lock.modifyIndex, words: wordsOf(outcome) };

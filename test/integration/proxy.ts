@@ -35,20 +35,20 @@ export interface SeenRequest {
   readonly at: number;
 }
 
-function isTransactionWith(verb: string, { path, body }: SeenRequest): boolean {
-  return path.startsWith("/v1/txn") && body.includes(`"${verb}"`);
+function isTransactionWith({ path, body }: SeenRequest, ...verbs: readonly string[]): boolean {
+  return path.startsWith("/v1/txn") && verbs.every((verb) => body.includes(`"${verb}"`));
 }
 
 function isLeave(request: SeenRequest): boolean {
-  return isTransactionWith("delete", request);
+  return isTransactionWith(request, "delete");
 }
 
-function isJoinAtOnce(request: SeenRequest): boolean {
-  return isTransactionWith("lock", request);
+function isJoin(request: SeenRequest): boolean {
+  return isTransactionWith(request, "lock", "cas") && !isLeave(request);
 }
 
-function isJoinInTurn(request: SeenRequest): boolean {
-  return isTransactionWith("check-session", request) && !isLeave(request);
+function isFromTheQueue(request: SeenRequest): boolean {
+  return isTransactionWith(request, "check-session");
 }
 
 /** The requests of a semaphore, by what they are for. */
@@ -56,20 +56,23 @@ export const REQUESTS = {
   "session create": ({ path }) => path.startsWith("/v1/session/create"),
   "session renewal": ({ path }) => path.startsWith("/v1/session/renew/"),
   "session destroy": ({ path }) => path.startsWith("/v1/session/destroy/"),
-  "contender entry": ({ path }) => path.includes("acquire="),
+  "contender entry": (request) =>
+    isTransactionWith(request, "lock") && !isJoin(request) && !isLeave(request),
   "contender delete": ({ method }) => method === "DELETE",
+  /** Also as a part of the transaction that makes the contender entry. */
   "prefix listing": ({ path }) => path.includes("recurse"),
   "lock read": ({ method, path }) => method === "GET" && path.includes("/.lock"),
   "blocking query": ({ path }) => path.includes("index="),
-  /** Whatever makes its sender a holder, */
-  join: (request) => isJoinAtOnce(request) || isJoinInTurn(request),
+  "holders check": (request) => isFromTheQueue(request) && !request.body.includes('"lock"'),
+  /** What makes its sender a holder, */
+  join: isJoin,
   /** with the contender entry in the same write, */
-  "join at once": isJoinAtOnce,
+  "join at once": (request) => isJoin(request) && !isFromTheQueue(request),
   /** or out of the queue. */
-  "join in turn": isJoinInTurn,
+  "join in turn": (request) => isJoin(request) && isFromTheQueue(request),
   leave: isLeave,
   /** One that makes a waiter a holder in the same write. */
-  handover: (request) => isLeave(request) && request.body.includes('"check-session"'),
+  handover: (request) => isLeave(request) && isFromTheQueue(request),
 } satisfies Record<string, (request: SeenRequest) => boolean>;
 
 export type RequestKind = keyof typeof REQUESTS;
