@@ -137,19 +137,21 @@ export class Claim implements Waiter {
         until,
         signal,
       });
-      if (refusal === undefined) return true;
-      // The entry of a session of ours is its own; but one that was ended while it was idle has left
-      // it under lock-delay, of which Consul speaks first.
-      if (this.lease.own) return false;
     } catch (error) {
       if (this.lease.own && this.lease.checkLost()) return false;
       throw error;
     }
+    if (refusal === undefined) return true;
+    // The entry of a session of ours is its own; but one that was ended while it was idle has left it
+    // under lock-delay, of which Consul speaks first.
+    const isSessions = /invalid session|lock delay|lock is already held/i.test(refusal);
+    if (this.lease.own && isSessions) return false;
     this.#state = { kind: "nothing" };
-    const why = /invalid session/i.test(refusal)
-      ? refusal
-      : `another session has the lock of the entry of ${this.session}, or had it a moment ago, ` +
-        `as when that session was ended and its lock-delay is not over (${refusal})`;
+    const why =
+      isSessions && !/invalid session/i.test(refusal)
+        ? `another session has the lock of the entry of ${this.session}, or had it a moment ago, ` +
+          `as when that session was ended and its lock-delay is not over`
+        : refusal;
     throw new SemaphoreRequestError("SEMAPHORE_CONTENDER_FAILED", why);
   }
 

@@ -3,6 +3,7 @@ import { isAborted } from "../async/is-aborted.js";
 import { onAbort } from "../async/on-abort.js";
 import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
+import { nextIndex } from "../consul/query.js";
 import { isOutcomeUnknown, SemaphoreLostError, SemaphoreRequestError } from "../errors.js";
 import { liveHolders, type Snapshot } from "../protocol/snapshot.js";
 import { blocking, type PrefixRequests } from "./requests.js";
@@ -123,8 +124,7 @@ export class HolderMonitor {
     return async (due) => {
       const query = { ...this.#query(due, since), signal };
       const { lock, index } = await this.#requests.readLock(query);
-      // Consul's rule: where the index goes backwards, start again.
-      since = index < since ? 0n : index;
+      since = nextIndex(since, index);
       if (due.some(({ session }) => !lock.holders.has(session))) await this.#judge(signal);
       return PAUSE_MS;
     };
