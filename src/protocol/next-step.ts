@@ -32,7 +32,7 @@ export type Step =
 /**
  * How long the first in line takes it that the holders are alive, in milliseconds. A dead holder's
  * entry goes while the lock entry stays, and its slot is to be taken within a second. Those behind
- * check as well, each half as much later as the one ahead: the first in line may have died, too.
+ * check as well, each a quarter as much later as the one ahead: the first in line may have died, too.
  */
 const HOLDERS_LIVE_MS = 800;
 
@@ -72,7 +72,7 @@ export function nextStep(view: QueueView, me: Waiter, waitsSince: number, now: n
   const free = freeSlots(view, me.limit);
   if (ahead.length < free) return { kind: "join", passing: [] };
   const aliveAt = Math.min(...view.aliveAt.values());
-  const checkAt = aliveAt + HOLDERS_LIVE_MS * (1 + ahead.length / 2);
+  const checkAt = aliveAt + HOLDERS_LIVE_MS * (1 + ahead.length / 4);
   if (free === 0 && now >= checkAt) return { kind: "check" };
   const last = ahead.at(-1);
   if (last === undefined) return { kind: "watch lock", atMost: checkAt - now };
@@ -88,7 +88,8 @@ export function nextStep(view: QueueView, me: Waiter, waitsSince: number, now: n
     LONGEST_LOOK_PER_WAITER_MS * ahead.length,
     LONGEST_LOOK_MS,
   );
-  return { kind: "watch entry", entry: last, atMost: Math.min(lookAfter, passAt - now) };
+  const next = free === 0 ? checkAt : passAt;
+  return { kind: "watch entry", entry: last, atMost: Math.min(lookAfter, next - now) };
 }
 
 /** Whether a newcomer may take a slot at once: one is free, and nobody waits. */

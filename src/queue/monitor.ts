@@ -1,9 +1,12 @@
 import { Backoff } from "../async/backoff.js";
+import { callAfter } from "../async/call-after.js";
+import { eitherSignal } from "../async/either-signal.js";
 import { isAborted } from "../async/is-aborted.js";
 import { onAbort } from "../async/on-abort.js";
 import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
-import { nextIndex } from "../consul/query.js";
+import type { KVEntry } from "../consul/kv.js";
+import { nextIndex, type QueryOptions } from "../consul/query.js";
 import { isOutcomeUnknown, SemaphoreLostError, SemaphoreRequestError } from "../errors.js";
 import { liveHolders, type Snapshot } from "../protocol/snapshot.js";
 import { blocking, type PrefixRequests } from "./requests.js";
@@ -63,6 +66,8 @@ export class HolderMonitor {
   readonly #isShared: () => boolean;
   readonly #slots = new Map<MonitoredSlot, { readonly since: number }>();
   #stop: AbortController | undefined;
+  /** The blocking query on the contender entry of the only slot. */
+  #entryWatch: AbortController | undefined;
 
   /** `isShared`: whether waiters of the client need a connection for a blocking query as well. */
   constructor(requests: PrefixRequests, isShared: () => boolean) {
@@ -79,12 +84,20 @@ export class HolderMonitor {
       this.#stop?.abort("nobody holds");
       this.#stop = undefined;
     });
+    callAfter(FIRST_READING_MS, () => {
+      this.regroup();
+    });
     if (this.#slots.size === 0 || this.#stop !== undefined) return;
     const { signal } = (this.#stop = new AbortController());
     inSharedContext(() => {
       void this.#watch(signal, this.#lockReader(signal));
       void this.#watch(signal, this.#entryReader(signal));
     });
+  }
+
+  /** Gives up a connection for the only slot that is no longer the only one, or that waiters need. */
+  regroup(): void {
+    if (this.#slots.size > 1 || this.#isShared()) this.#entryWatch?.abort("shared");
   }
 
   /** Reads again and again, with the pause that a reading asks for. */
@@ -134,10 +147,16 @@ export class HolderMonitor {
     let seen = { session: "", index: 0n };
     return async (due) => {
       const [only, ...others] = due;
-      if (only !== undefined && others.length === 0 && !this.#isShared()) {
+      if (
+        only !== undefined &&
+        others.length === 0 &&
+        this.#slots.size === 1 &&
+        !this.#isShared()
+      ) {
         const { session } = only;
-        const query = { ...this.#query(due, seen.session === session ? seen.index : 0n), signal };
-        const entry = await this.#requests.readContender(session, query);
+        const query = this.#query(due, seen.session === session ? seen.index : 0n);
+        const entry = await this.#watchEntry(session, query, signal);
+        if (entry === "given up") return 0;
         seen = { session, index: entry?.modifyIndex ?? 0n };
         if (entry?.session === session) return 0;
       } else {
@@ -148,6 +167,24 @@ export class HolderMonitor {
       await this.#judge(signal);
       return PAUSE_MS;
     };
+  }
+
+  async #watchEntry(
+    session: string,
+    query: QueryOptions,
+    signal: AbortSignal,
+  ): Promise<KVEntry | null | "given up"> {
+    const watch = (this.#entryWatch = new AbortController());
+    const either = eitherSignal(signal, watch.signal);
+    try {
+      return await this.#requests.readContender(session, { ...query, signal: either.signal });
+    } catch (error) {
+      if (watch.signal.aborted && !signal.aborted) return "given up";
+      throw error;
+    } finally {
+      either.dispose();
+      this.#entryWatch = undefined;
+    }
   }
 
   /** Something is not as it should be: the whole prefix says what has become of each slot. */

@@ -112,6 +112,7 @@ export class Queue implements ClaimedQueue {
   /** Has a claim wait for a slot. */
   wait(claim: Claim): void {
     this.#line.add(claim);
+    this.monitor.regroup();
   }
 
   /** The claim waits no longer. */
