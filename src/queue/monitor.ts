@@ -78,14 +78,16 @@ export class HolderMonitor {
   /** Watches a slot from now on, until its signal aborts. */
   add(slot: MonitoredSlot): void {
     this.#slots.set(slot, { since: performance.now() });
+    // Two slots need more than one blocking query, once they are worth a reading.
+    const cancel = callAfter(FIRST_READING_MS, () => {
+      this.regroup();
+    });
     onAbort(slot.signal, () => {
+      cancel();
       this.#slots.delete(slot);
       if (this.#slots.size > 0) return;
       this.#stop?.abort("nobody holds");
       this.#stop = undefined;
-    });
-    callAfter(FIRST_READING_MS, () => {
-      this.regroup();
     });
     if (this.#slots.size === 0 || this.#stop !== undefined) return;
     const { signal } = (this.#stop = new AbortController());
