@@ -91,7 +91,7 @@ export class ClientContext {
     for (const slot of [...this.#held]) slot.release().catch(() => undefined);
     const over = new AbortController();
     const settled = Promise.allSettled([...this.#calls]).then(() => {
-      over.abort();
+      over.abort("settled");
     });
     await Promise.race([settled, sleep(patience, over.signal)]);
     await this.idleSessions.close();

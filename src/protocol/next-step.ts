@@ -1,6 +1,6 @@
 import { SemaphoreLimitConflictError } from "../errors.js";
 import { freeSlots, type QueueView } from "./queue-view.js";
-import type { ContenderEntry } from "./snapshot.js";
+import { liveHolders, type ContenderEntry } from "./snapshot.js";
 
 /** A waiter of this client. */
 export interface Waiter {
@@ -71,8 +71,7 @@ export function nextStep(view: QueueView, me: Waiter, waitsSince: number, now: n
 
   const free = freeSlots(view, me.limit);
   if (ahead.length < free) return { kind: "join", passing: [] };
-  const aliveAt = Math.min(...view.aliveAt.values());
-  const checkAt = aliveAt + HOLDERS_LIVE_MS * (1 + ahead.length / 4);
+  const checkAt = holdersSeenAt(view) + HOLDERS_LIVE_MS * (1 + ahead.length / 4);
   if (free === 0 && now >= checkAt) return { kind: "check" };
   const last = ahead.at(-1);
   if (last === undefined) return { kind: "watch lock", atMost: checkAt - now };
@@ -121,4 +120,9 @@ function waitersAhead(view: QueueView, session: string): readonly ContenderEntry
   const place = view.waiters.findIndex((waiter) => waiter.session === session);
   if (place === -1) return undefined;
   return view.waiters.slice(0, place).filter(({ createIndex }) => !view.passed.has(createIndex));
+}
+
+/** When the holder that was last seen alive the longest ago was seen so. */
+function holdersSeenAt(view: QueueView): number {
+  return Math.min(...[...liveHolders(view)].map((it) => view.aliveAt.get(it) ?? -Infinity));
 }

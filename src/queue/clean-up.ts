@@ -1,4 +1,5 @@
 import { retry } from "../async/retry.js";
+import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
 import { isOutcomeUnknown, SemaphoreRequestError } from "../errors.js";
@@ -70,7 +71,7 @@ export class CleanUp {
     this.#remains = remains;
     const timeout = Math.max(SHORTEST_ATTEMPT_MS, Math.min(LONGEST_ATTEMPT_MS, lease.ttl / 4));
     this.#attempt = { timeout };
-    this.finished = this.#run(keep);
+    this.finished = inSharedContext(() => this.#run(keep));
     this.finished.catch(() => undefined);
   }
 
@@ -89,7 +90,7 @@ export class CleanUp {
       await Promise.race([this.finished, late]);
     } finally {
       this.#isAwaited = false;
-      over.abort();
+      over.abort("finished");
       late.catch(() => undefined);
     }
   }

@@ -1,5 +1,6 @@
 import { attemptTimeout } from "../async/attempt-timeout.js";
 import { retry } from "../async/retry.js";
+import { inSharedContext } from "../async/shared-context.js";
 import type { Background } from "../async/serial-queue.js";
 import { sleep } from "../async/sleep.js";
 import { ConsulError } from "../consul/http/consul-error.js";
@@ -50,16 +51,18 @@ export async function openOwnSession(
       until,
       signal,
     });
-    void creation.destroyLateStrays();
+    inSharedContext(() => void creation.destroyLateStrays());
     return lease;
   } catch (error) {
     // Where that fails too, its TTL ends it.
     const ended = performance.now() + parseDuration(ttl);
-    const search = retry(() => creation.destroyStrays(), {
-      isTransient,
-      until: ended,
-      keepAlive: () => false,
-    });
+    const search = inSharedContext(() =>
+      retry(() => creation.destroyStrays(), {
+        isTransient,
+        until: ended,
+        keepAlive: () => false,
+      }),
+    );
     background(search.catch(() => undefined));
     throw error;
   }
