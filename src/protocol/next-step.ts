@@ -1,5 +1,5 @@
 import { SemaphoreLimitConflictError } from "../errors.js";
-import { freeSlots, type QueueView } from "./queue-view.js";
+import { freeSlots, isWaitedFor, type QueueView } from "./queue-view.js";
 import { liveHolders, type ContenderEntry } from "./snapshot.js";
 
 /** A waiter of this client. */
@@ -66,7 +66,7 @@ export function nextStep(view: QueueView, me: Waiter, waitsSince: number, now: n
   if (view.lock.holders.has(me.session)) {
     return { kind: view.dead.has(me.session) ? "gone" : "rejoin" };
   }
-  const ahead = waitersAhead(view, me.session);
+  const ahead = waitersAhead(view, me.session)?.filter((it) => isWaitedFor(view, it, now));
   if (ahead === undefined) return { kind: "gone" };
 
   const free = freeSlots(view, me.limit);
@@ -97,12 +97,15 @@ export function mayJoinAtOnce(view: QueueView, limit: number, now: number): bool
     now < view.readAt + NOBODY_WAITS_MS &&
     (view.lock.limit === undefined || view.lock.limit === limit) &&
     !view.isLockStale &&
-    view.waiters.every(({ createIndex }) => view.passed.has(createIndex)) &&
+    !view.waiters.some((waiter) => isWaitedFor(view, waiter, now)) &&
     freeSlots(view, limit) > 0
   );
 }
 
-/** Whether a slot that comes free is for this waiter: being first in line is for good. */
+/**
+ * Whether a slot that comes free is for this waiter: being first in line is for good. Those that were
+ * passed count as well: a slot that is handed over is never free for them.
+ */
 export function isNextInLine(view: QueueView, me: Waiter): boolean {
   const ahead = waitersAhead(view, me.session);
   if (ahead === undefined || view.readAt < me.enteredAt) return false;
@@ -115,11 +118,13 @@ export function requireSameLimit({ lock }: Pick<QueueView, "lock">, limit: numbe
   throw new SemaphoreLimitConflictError(lock.limit, limit);
 }
 
-/** Those that a waiter waits for; nothing where it is no waiter. */
-function waitersAhead(view: QueueView, session: string): readonly ContenderEntry[] | undefined {
-  const place = view.waiters.findIndex((waiter) => waiter.session === session);
-  if (place === -1) return undefined;
-  return view.waiters.slice(0, place).filter(({ createIndex }) => !view.passed.has(createIndex));
+/** The waiters that came before; nothing for one that is no waiter. */
+function waitersAhead(
+  { waiters }: QueueView,
+  session: string,
+): readonly ContenderEntry[] | undefined {
+  const place = waiters.findIndex((waiter) => waiter.session === session);
+  return place === -1 ? undefined : waiters.slice(0, place);
 }
 
 /** When the holder that was last seen alive the longest ago was seen so. */

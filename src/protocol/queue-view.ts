@@ -9,11 +9,8 @@ import { liveHolders, type ContenderEntry, type KnownLock, type Snapshot } from 
 export interface QueueView extends KnownLock {
   /** In the order of their arrival. */
   readonly waiters: readonly ContenderEntry[];
-  /**
-   * The create indexes of entries whose owners have let somebody behind them go first. They may still
-   * take a slot, but nobody waits for them any more.
-   */
-  readonly passed: ReadonlySet<bigint>;
+  /** By their create indexes, the entries whose owners have let somebody behind them go first. */
+  readonly passed: ReadonlyMap<bigint, Pass>;
   /** The first waiter that others wait for, where each look since then has shown a slot for it. */
   readonly idleFront: { readonly createIndex: bigint; readonly since: number } | undefined;
   /** The greatest index in the last reading of the whole prefix, and when that was asked for. */
@@ -26,17 +23,26 @@ export interface QueueView extends KnownLock {
   readonly aliveAt: ReadonlyMap<string, number>;
 }
 
+/** How often a waiter was passed, and until when nobody waits for it. It may take a slot all the time. */
+export interface Pass {
+  readonly times: number;
+  readonly until: number;
+}
+
 /** Times are those of `performance.now()`, by which the request was sent, and answered. */
 export interface ReadTimes {
   readonly sentAt: number;
   readonly now: number;
 }
 
+/** One that was only slow is waited for again soon; one that is dead, after twice as long each time. */
+const FIRST_PASS_MS = 5_000;
+
 const NOTHING: QueueView = {
   lock: { limit: undefined, holders: new Set(), modifyIndex: 0n },
   dead: new Map(),
   waiters: [],
-  passed: new Set(),
+  passed: new Map(),
   idleFront: undefined,
   readIndex: 0n,
   readAt: -Infinity,
@@ -63,7 +69,7 @@ export function afterReading(
       ...{ dead, readIndex, readAt: sentAt },
       aliveAt: new Map(contenders.map(({ session }) => [session, sentAt])),
       waiters: contenders,
-      passed: new Set([...before.passed].filter((createIndex) => present.has(createIndex))),
+      passed: new Map([...before.passed].filter(([createIndex]) => present.has(createIndex))),
     },
     isNews ? lock : before.lock,
     // A slot that it shows was free already when it was asked for, as far as those behind go.
@@ -112,8 +118,7 @@ export function afterEntry(
     const waiters = view.waiters.with(place, { ...waiter, modifyIndex });
     return { ...view, waiters };
   }
-  const passed = new Set(view.passed);
-  for (const { createIndex } of view.waiters.slice(0, place)) passed.add(createIndex);
+  const passed = withPasses(view, view.waiters.slice(0, place), now);
   const waiters = view.waiters.slice(place + 1);
   return withIdleFront({ ...view, waiters, passed, isLockStale: true }, now);
 }
@@ -130,14 +135,18 @@ export function afterCheck(view: QueueView, sessions: Iterable<string>, sentAt: 
   return { ...view, aliveAt };
 }
 
-/** A free slot was let go by: nobody waits for these any more. */
+/** These have let a free slot go by. */
 export function afterPassing(
   view: QueueView,
   waiters: readonly ContenderEntry[],
   now: number,
 ): QueueView {
-  const passed = new Set([...view.passed, ...waiters.map(({ createIndex }) => createIndex)]);
-  return withIdleFront({ ...view, passed }, now);
+  return withIdleFront({ ...view, passed: withPasses(view, waiters, now) }, now);
+}
+
+/** Whether others wait for a waiter that is ahead of them. */
+export function isWaitedFor({ passed }: QueueView, { createIndex }: ContenderEntry, now: number) {
+  return now >= (passed.get(createIndex)?.until ?? -Infinity);
 }
 
 /** How many slots nobody holds, as far as is known. */
@@ -148,6 +157,19 @@ export function freeSlots(view: KnownLock, limit: number): number {
 /** By its index, or since it was asked for after what is known was known: indexes can go backwards. */
 function isNewer(view: QueueView, lock: LockState, sentAt: number): boolean {
   return sentAt >= view.lockAt || lock.modifyIndex > view.lock.modifyIndex;
+}
+
+function withPasses(
+  { passed }: QueueView,
+  waiters: readonly ContenderEntry[],
+  now: number,
+): ReadonlyMap<bigint, Pass> {
+  const passes = new Map(passed);
+  for (const { createIndex } of waiters) {
+    const times = (passed.get(createIndex)?.times ?? 0) + 1;
+    passes.set(createIndex, { times, until: now + FIRST_PASS_MS * 2 ** (times - 1) });
+  }
+  return passes;
 }
 
 function greatestIndex(lock: LockState, contenders: readonly ContenderEntry[]): bigint {
@@ -177,8 +199,8 @@ function withLock(
 }
 
 function withIdleFront(view: QueueView, now: number): QueueView {
-  const { lock, waiters, passed, idleFront: before } = view;
-  const front = waiters.find(({ createIndex }) => !passed.has(createIndex));
+  const { lock, waiters, idleFront: before } = view;
+  const front = waiters.find((waiter) => isWaitedFor(view, waiter, now));
   const hasRoom = lock.limit === undefined || freeSlots(view, lock.limit) > 0;
   if (front === undefined || !hasRoom) return { ...view, idleFront: undefined };
   const { createIndex } = front;

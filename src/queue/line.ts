@@ -1,7 +1,9 @@
 import { Backoff } from "../async/backoff.js";
+import { eitherSignal } from "../async/either-signal.js";
 import { inSharedContext } from "../async/shared-context.js";
 import { unlessAborted } from "../async/unless-aborted.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
+import type { KVEntry } from "../consul/kv.js";
 import { isTransient } from "../errors.js";
 import { nextStep, type Step } from "../protocol/next-step.js";
 import { afterCheck, afterEntry, type QueueView } from "../protocol/queue-view.js";
@@ -36,7 +38,9 @@ export class Line {
   readonly #options: LineOptions;
   /** In the order in which they entered. */
   readonly #claims = new Set<Claim>();
-  #isServing = false;
+  /** The claim that is served, and what ends its wait for another. */
+  #served: Claim | undefined;
+  #entryWatch: AbortController | undefined;
   /** Whom the first in line waits for, and since when. */
   #target = { createIndex: -1n, since: 0 };
   #lockWatch: LockWatch | undefined;
@@ -65,9 +69,9 @@ export class Line {
     if (this.#claims.size > 0) claim.hasToWait();
     this.#claims.add(claim);
     this.#known.stir();
-    if (this.#isServing) return;
-    this.#isServing = true;
-    inSharedContext(() => void this.#serve());
+    if (this.#served === undefined) inSharedContext(() => void this.#serve());
+    // One that comes with a slot, or with an entry from before, need not wait for those who wait.
+    else if (this.#first() !== this.#served) this.#entryWatch?.abort("another is first");
   }
 
   remove(claim: Claim): void {
@@ -86,6 +90,7 @@ export class Line {
   async #serve(): Promise<void> {
     const pauses = new Backoff(RETRY_PAUSES);
     for (let first = this.#first(); first !== undefined; first = this.#first()) {
+      this.#served = first;
       try {
         await this.#advance(first);
         pauses.reset();
@@ -97,7 +102,7 @@ export class Line {
         else this.#claims.delete(first);
       }
     }
-    this.#isServing = false;
+    this.#served = undefined;
   }
 
   /** The claim that is first in the queue; before it one that is no waiter any more, to be told. */
@@ -195,11 +200,21 @@ export class Line {
     if (this.#target.createIndex !== createIndex) {
       this.#target = { createIndex, since: performance.now() };
     }
-    const found = await this.#requests.readContender(session, {
-      // Since its own index, not the newest that is known: it may have changed between the two.
-      ...blocking(modifyIndex, Math.min(atMost, claim.watchTime), ANSWER_GRACE_MS),
-      signal: claim.signal,
-    });
+    const watch = (this.#entryWatch = new AbortController());
+    const either = eitherSignal(claim.signal, watch.signal);
+    let found: KVEntry | null;
+    try {
+      found = await this.#requests.readContender(session, {
+        // Since its own index, not the newest that is known: it may have changed between the two.
+        ...blocking(modifyIndex, Math.min(atMost, claim.watchTime), ANSWER_GRACE_MS),
+        signal: either.signal,
+      });
+    } catch (error) {
+      if (watch.signal.aborted) return;
+      throw error;
+    } finally {
+      either.dispose();
+    }
     const { view } = this.#known;
     if (found?.modifyIndex === modifyIndex) this.#known.doubt();
     else if (view !== undefined)
