@@ -76,7 +76,10 @@ export function nextStep(view: QueueView, me: Waiter, waitsSince: number, now: n
   const last = ahead.at(-1);
   if (last === undefined) return { kind: "watch lock", atMost: checkAt - now };
 
-  const idleSince = view.idleFront?.since ?? Infinity;
+  // Right behind it, one hears of each move of the first in line. Further back, a lock that changes
+  // means that it moves.
+  const seenSince = ahead.length === 1 ? -Infinity : view.lockSince;
+  const idleSince = Math.max(view.idleFront?.since ?? Infinity, seenSince);
   const passAt = idleSince + PATIENCE_MS * (1 + Math.log2(ahead.length - free + 1));
   if (now >= passAt) {
     // Others may have come first and gone since: passed is who stands ahead now.
