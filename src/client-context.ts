@@ -85,7 +85,7 @@ export class ClientContext {
     work.then(done, done);
   };
 
-  /** Ends what waits, gives back what is held, and waits for both, but no longer than `patience`. */
+  /** Ends all waits, releases all slots, and waits for both, but no longer than `patience`. */
   async end(patience: number): Promise<void> {
     this.#closing.abort(new SemaphoreClosedError());
     for (const slot of [...this.#held]) slot.release().catch(() => undefined);

@@ -160,7 +160,7 @@ export class SemaphoreConflictError extends SemaphoreError {
 }
 
 /**
- * Others use the prefix with another limit. The limit is set by whoever comes first and stays until
+ * Others use the prefix with another limit. The first to come sets the limit, which stays until
  * the semaphore is destroyed.
  *
  * @example

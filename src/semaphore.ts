@@ -41,7 +41,7 @@ import type { SessionLease } from "./session/lease.js";
 import { HeldSlot, type SemaphoreSlot } from "./slot.js";
 
 /**
- * Who holds a semaphore and who waits for it.
+ * The holders and the waiters of a semaphore.
  *
  * @example
  * ```ts
@@ -52,9 +52,9 @@ import { HeldSlot, type SemaphoreSlot } from "./slot.js";
 export interface SemaphoreState {
   /** The limit in Consul, or this semaphore's where nobody has used the prefix yet. */
   readonly limit: number;
-  /** Who holds a slot, in the order of their arrival. */
+  /** In the order of their arrival. */
   readonly holders: readonly Contender[];
-  /** Who waits for one, in the order of their arrival. */
+  /** In the order of their arrival. */
   readonly waiters: readonly Contender[];
 }
 
@@ -279,8 +279,8 @@ export class Semaphore {
   }
 
   /**
-   * Who holds and who waits, of this library and of any other that uses the prefix. It may be called
-   * at any time, and waits for no other call.
+   * The holders and the waiters, those of Go programs included. It may be called at any time, and waits
+   * for no other call.
    *
    * @throws {@link SemaphoreConflictError} or {@link SemaphoreDecodingError} when the lock entry is no
    *   semaphore's

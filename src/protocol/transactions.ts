@@ -115,7 +115,7 @@ export class Transactions {
   }
 
   /**
-   * A holder's entry changes when it stops waiting, which wakes whoever waits right behind it. Nobody
+   * A holder's entry changes when it stops waiting, which wakes the waiter right behind it. Nobody
    * sees it unlocked.
    */
   #touch(contender: ContenderWrite): readonly KVOperation[] {

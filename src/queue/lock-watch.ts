@@ -1,4 +1,4 @@
-/** One blocking query on the lock entry, which goes on while whoever asked for it does other things. */
+/** One blocking query on the lock entry, which goes on when the waiter that began it has left. */
 export class LockWatch {
   readonly #controller = new AbortController();
   #failure: { readonly error: unknown } | undefined;

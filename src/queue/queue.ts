@@ -294,9 +294,9 @@ export class Queue implements ClaimedQueue {
   }
 
   /**
-   * Whether a release reads who is left: whoever takes the slot again at once must let them go first.
-   * Not where others were waiting, whom the next acquire finds in the queue; nor hundreds of times a
-   * second.
+   * Whether a release reads the prefix as it leaves it: an acquire that follows at once must let those
+   * go first that have come meanwhile. Where others were waiting, the next acquire finds them in the
+   * queue.
    */
   #looksBack(): boolean {
     const { view, isContended } = this.#known;
