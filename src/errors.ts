@@ -218,7 +218,7 @@ export class SemaphoreDecodingError extends SemaphoreError {
  *
  * - `SEMAPHORE_SESSION_FAILED`: that for a session, or the first renewal of one of yours.
  * - `SEMAPHORE_CONTENDER_FAILED`: that for the contender entry, the place in the queue.
- * - `SEMAPHORE_READ_FAILED`: a look at the prefix, or at the lock entry.
+ * - `SEMAPHORE_READ_FAILED`: a read of the prefix, or of the lock entry.
  * - `SEMAPHORE_UPDATE_FAILED`: a write to the lock entry, to get into a slot or out of it.
  * - `SEMAPHORE_LEAVE_FAILED`: taking the contender entry away.
  * - `SEMAPHORE_REMOVE_FAILED`: `destroy`.

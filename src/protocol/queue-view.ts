@@ -126,7 +126,7 @@ export function afterEntry(
   return withIdleFront({ ...view, waiters, passed, isLockStale: true }, now);
 }
 
-/** After something has happened that the lock entry tells of, if it has happened. */
+/** After something that may have changed the lock entry. */
 export function afterDoubt(view: QueueView): QueueView {
   return { ...view, isLockStale: true };
 }

@@ -157,7 +157,7 @@ export class Claim implements Waiter {
 
   /**
    * Waits in the queue for a slot. It survives failures of any length there: it has nothing to lose
-   * but its session. With a time limit, it looks at least once.
+   * but its session. With a time limit, it tries at least once.
    *
    * @throws the signal's reason, or why it cannot go on
    */
@@ -203,7 +203,7 @@ export class Claim implements Waiter {
     return new CleanUp(this.#queue, this.lease, remains, options);
   }
 
-  // What the queue tells it.
+  // What the queue reports to it.
 
   /** How long the next request for it may take, in milliseconds. */
   requestTimeout(): number {

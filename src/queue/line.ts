@@ -105,7 +105,7 @@ export class Line {
     this.#served = undefined;
   }
 
-  /** The claim that is first in the queue; before it one that is no waiter any more, to be told. */
+  /** The claim that is first in the queue; before it one that has a slot, or no entry any more. */
   #first(): Claim | undefined {
     const { view } = this.#known;
     const [oldest] = this.#claims;

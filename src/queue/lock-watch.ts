@@ -4,7 +4,7 @@ export class LockWatch {
   #failure: { readonly error: unknown } | undefined;
   #isOver = false;
 
-  /** `changed` is told when it has been answered, or has failed. */
+  /** Calls `changed` when it has been answered, or has failed. */
   constructor(query: (signal: AbortSignal) => Promise<void>, changed: () => void) {
     query(this.#controller.signal)
       .catch((error: unknown) => {

@@ -24,7 +24,7 @@ export interface MonitoredSlot {
   readonly retries: number;
   /** The pause before each of them, in milliseconds. */
   readonly retryTime: number;
-  /** Told how the slot was lost. */
+  /** Called with how the slot was lost. */
   readonly lost: (loss: SemaphoreLostError) => void;
 }
 
@@ -223,7 +223,7 @@ class Patience {
     this.#retriesLeft = this.#slot.retries;
   }
 
-  /** Tells how long to pause, where that matters; or ends the slot. */
+  /** The pause before the next read, where that matters; or the slot ends. */
   failed(error: unknown): number | undefined {
     const { ttl, isHeld, lost, retryTime } = this.#slot;
     if (!isHeld()) return undefined;

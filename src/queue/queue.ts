@@ -197,7 +197,7 @@ export class Queue implements ClaimedQueue {
     }
   }
 
-  /** Takes in a swap that went well, and tells its index. */
+  /** Takes in a swap that went well, and returns its index. */
   #joined({ session, limit }: Claim, view: QueueView, outcome: Applied): bigint {
     const modifyIndex = this.#lockIndexIn(outcome);
     this.#holders.add(session);
@@ -360,7 +360,7 @@ export class Queue implements ClaimedQueue {
     if (written !== undefined) return written.modifyIndex;
     throw new SemaphoreRequestError(
       "SEMAPHORE_UPDATE_FAILED",
-      `Consul did not tell the index of the write to ${lock}`,
+      `Consul answered without the index of the write to ${lock}`,
     );
   }
 }

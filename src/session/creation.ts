@@ -70,7 +70,7 @@ export async function openOwnSession(
 
 /**
  * Creates one session, however many tries it takes. Consul makes up the ID, so that a session whose
- * answer was lost has to be known by something else. Nobody looks at its lock-delay: it delays a
+ * answer was lost has to be known by something else. Its lock-delay is of no use otherwise: it delays a
  * contender entry that no other session uses.
  */
 class SessionCreation {
@@ -80,7 +80,7 @@ class SessionCreation {
   readonly #watchdogs: Watchdogs;
   /** The lock-delays of sessions that may be there, or may yet come: a late request is a request. */
   readonly #inDoubt = new Set<number>();
-  /** Why the last of them is in doubt. */
+  /** Why the outcome of the last of them is unknown. */
   #doubt: ConsulError | undefined;
   #searched = true;
 
