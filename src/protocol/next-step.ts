@@ -51,6 +51,13 @@ const WAITERS_PER_LOOK = 10;
 const LONGEST_LOOK_PER_WAITER_MS = 300;
 const LONGEST_LOOK_MS = 5_000;
 
+/**
+ * A waiter hears nothing of those further ahead while the one right ahead does not move. Where the
+ * lock moves all the same, it reads the prefix again after a while, and each time after twice as
+ * long: of those that it takes for waiters, most have gone.
+ */
+const FIRST_REREAD_MS = 5_000;
+
 /** For how long a reading says that nobody waits: a newcomer must not pass others for longer. */
 const NOBODY_WAITS_MS = 250;
 
@@ -71,27 +78,59 @@ export function nextStep(view: QueueView, me: Waiter, waitsSince: number, now: n
 
   const free = freeSlots(view, me.limit);
   if (ahead.length < free) return { kind: "join", passing: [] };
-  const checkAt = holdersSeenAt(view) + HOLDERS_LIVE_MS * (1 + ahead.length / 4);
-  if (free === 0 && now >= checkAt) return { kind: "check" };
-  const last = ahead.at(-1);
-  if (last === undefined) return { kind: "watch lock", atMost: checkAt - now };
+  return free === 0
+    ? waitForRoom(view, ahead, waitsSince, now)
+    : waitForOthers(view, ahead, free, waitsSince, now);
+}
 
+/** No slot is free. */
+function waitForRoom(
+  view: QueueView,
+  ahead: readonly ContenderEntry[],
+  waitsSince: number,
+  now: number,
+): Step {
+  const checkAt = holdersSeenAt(view) + HOLDERS_LIVE_MS * (1 + ahead.length / 4);
+  if (now >= checkAt) return { kind: "check" };
+  return waitBehind(view, ahead, waitsSince, now, checkAt);
+}
+
+/** A slot is free, which is for those ahead. */
+function waitForOthers(
+  view: QueueView,
+  ahead: readonly ContenderEntry[],
+  free: number,
+  waitsSince: number,
+  now: number,
+): Step {
   // Right behind it, one hears of each move of the first in line. Further back, a lock that changes
   // means that it moves.
   const seenSince = ahead.length === 1 ? -Infinity : view.lockSince;
   const idleSince = Math.max(view.idleFront?.since ?? Infinity, seenSince);
   const passAt = idleSince + PATIENCE_MS * (1 + Math.log2(ahead.length - free + 1));
-  if (now >= passAt) {
-    // Others may have come first and gone since: passed is who stands ahead now.
-    return view.readAt < passAt ? { kind: "read" } : { kind: "join", passing: ahead };
-  }
+  if (now < passAt) return waitBehind(view, ahead, waitsSince, now, passAt);
+  // Others may have come first and gone since: passed is who stands ahead now.
+  return view.readAt < passAt ? { kind: "read" } : { kind: "join", passing: ahead };
+}
+
+/** Waits for the one right ahead, or for the lock entry where there is none. */
+function waitBehind(
+  view: QueueView,
+  ahead: readonly ContenderEntry[],
+  waitsSince: number,
+  now: number,
+  until: number,
+): Step {
+  const last = ahead.at(-1);
+  if (last === undefined) return { kind: "watch lock", atMost: until - now };
+  const rereadAt = view.readAt + Math.max(FIRST_REREAD_MS, view.readAt - waitsSince);
+  if (ahead.length > 1 && view.lockSince > view.readAt && now >= rereadAt) return { kind: "read" };
   const lookAfter = Math.min(
     Math.max(FIRST_LOOK_MS * (1 + ahead.length / WAITERS_PER_LOOK), now - waitsSince),
     LONGEST_LOOK_PER_WAITER_MS * ahead.length,
     LONGEST_LOOK_MS,
   );
-  const next = free === 0 ? checkAt : passAt;
-  return { kind: "watch entry", entry: last, atMost: Math.min(lookAfter, next - now) };
+  return { kind: "watch entry", entry: last, atMost: Math.min(lookAfter, until - now) };
 }
 
 /** Whether a newcomer may take a slot at once: one is free, and nobody waits. */

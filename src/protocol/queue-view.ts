@@ -11,7 +11,7 @@ export interface QueueView extends KnownLock {
   readonly waiters: readonly ContenderEntry[];
   /** By their create indexes, the entries whose owners have let somebody behind them go first. */
   readonly passed: ReadonlyMap<bigint, Pass>;
-  /** The first waiter that others wait for, where each look since then has shown a slot for it. */
+  /** The first waiter that others wait for, and since when it was seen with a slot for it. */
   readonly idleFront: { readonly createIndex: bigint; readonly since: number } | undefined;
   /** The greatest index in the last reading of the whole prefix, and when that was asked for. */
   readonly readIndex: bigint;
@@ -205,9 +205,10 @@ function withLock(
 function withIdleFront(view: QueueView, now: number): QueueView {
   const { lock, waiters, idleFront: before } = view;
   const front = waiters.find((waiter) => isWaitedFor(view, waiter, now));
-  const hasRoom = lock.limit === undefined || freeSlots(view, lock.limit) > 0;
-  if (front === undefined || !hasRoom) return { ...view, idleFront: undefined };
+  if (front === undefined) return { ...view, idleFront: undefined };
   const { createIndex } = front;
-  const since = before?.createIndex === createIndex ? before.since : now;
-  return { ...view, idleFront: { createIndex, since } };
+  // Where others take the slot before it, it has let that go by as well.
+  if (before?.createIndex === createIndex) return view;
+  const hasRoom = lock.limit === undefined || freeSlots(view, lock.limit) > 0;
+  return { ...view, idleFront: hasRoom ? { createIndex, since: now } : undefined };
 }
