@@ -107,7 +107,10 @@ function waitForOthers(
   // means that it moves.
   const seenSince = ahead.length === 1 ? -Infinity : view.lockSince;
   const idleSince = Math.max(view.idleFront?.since ?? Infinity, seenSince);
-  const passAt = idleSince + PATIENCE_MS * (1 + Math.log2(ahead.length - free + 1));
+  // Of a dead holder those ahead hear only when they check.
+  const noticed = view.dead.size === 0 ? 0 : HOLDERS_LIVE_MS;
+  const patience = PATIENCE_MS * (1 + Math.log2(ahead.length - free + 1));
+  const passAt = idleSince + noticed + patience;
   if (now < passAt) return waitBehind(view, ahead, waitsSince, now, passAt);
   // Others may have come first and gone since: passed is who stands ahead now.
   return view.readAt < passAt ? { kind: "read" } : { kind: "join", passing: ahead };
