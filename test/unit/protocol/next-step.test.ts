@@ -1,0 +1,540 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { SemaphoreLimitConflictError } from "../../../src/errors.js";
+import {
+  isNextInLine,
+  mayJoinAtOnce,
+  nextStep,
+  requireSameLimit,
+  type Step,
+  type Waiter,
+} from "../../../src/protocol/next-step.js";
+import type { QueueView } from "../../../src/protocol/queue-view.js";
+import { contender, contenders, HEARD, lockOf, viewOf, waiter } from "./views.js";
+
+interface Case {
+  readonly that: string;
+  readonly view: QueueView;
+  readonly me?: Waiter;
+  /** How long it has waited for the one right ahead. */
+  readonly waited?: number;
+  /** How long ago all of this was heard. */
+  readonly later?: number;
+  readonly step: Step;
+}
+
+function stepOf({
+  view,
+  me = waiter(9),
+  waited = 0,
+  later = 0,
+}: Omit<Case, "that" | "step">): Step {
+  const now = HEARD + later;
+  const step = nextStep(view, me, now - waited, now);
+  // What is left of a time is no round number to the last bit.
+  return "atMost" in step ? { ...step, atMost: Number(step.atMost.toFixed(3)) } : step;
+}
+
+const goesTo = (cases: readonly Case[]): void => {
+  const titled = cases.map(({ that, ...rest }) => [that, rest] as const);
+  test.each(titled)("%s", (_, { step, ...given }) => {
+    expect(stepOf(given)).toEqual(step);
+  });
+};
+
+const JOIN: Step = { kind: "join", passing: [] };
+const FULL = lockOf(1, ["h"]);
+
+describe("a waiter whose view is not good enough", () => {
+  goesTo([
+    {
+      that: "reads the prefix where the last reading is older than its entry",
+      view: viewOf({ waiters: contenders(9), readAt: HEARD - 1 }),
+      step: { kind: "read" },
+    },
+    {
+      that: "does not where that reading was asked for at the moment of its entry",
+      view: viewOf({ waiters: contenders(9), readAt: HEARD }),
+      step: JOIN,
+    },
+    {
+      that: "looks at the lock where something has happened that the lock tells of",
+      view: viewOf({ waiters: contenders(9), isLockStale: true }),
+      step: { kind: "look" },
+    },
+    {
+      that: "reads the prefix, which shows the lock as well, where it needs both",
+      view: viewOf({ waiters: contenders(9), readAt: HEARD - 1, isLockStale: true }),
+      step: { kind: "read" },
+    },
+    {
+      that: "looks before it says that the limit in the lock is another",
+      view: viewOf({ lock: lockOf(2), waiters: contenders(9), isLockStale: true }),
+      step: { kind: "look" },
+    },
+  ]);
+});
+
+describe("a waiter", () => {
+  goesTo([
+    {
+      that: "joins where it is alone and nobody has written a lock yet",
+      view: viewOf({ lock: lockOf(undefined, [], 0n), waiters: contenders(9) }),
+      step: JOIN,
+    },
+    {
+      that: "joins when it is first in line and a slot is free",
+      view: viewOf({ lock: lockOf(2, ["h"]), waiters: contenders(9, 10) }),
+      me: waiter(9, { limit: 2 }),
+      step: JOIN,
+    },
+    {
+      that: "joins behind others where there is a slot for each of them too",
+      view: viewOf({ lock: lockOf(4, ["h"]), waiters: contenders(7, 8, 9) }),
+      me: waiter(9, { limit: 4 }),
+      step: JOIN,
+    },
+    {
+      that: "does not join where there is a slot for all but one of them",
+      view: viewOf({ lock: lockOf(4, ["h", "i"]), waiters: contenders(7, 8, 9) }),
+      me: waiter(9, { limit: 4 }),
+      step: { kind: "watch entry", entry: contender(8), atMost: 240 },
+    },
+    {
+      that: "joins in place of a dead holder",
+      view: viewOf({ lock: FULL, dead: new Map([["h", 0n]]), waiters: contenders(9) }),
+      step: JOIN,
+    },
+    {
+      that: "does not count those behind it",
+      view: viewOf({ waiters: contenders(9, 10, 11) }),
+      step: JOIN,
+    },
+    {
+      that: "joins before those that have let somebody go first",
+      view: viewOf({ waiters: contenders(7, 8, 9), passed: new Set([7n, 8n]) }),
+      step: JOIN,
+    },
+    {
+      that: "does not join where more hold than the limit allows",
+      view: viewOf({ lock: lockOf(1, ["h", "i"]), waiters: contenders(9) }),
+      step: { kind: "watch lock", atMost: 800 },
+    },
+    {
+      that: "makes sure of a slot that it has already",
+      view: viewOf({ lock: lockOf(1, ["s9"]) }),
+      step: { kind: "rejoin" },
+    },
+    {
+      that: "is gone where it is in the lock, but was seen without a contender entry",
+      view: viewOf({ lock: lockOf(1, ["s9"]), dead: new Map([["s9", 0n]]) }),
+      step: { kind: "gone" },
+    },
+    {
+      that: "is gone where the reading does not show its contender entry",
+      view: viewOf({ waiters: contenders(7, 8) }),
+      step: { kind: "gone" },
+    },
+  ]);
+
+  test.each([
+    ["smaller", 1],
+    ["greater", 3],
+    ["missing in what the lock says", 0],
+  ])("refuses to go on where the limit of the others is %s", (_, limit) => {
+    const view = viewOf({ lock: lockOf(limit), waiters: contenders(9) });
+    const me = waiter(9, { limit: 2 });
+    expect(() => stepOf({ view, me })).toThrow(new SemaphoreLimitConflictError(limit, 2));
+  });
+
+  test("refuses another limit also with a slot, or without a contender entry", () => {
+    const me = waiter(9, { limit: 2 });
+    expect(() => stepOf({ view: viewOf({ lock: lockOf(3, ["s9"]) }), me })).toThrow(
+      SemaphoreLimitConflictError,
+    );
+    expect(() => stepOf({ view: viewOf({ lock: lockOf(3) }), me })).toThrow(
+      SemaphoreLimitConflictError,
+    );
+  });
+});
+
+describe("the first in line, while no slot is free,", () => {
+  const front = viewOf({ lock: FULL, waiters: contenders(9, 10) });
+
+  goesTo([
+    {
+      that: "watches the lock until the holder may have died unseen",
+      view: front,
+      step: { kind: "watch lock", atMost: 800 },
+    },
+    {
+      that: "watches the lock for what is left of that time",
+      view: front,
+      later: 799,
+      step: { kind: "watch lock", atMost: 1 },
+    },
+    {
+      that: "then checks that the holder is alive",
+      view: front,
+      later: 800,
+      step: { kind: "check" },
+    },
+    {
+      that: "goes by the holder that it has not heard of for longest",
+      view: viewOf({
+        lock: lockOf(2, ["h", "i"]),
+        waiters: contenders(9),
+        aliveAt: new Map([
+          ["h", HEARD],
+          ["i", HEARD - 500],
+        ]),
+      }),
+      me: waiter(9, { limit: 2 }),
+      step: { kind: "watch lock", atMost: 300 },
+    },
+    {
+      that: "is also one that has only those ahead that have let somebody go first",
+      view: viewOf({ lock: FULL, waiters: contenders(8, 9), passed: new Set([8n]) }),
+      step: { kind: "watch lock", atMost: 800 },
+    },
+  ]);
+});
+
+describe("a waiter behind others, while no slot is free,", () => {
+  const behind = (...indexes: readonly number[]): QueueView =>
+    viewOf({ lock: FULL, waiters: contenders(...indexes, 9) });
+
+  goesTo([
+    {
+      that: "watches the entry right ahead",
+      view: behind(7, 8),
+      step: { kind: "watch entry", entry: contender(8), atMost: 240 },
+    },
+    {
+      that: "passes over those that have let somebody go first",
+      view: { ...behind(6, 7, 8), passed: new Set([6n, 8n]) },
+      step: { kind: "watch entry", entry: contender(7), atMost: 220 },
+    },
+    {
+      that: "watches the entry as it was last seen",
+      view: viewOf({ lock: FULL, waiters: [contender(8, { modifyIndex: 50n }), contender(9)] }),
+      step: { kind: "watch entry", entry: contender(8, { modifyIndex: 50n }), atMost: 220 },
+    },
+    {
+      that: "leaves the check of the holders to the first in line for half as long again",
+      view: behind(8),
+      later: 1_199,
+      step: { kind: "watch entry", entry: contender(8), atMost: 220 },
+    },
+    {
+      that: "checks the holders itself after that",
+      view: behind(8),
+      later: 1_200,
+      step: { kind: "check" },
+    },
+    {
+      that: "checks them later, the more are ahead: not yet",
+      view: behind(6, 7, 8),
+      later: 1_999,
+      step: { kind: "watch entry", entry: contender(8), atMost: 260 },
+    },
+    {
+      that: "checks them later, the more are ahead: now",
+      view: behind(6, 7, 8),
+      later: 2_000,
+      step: { kind: "check" },
+    },
+  ]);
+
+  // How many are ahead, how long it has waited for the last of them, and when it looks.
+  test.each([
+    [1, 0, 220],
+    [1, 220, 220],
+    [1, 221, 221],
+    [1, 440, 440],
+    [1, 500, 500],
+    [1, 501, 500],
+    [1, 60_000, 500],
+    [2, 0, 240],
+    [2, 999, 999],
+    [2, 1_001, 1_000],
+    [10, 0, 400],
+    [10, 4_999, 4_999],
+    [10, 5_001, 5_000],
+    [40, 60_000, 5_000],
+    [100, 0, 2_200],
+    [300, 0, 5_000],
+  ])("%d of them, for %d ms, looks at the lock in %d ms", (ahead, waited, atMost) => {
+    const waiters = contenders(...Array.from({ length: ahead + 1 }, (_, i) => i + 1));
+    const me = waiter(ahead + 1);
+    const step = stepOf({ view: viewOf({ lock: FULL, waiters }), me, waited });
+    expect(step).toEqual({ kind: "watch entry", entry: contender(ahead), atMost });
+  });
+});
+
+describe("a waiter behind one that does not take a free slot", () => {
+  /** The slot has been free since a second before all of this was heard. */
+  const IDLE_SINCE = HEARD - 1_000;
+  const idle = (...ahead: readonly number[]): QueueView =>
+    viewOf({
+      waiters: contenders(...ahead, 9),
+      idleFront: { createIndex: BigInt(ahead[0] ?? 0), since: IDLE_SINCE },
+    });
+  const freshly = (view: QueueView): QueueView => ({ ...view, readAt: HEARD + 60_000 });
+
+  goesTo([
+    {
+      that: "leaves it the slot for a quarter of a second",
+      view: freshly(idle(8)),
+      later: 249 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "then passes it",
+      view: freshly(idle(8)),
+      later: 250 - 1_000,
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "is twice as patient behind two",
+      view: freshly(idle(7, 8)),
+      later: 499 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "passes both of them",
+      view: freshly(idle(7, 8)),
+      later: 500 - 1_000,
+      step: { kind: "join", passing: contenders(7, 8) },
+    },
+    {
+      that: "is three times as patient behind four",
+      view: freshly(idle(5, 6, 7, 8)),
+      later: 749 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "passes all four of them",
+      view: freshly(idle(5, 6, 7, 8)),
+      later: 750 - 1_000,
+      step: { kind: "join", passing: contenders(5, 6, 7, 8) },
+    },
+    {
+      that: "counts only those for whom there is no slot: not yet",
+      view: freshly({ ...idle(6, 7, 8), lock: lockOf(2) }),
+      me: waiter(9, { limit: 2 }),
+      later: 499 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "counts only those for whom there is no slot: now",
+      view: freshly({ ...idle(7, 8), lock: lockOf(2) }),
+      me: waiter(9, { limit: 2 }),
+      later: 250 - 1_000,
+      step: { kind: "join", passing: contenders(7, 8) },
+    },
+    {
+      that: "does not name those that were passed before",
+      view: freshly({ ...idle(7, 8), passed: new Set([7n]) }),
+      later: 250 - 1_000,
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "reads the prefix once before it passes anybody",
+      view: { ...idle(8), readAt: IDLE_SINCE + 249 },
+      me: waiter(9, { enteredAt: 0 }),
+      step: { kind: "read" },
+    },
+    {
+      that: "does not read it again where that was asked for when patience was over",
+      view: { ...idle(8), readAt: IDLE_SINCE + 250 },
+      me: waiter(9, { enteredAt: 0 }),
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "watches its entry no longer than for the usual time",
+      view: { ...idle(8), idleFront: { createIndex: 8n, since: HEARD } },
+      step: { kind: "watch entry", entry: contender(8), atMost: 220 },
+    },
+    {
+      that: "watches its entry until patience is over, where that is sooner",
+      view: { ...idle(8), idleFront: { createIndex: 8n, since: HEARD - 100 } },
+      step: { kind: "watch entry", entry: contender(8), atMost: 150 },
+    },
+    {
+      that: "does not pass it while nobody knows since when the slot is free",
+      view: { ...idle(8), idleFront: undefined },
+      later: 60_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 220 },
+    },
+    {
+      that: "has no reason to check the holders",
+      view: viewOf({ lock: lockOf(2, ["h"]), waiters: contenders(8, 9) }),
+      me: waiter(9, { limit: 2 }),
+      later: 60_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 220 },
+    },
+  ]);
+});
+
+describe("any step", () => {
+  const anyView = fc
+    .record({
+      limit: fc.integer({ min: 1, max: 4 }),
+      isWritten: fc.boolean(),
+      holders: fc.subarray(["h1", "h2", "h3", "h4", "s5"]),
+      dead: fc.subarray(["h1", "h2", "h3", "h4"]),
+      waiters: fc.subarray([1, 2, 3, 4, 5, 6, 7]),
+      passed: fc.subarray([1n, 2n, 3n, 4n]),
+      isLockStale: fc.boolean(),
+      ages: fc.array(fc.integer({ min: 0, max: 3_000 }), { minLength: 3, maxLength: 3 }),
+    })
+    .map(({ limit, isWritten, holders, dead, waiters, passed, isLockStale, ages }) => {
+      const [readAge = 0, aliveAge = 0, idleAge = 0] = ages;
+      const lock = isWritten ? lockOf(limit, holders) : lockOf(undefined, [], 0n);
+      const [front] = waiters.filter((index) => !passed.includes(BigInt(index)));
+      const isFull = lock.holders.size - dead.filter((it) => lock.holders.has(it)).length >= limit;
+      const view = viewOf({
+        ...{ lock, isLockStale, passed: new Set(passed), readAt: HEARD - readAge },
+        dead: new Map(dead.filter((it) => lock.holders.has(it)).map((it) => [it, 0n])),
+        waiters: contenders(...waiters).filter(({ session }) => !lock.holders.has(session)),
+        idleFront:
+          front === undefined || isFull
+            ? undefined
+            : { createIndex: BigInt(front), since: HEARD - idleAge },
+        aliveAt: new Map([...lock.holders].map((session) => [session, HEARD - aliveAge])),
+      });
+      return { view, limit };
+    });
+  const ageOfEntry = fc.integer({ min: 0, max: 3_000 });
+
+  test("that waits, waits for some time, and not for ever", () => {
+    fc.assert(
+      fc.property(anyView, ageOfEntry, ageOfEntry, ({ view, limit }, age, waited) => {
+        const me = waiter(5, { limit, enteredAt: HEARD - age });
+        const step = nextStep(view, me, HEARD - waited, HEARD);
+        if (step.kind !== "watch lock" && step.kind !== "watch entry") return;
+        expect(step.atMost).toBeGreaterThan(0);
+        expect(step.atMost).toBeLessThanOrEqual(5_000);
+      }),
+    );
+  });
+
+  test("that takes a slot takes one that is free, and passes those it names and no others", () => {
+    fc.assert(
+      fc.property(anyView, ageOfEntry, ({ view, limit }, age) => {
+        const me = waiter(5, { limit, enteredAt: HEARD - age });
+        const step = nextStep(view, me, HEARD, HEARD);
+        if (step.kind !== "join") return;
+        const free = limit - view.lock.holders.size + view.dead.size;
+        const ahead = view.waiters.filter(
+          ({ createIndex }) => createIndex < 5n && !view.passed.has(createIndex),
+        );
+        expect(free).toBeGreaterThan(0);
+        expect(step.passing).toEqual(ahead.length < free ? [] : ahead);
+      }),
+    );
+  });
+});
+
+describe("a newcomer", () => {
+  const me = { limit: 2 };
+  const nobody = { lock: lockOf(2, ["h"]) };
+
+  test.each([
+    ["a slot is free and nobody waits", nobody, 0],
+    ["nobody has written a lock yet", { lock: lockOf(undefined, [], 0n) }, 0],
+    ["a dead holder has a slot", { lock: lockOf(2, ["h", "i"]), dead: new Map([["i", 0n]]) }, 0],
+    [
+      "those that wait have let somebody go first",
+      { ...nobody, waiters: contenders(7, 8), passed: new Set([7n, 8n]) },
+      0,
+    ],
+    ["the reading is just not too old", nobody, 249],
+  ])("may take a slot at once where %s", (_, given, later) => {
+    expect(mayJoinAtOnce(viewOf(given), me.limit, HEARD + later)).toBe(true);
+  });
+
+  test.each([
+    ["no slot is free", { lock: lockOf(2, ["h", "i"]) }, 0],
+    ["more hold than the limit allows", { lock: lockOf(2, ["h", "i", "j"]) }, 0],
+    ["the limit is another", { lock: lockOf(3, ["h"]) }, 0],
+    ["somebody waits", { ...nobody, waiters: contenders(8) }, 0],
+    [
+      "somebody waits behind one that has let somebody go first",
+      { ...nobody, waiters: contenders(7, 8), passed: new Set([7n]) },
+      0,
+    ],
+    ["the lock may have changed", { ...nobody, isLockStale: true }, 0],
+    ["the reading is too old", nobody, 250],
+    [
+      "the lock was heard of since, but the prefix was not read",
+      { ...nobody, lockAt: HEARD + 250 },
+      250,
+    ],
+  ])("must enter the queue where %s", (_, given, later) => {
+    expect(mayJoinAtOnce(viewOf(given), me.limit, HEARD + later)).toBe(false);
+  });
+});
+
+describe("a slot that comes free", () => {
+  const me = waiter(9, { limit: 2 });
+
+  test.each([
+    ["the first in line", { lock: lockOf(2, ["h"]), waiters: contenders(9, 10) }],
+    ["the second where two are free", { lock: lockOf(2), waiters: contenders(8, 9) }],
+    [
+      "the first of those that have not let somebody go first",
+      { lock: lockOf(2, ["h"]), waiters: contenders(8, 9), passed: new Set([8n]) },
+    ],
+    [
+      "the first in line, however old the reading, since its entry",
+      { lock: lockOf(2, ["h"]), waiters: contenders(9), isLockStale: true },
+    ],
+  ])("is for %s", (_, given) => {
+    expect(isNextInLine(viewOf(given), me)).toBe(true);
+  });
+
+  test.each([
+    ["one behind another", { lock: lockOf(2, ["h"]), waiters: contenders(8, 9) }],
+    ["one that does not wait", { lock: lockOf(2, ["h"]), waiters: contenders(8) }],
+    ["anybody while none is free", { lock: lockOf(2, ["h", "i"]), waiters: contenders(9) }],
+    ["one with another limit", { lock: lockOf(3, ["h"]), waiters: contenders(9) }],
+    ["anybody while there is no lock", { lock: lockOf(undefined, [], 0n), waiters: contenders(9) }],
+    [
+      "one that has entered since the reading",
+      { lock: lockOf(2, ["h"]), waiters: contenders(9), readAt: HEARD - 1 },
+    ],
+  ])("is not for %s", (_, given) => {
+    expect(isNextInLine(viewOf(given), me)).toBe(false);
+  });
+});
+
+describe("the limit of a prefix", () => {
+  const check = (limit: number | undefined) => () => {
+    requireSameLimit({ lock: lockOf(limit) }, 2);
+  };
+
+  test("is no conflict where it is the same, or not written yet", () => {
+    expect(check(2)).not.toThrow();
+    expect(check(undefined)).not.toThrow();
+  });
+
+  test("is a conflict where it is another", () => {
+    expect(check(1)).toThrow("semaphore limit conflict (lock: 1, local: 2)");
+    expect(check(3)).toThrow("semaphore limit conflict (lock: 3, local: 2)");
+  });
+
+  test("is a conflict where the lock says nothing of one, as in Go", () => {
+    expect(check(0)).toThrow("semaphore limit conflict (lock: 0, local: 2)");
+  });
+
+  test("is told by both sides of a conflict", () => {
+    expect(new SemaphoreLimitConflictError(1, 2)).toMatchObject({
+      code: "SEMAPHORE_LIMIT_CONFLICT",
+      lockLimit: 1,
+      localLimit: 2,
+    });
+  });
+});
