@@ -8,10 +8,10 @@ import type { Violation } from "./violation.js";
 const TAKEN_WITHIN_MS = 1_500;
 
 /** What one who is dead may cost a process in all: it has to notice only once, and at times again. */
-const MOST_COST_MS = 2_000;
+const MOST_COST_MS = 3_000;
 
 /** So much longer a slot may be free at once for anybody but the first. */
-const OBSTACLES_MS = 2_000;
+const OBSTACLES_MS = 3_000;
 
 /** Who has come only just now may be passed by one who could not know it yet. */
 const NEWCOMER_MS = 250;
