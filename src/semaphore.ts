@@ -1,9 +1,13 @@
 import { settleAfterAbort } from "./async/settle-after-abort.js";
-import { onAbort } from "./async/on-abort.js";
 import { Deadline } from "./async/deadline.js";
 import { eitherSignal } from "./async/either-signal.js";
 import { SerialQueue, type Background } from "./async/serial-queue.js";
-import { contextOf, type ClientContext, type SemaphoreClient } from "./client-context.js";
+import {
+  contextOf,
+  type ClientContext,
+  type Releasable,
+  type SemaphoreClient,
+} from "./client-context.js";
 import { parseDuration } from "./consul/duration.js";
 import {
   acquireChannel,
@@ -62,6 +66,8 @@ export interface SemaphoreState {
 interface Held {
   readonly slot: HeldSlot;
   readonly claim: Claim;
+  /** What the end of the client does with it. */
+  readonly onClose: Releasable;
 }
 
 /** Which slot a semaphore has. */
@@ -438,12 +444,15 @@ export class Semaphore {
       ended: (reason) => {
         const error = reason instanceof SemaphoreLostError ? reason : undefined;
         if (error !== undefined) traceLoss({ ...event, error });
+        // A lost slot that nobody releases goes with its session.
+        if (error !== undefined) lease.stop();
         traceEnd(error);
       },
     });
     lease.holdsSlot();
-    this.#state = { kind: "held", held: { slot, claim } };
-    this.#releaseOnClose(slot);
+    const onClose = { release: () => this.#releaseSlot(slot, { kind: "released by close" }) };
+    this.#context.hold(onClose);
+    this.#state = { kind: "held", held: { slot, claim, onClose } };
     const { monitorRetries: retries, monitorRetryTime } = this.#options;
     this.#queue.monitor.add({
       session,
@@ -459,14 +468,6 @@ export class Semaphore {
     return slot;
   }
 
-  #releaseOnClose(slot: HeldSlot): void {
-    const onClose = { release: () => this.#releaseSlot(slot, { kind: "released by close" }) };
-    this.#context.hold(onClose);
-    onAbort(slot.signal, () => {
-      this.#context.letGo(onClose);
-    });
-  }
-
   /** Releases a slot in turn, unless that has been done. */
   async #releaseSlot(slot: HeldSlot, then: State): Promise<void> {
     const held = (): Held | undefined =>
@@ -479,10 +480,15 @@ export class Semaphore {
     });
   }
 
-  async #release({ slot, claim }: Held, background: Background, then = NOTHING): Promise<void> {
+  async #release(
+    { slot, claim, onClose }: Held,
+    background: Background,
+    then = NOTHING,
+  ): Promise<void> {
     const isLost = slot.loss() !== undefined;
     // First of all it is no longer ours: whatever works in it must hear before the next one may.
     this.#state = isLost ? LOST : then;
+    this.#context.letGo(onClose);
     slot.end(new SemaphoreReleasedError());
     const { ttl } = claim.lease;
     const patience = ttl === Infinity ? RELEASE_MS : Math.min(ttl, LONGEST_RELEASE_MS);
@@ -497,8 +503,12 @@ export class Semaphore {
   }
 
   /** Resolves to whether there is time left to contend again. */
-  async #cleanUpLost({ slot, claim }: Held, { until, background }: Wait): Promise<boolean> {
+  async #cleanUpLost(
+    { slot, claim, onClose }: Held,
+    { until, background }: Wait,
+  ): Promise<boolean> {
     this.#state = LOST;
+    this.#context.letGo(onClose);
     slot.end(new SemaphoreReleasedError());
     const cleanUp = claim.cleanUp();
     background(cleanUp.finished);

@@ -108,10 +108,10 @@ const DENIED = /^(?:rpc error[^:]*: )*permission denied/i;
 /** The same in the body of an answer. */
 const DENIED_IN_ANSWER = /"What":\s*"(?:rpc error[^:"]*: )*permission denied/i;
 
+// `check-not-exists` is not among them: Consul asks for the permission to write.
 const READS: ReadonlySet<KVOperation["verb"]> = new Set<KVOperation["verb"]>([
   "get",
   "get-tree",
-  "check-not-exists",
   "check-index",
   "check-session",
 ]);

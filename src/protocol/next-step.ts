@@ -10,6 +10,12 @@ export interface Waiter {
   readonly enteredAt: number;
 }
 
+/** The waiter that one waits for, and since when. */
+export interface Target {
+  readonly createIndex: bigint;
+  readonly since: number;
+}
+
 /** What a waiter that is the first of its client in the queue does next. */
 export type Step =
   /** Take a slot; before these waiters ahead of it, which have let it go by. */
@@ -31,10 +37,11 @@ export type Step =
 
 /**
  * How long the first in line takes it that the holders are alive, in milliseconds. A dead holder's
- * entry goes while the lock entry stays, and its slot is to be taken within a second. Those behind
- * check as well, each a quarter as much later as the one ahead: the first in line may have died, too.
+ * entry goes while the lock entry stays, and its slot is to be taken within a second. The first in
+ * line may have died with it: so some of those behind check as well, each a quarter later.
  */
 const HOLDERS_LIVE_MS = 800;
+const CHECKERS = 8;
 
 /**
  * How long a free slot is left to one waiter ahead, in milliseconds: it may be slow, or dead. Each
@@ -44,29 +51,29 @@ const PATIENCE_MS = 250;
 
 /**
  * A waiter behind a Go client, or behind one that does not move, hears of nothing. It looks at the
- * lock after a while: later, the more waiters are ahead, and each time after twice as long.
+ * lock after a while: later, the more waiters are ahead, and each time after three times as long.
  */
 const FIRST_LOOK_MS = 200;
-const WAITERS_PER_LOOK = 10;
+const LOOK_PER_WAITER_MS = 20;
 const LONGEST_LOOK_PER_WAITER_MS = 300;
-const LONGEST_LOOK_MS = 5_000;
+const LONGEST_LOOK_MS = 60_000;
 
 /**
- * A waiter hears nothing of those further ahead while the one right ahead does not move. Where the
- * lock moves all the same, it reads the prefix again after a while, and each time after twice as
- * long: of those that it takes for waiters, most have gone.
+ * A waiter hears nothing of those further ahead while the one right ahead does not move. Where
+ * newcomers become holders meanwhile, it reads the prefix again, and each time after twice as long:
+ * of those that it takes for waiters, most may have gone.
  */
-const FIRST_REREAD_MS = 5_000;
+const FIRST_REREAD_MS = 2_000;
 
 /** For how long a reading says that nobody waits: a newcomer must not pass others for longer. */
 const NOBODY_WAITS_MS = 250;
 
 /**
- * What to do, by what is known. `waitsSince`: since when it has waited for the one right ahead.
+ * What to do, by what is known, and by whom it has waited for so far.
  *
  * @throws SemaphoreLimitConflictError where the others go by another limit
  */
-export function nextStep(view: QueueView, me: Waiter, waitsSince: number, now: number): Step {
+export function nextStep(view: QueueView, me: Waiter, target: Target, now: number): Step {
   if (view.readAt < me.enteredAt) return { kind: "read" };
   if (view.isLockStale) return { kind: "look" };
   requireSameLimit(view, me.limit);
@@ -79,20 +86,22 @@ export function nextStep(view: QueueView, me: Waiter, waitsSince: number, now: n
   const free = freeSlots(view, me.limit);
   if (ahead.length < free) return { kind: "join", passing: [] };
   return free === 0
-    ? waitForRoom(view, ahead, waitsSince, now)
-    : waitForOthers(view, ahead, free, waitsSince, now);
+    ? waitForRoom(view, ahead, target, now)
+    : waitForOthers(view, ahead, free, target, now);
 }
 
 /** No slot is free. */
 function waitForRoom(
   view: QueueView,
   ahead: readonly ContenderEntry[],
-  waitsSince: number,
+  target: Target,
   now: number,
 ): Step {
-  const checkAt = holdersSeenAt(view) + HOLDERS_LIVE_MS * (1 + ahead.length / 4);
-  if (now >= checkAt) return { kind: "check" };
-  return waitBehind(view, ahead, waitsSince, now, checkAt);
+  const checkAfter = ahead.length < CHECKERS ? HOLDERS_LIVE_MS * (1 + ahead.length / 4) : Infinity;
+  const checkAt = holdersSeenAt(view) + checkAfter;
+  if (now < checkAt) return waitBehind(view, ahead, target, now, checkAt);
+  // Who holds has to be known from then: the first in line, which watches the lock, knows.
+  return ahead.length > 0 && view.lockAt < checkAt ? { kind: "look" } : { kind: "check" };
 }
 
 /** A slot is free, which is for those ahead. */
@@ -100,18 +109,21 @@ function waitForOthers(
   view: QueueView,
   ahead: readonly ContenderEntry[],
   free: number,
-  waitsSince: number,
+  target: Target,
   now: number,
 ): Step {
   // Right behind it, one hears of each move of the first in line. Further back, a lock that changes
   // means that it moves.
   const seenSince = ahead.length === 1 ? -Infinity : view.lockSince;
-  const idleSince = Math.max(view.idleFront?.since ?? Infinity, seenSince);
+  const { idleFront } = view;
+  const isFront = idleFront?.createIndex === ahead[0]?.createIndex;
+  const idleSince = isFront ? Math.max(idleFront?.since ?? Infinity, seenSince) : Infinity;
   // Of a dead holder those ahead hear only when they check.
   const noticed = view.dead.size === 0 ? 0 : HOLDERS_LIVE_MS;
   const patience = PATIENCE_MS * (1 + Math.log2(ahead.length - free + 1));
   const passAt = idleSince + noticed + patience;
-  if (now < passAt) return waitBehind(view, ahead, waitsSince, now, passAt);
+  if (now < passAt) return waitBehind(view, ahead, target, now, passAt);
+  if (view.lockAt < passAt) return { kind: "look" };
   // Others may have come first and gone since: passed is who stands ahead now.
   return view.readAt < passAt ? { kind: "read" } : { kind: "join", passing: ahead };
 }
@@ -120,20 +132,24 @@ function waitForOthers(
 function waitBehind(
   view: QueueView,
   ahead: readonly ContenderEntry[],
-  waitsSince: number,
+  target: Target,
   now: number,
   until: number,
 ): Step {
   const last = ahead.at(-1);
   if (last === undefined) return { kind: "watch lock", atMost: until - now };
-  const rereadAt = view.readAt + Math.max(FIRST_REREAD_MS, view.readAt - waitsSince);
-  if (ahead.length > 1 && view.lockSince > view.readAt && now >= rereadAt) return { kind: "read" };
-  const lookAfter = Math.min(
-    Math.max(FIRST_LOOK_MS * (1 + ahead.length / WAITERS_PER_LOOK), now - waitsSince),
-    LONGEST_LOOK_PER_WAITER_MS * ahead.length,
-    LONGEST_LOOK_MS,
-  );
-  return { kind: "watch entry", entry: last, atMost: Math.min(lookAfter, until - now) };
+  const since = last.createIndex === target.createIndex ? target.since : now;
+
+  const rereadAt = view.readAt + Math.max(FIRST_REREAD_MS, view.readAt - since);
+  const isOvertaken = [...view.lock.holders].some((session) => !view.known.has(session));
+  if (ahead.length > 1 && isOvertaken && now >= rereadAt) return { kind: "read" };
+
+  const first = Math.max(FIRST_LOOK_MS, LOOK_PER_WAITER_MS * ahead.length);
+  const longest = Math.min(LONGEST_LOOK_PER_WAITER_MS * ahead.length, LONGEST_LOOK_MS);
+  const lookedAt = Math.max(view.lockAt, since);
+  const lookAt = lookedAt + Math.min(Math.max(2 * (lookedAt - since), first), longest);
+  if (now >= lookAt) return { kind: "look" };
+  return { kind: "watch entry", entry: last, atMost: Math.min(lookAt, until) - now };
 }
 
 /** Whether a newcomer may take a slot at once: one is free, and nobody waits. */

@@ -13,6 +13,8 @@ export interface QueueView extends KnownLock {
   readonly passed: ReadonlyMap<bigint, Pass>;
   /** The first waiter that others wait for, and since when it was seen with a slot for it. */
   readonly idleFront: { readonly createIndex: bigint; readonly since: number } | undefined;
+  /** The sessions that the last reading of the whole prefix has shown. */
+  readonly known: ReadonlySet<string>;
   /** The greatest index in the last reading of the whole prefix, and when that was asked for. */
   readonly readIndex: bigint;
   readonly readAt: number;
@@ -39,6 +41,7 @@ export interface ReadTimes {
 
 /** One that was only slow is waited for again soon; one that is dead, after twice as long each time. */
 const FIRST_PASS_MS = 5_000;
+const LONGEST_PASS_MS = 60_000;
 
 const NOTHING: QueueView = {
   lock: { limit: undefined, holders: new Set(), modifyIndex: 0n },
@@ -46,6 +49,7 @@ const NOTHING: QueueView = {
   waiters: [],
   passed: new Map(),
   idleFront: undefined,
+  known: new Set(),
   readIndex: 0n,
   readAt: -Infinity,
   lockSince: -Infinity,
@@ -70,6 +74,7 @@ export function afterReading(
     {
       ...before,
       ...{ dead, readIndex, readAt: sentAt },
+      known: new Set(contenders.map(({ session }) => session)),
       aliveAt: new Map(contenders.map(({ session }) => [session, sentAt])),
       waiters: contenders,
       passed: new Map([...before.passed].filter(([createIndex]) => present.has(createIndex))),
@@ -169,8 +174,11 @@ function withPasses(
 ): ReadonlyMap<bigint, Pass> {
   const passes = new Map(passed);
   for (const { createIndex } of waiters) {
-    const times = (passed.get(createIndex)?.times ?? 0) + 1;
-    passes.set(createIndex, { times, until: now + FIRST_PASS_MS * 2 ** (times - 1) });
+    const { times, until } = passed.get(createIndex) ?? { times: 0, until: -Infinity };
+    // While nobody waits for it, it is not passed a second time.
+    if (now < until) continue;
+    const lasts = Math.min(FIRST_PASS_MS * 2 ** times, LONGEST_PASS_MS);
+    passes.set(createIndex, { times: times + 1, until: now + lasts });
   }
   return passes;
 }

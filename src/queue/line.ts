@@ -5,7 +5,7 @@ import { unlessAborted } from "../async/unless-aborted.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
 import type { KVEntry } from "../consul/kv.js";
 import { isTransient } from "../errors.js";
-import { nextStep, type Step } from "../protocol/next-step.js";
+import { nextStep, type Step, type Target } from "../protocol/next-step.js";
 import { afterCheck, afterEntry, type QueueView } from "../protocol/queue-view.js";
 import { liveHolders, type ContenderEntry } from "../protocol/snapshot.js";
 import type { Claim } from "./claim.js";
@@ -41,8 +41,7 @@ export class Line {
   /** The claim that is served, and what ends its wait for another. */
   #served: Claim | undefined;
   #entryWatch: AbortController | undefined;
-  /** Whom the first in line waits for, and since when. */
-  #target = { createIndex: -1n, since: 0 };
+  #target: Target = { createIndex: -1n, since: 0 };
   #lockWatch: LockWatch | undefined;
 
   constructor(options: LineOptions) {
@@ -84,7 +83,7 @@ export class Line {
   stepOf(claim: Claim): Step {
     const { view } = this.#known;
     if (view === undefined) return { kind: "read" };
-    return nextStep(view, claim, this.#target.since, performance.now());
+    return nextStep(view, claim, this.#target, performance.now());
   }
 
   async #serve(): Promise<void> {
@@ -147,6 +146,7 @@ export class Line {
         break;
       case "watch entry":
         claim.hasToWait();
+        this.#endLockWatch();
         await this.#watchEntry(claim, step.entry, step.atMost);
         break;
     }
@@ -216,8 +216,7 @@ export class Line {
       either.dispose();
     }
     const { view } = this.#known;
-    if (found?.modifyIndex === modifyIndex) this.#known.doubt();
-    else if (view !== undefined)
-      this.#known.learn(afterEntry(view, entry, found, performance.now()));
+    if (view === undefined || found?.modifyIndex === modifyIndex) return;
+    this.#known.learn(afterEntry(view, entry, found, performance.now()));
   }
 }

@@ -138,14 +138,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "dead-waiter-blocks-the-rest",
     file: "protocol/next-step.ts",
-    search: "if (now >= passAt) {",
-    replacement: "if (false) {",
+    search: "if (now < passAt) return",
+    replacement: "return",
     breaks: "E-idle",
   },
   {
     name: "kept-session-is-for-good",
     file: "session/idle-sessions.ts",
-    search: "        this.#remove(use, kept);\n        void end(lease);",
+    search: "          this.#remove(use, kept);\n          void end(lease);",
     replacement: "",
     breaks: "C-leak",
   },
@@ -168,8 +168,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "nobody-checks-the-holders",
     file: "protocol/next-step.ts",
-    search: "if (free === 0 && now >= checkAt)",
-    replacement: "if (false)",
+    search: "if (now < checkAt) return waitBehind(view, ahead, target, now, checkAt);",
+    replacement: "return waitBehind(view, ahead, target, now, Infinity);",
     breaks: "E-idle",
   },
   {
