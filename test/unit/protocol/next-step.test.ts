@@ -11,7 +11,7 @@ import {
   type Waiter,
 } from "../../../src/protocol/next-step.js";
 import type { QueueView } from "../../../src/protocol/queue-view.js";
-import { contender, contenders, HEARD, lockOf, viewOf, waiter } from "./views.js";
+import { contender, contenders, HEARD, lockOf, passedUntil, viewOf, waiter } from "./views.js";
 
 interface Case {
   readonly that: string;
@@ -113,8 +113,14 @@ describe("a waiter", () => {
     },
     {
       that: "joins before those that have let somebody go first",
-      view: viewOf({ waiters: contenders(7, 8, 9), passed: new Set([7n, 8n]) }),
+      view: viewOf({ waiters: contenders(7, 8, 9), passed: passedUntil(HEARD + 1, 7, 8) }),
       step: JOIN,
+    },
+    {
+      that: "waits for them again after a while",
+      view: viewOf({ waiters: contenders(8, 9), passed: passedUntil(HEARD + 1, 8) }),
+      later: 1,
+      step: { kind: "watch entry", entry: contender(8), atMost: 220 },
     },
     {
       that: "does not join where more hold than the limit allows",
@@ -195,8 +201,35 @@ describe("the first in line, while no slot is free,", () => {
     },
     {
       that: "is also one that has only those ahead that have let somebody go first",
-      view: viewOf({ lock: FULL, waiters: contenders(8, 9), passed: new Set([8n]) }),
+      view: viewOf({
+        lock: FULL,
+        waiters: contenders(8, 9),
+        passed: passedUntil(HEARD + 5_000, 8),
+      }),
       step: { kind: "watch lock", atMost: 800 },
+    },
+    {
+      that: "does not go by a holder that is known to be dead",
+      view: viewOf({
+        lock: lockOf(1, ["h", "i"]),
+        dead: new Map([["i", 0n]]),
+        waiters: contenders(9),
+        aliveAt: new Map([
+          ["h", HEARD],
+          ["i", HEARD - 5_000],
+        ]),
+      }),
+      step: { kind: "watch lock", atMost: 800 },
+    },
+    {
+      that: "checks a holder at once that was never seen alive",
+      view: viewOf({
+        lock: lockOf(2, ["h", "i"]),
+        waiters: contenders(9),
+        aliveAt: new Map([["h", HEARD]]),
+      }),
+      me: waiter(9, { limit: 2 }),
+      step: { kind: "check" },
     },
   ]);
 });
@@ -213,7 +246,7 @@ describe("a waiter behind others, while no slot is free,", () => {
     },
     {
       that: "passes over those that have let somebody go first",
-      view: { ...behind(6, 7, 8), passed: new Set([6n, 8n]) },
+      view: { ...behind(6, 7, 8), passed: passedUntil(HEARD + 1, 6, 8) },
       step: { kind: "watch entry", entry: contender(7), atMost: 220 },
     },
     {
@@ -222,28 +255,39 @@ describe("a waiter behind others, while no slot is free,", () => {
       step: { kind: "watch entry", entry: contender(8, { modifyIndex: 50n }), atMost: 220 },
     },
     {
-      that: "leaves the check of the holders to the first in line for half as long again",
+      that: "leaves the check of the holders to the first in line for a quarter as long again",
       view: behind(8),
-      later: 1_199,
-      step: { kind: "watch entry", entry: contender(8), atMost: 220 },
+      later: 999,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
     },
     {
       that: "checks the holders itself after that",
       view: behind(8),
-      later: 1_200,
+      later: 1_000,
       step: { kind: "check" },
     },
     {
       that: "checks them later, the more are ahead: not yet",
       view: behind(6, 7, 8),
-      later: 1_999,
-      step: { kind: "watch entry", entry: contender(8), atMost: 260 },
+      later: 1_399,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
     },
     {
       that: "checks them later, the more are ahead: now",
       view: behind(6, 7, 8),
-      later: 2_000,
+      later: 1_400,
       step: { kind: "check" },
+    },
+    {
+      that: "checks them no later for those that have let somebody go first",
+      view: { ...behind(6, 7, 8), passed: passedUntil(HEARD + 5_000, 6, 7) },
+      later: 1_000,
+      step: { kind: "check" },
+    },
+    {
+      that: "passes nobody, for however long they have let slots go by",
+      view: { ...behind(8), idleFront: { createIndex: 8n, since: 0 } },
+      step: { kind: "watch entry", entry: contender(8), atMost: 220 },
     },
   ]);
 
@@ -252,33 +296,122 @@ describe("a waiter behind others, while no slot is free,", () => {
     [1, 0, 220],
     [1, 220, 220],
     [1, 221, 221],
-    [1, 440, 440],
-    [1, 500, 500],
-    [1, 501, 500],
-    [1, 60_000, 500],
+    [1, 299, 299],
+    [1, 301, 300],
+    [1, 60_000, 300],
     [2, 0, 240],
-    [2, 999, 999],
-    [2, 1_001, 1_000],
+    [2, 599, 599],
+    [2, 601, 600],
     [10, 0, 400],
-    [10, 4_999, 4_999],
-    [10, 5_001, 5_000],
+    [10, 2_999, 2_999],
+    [10, 3_001, 3_000],
+    [16, 60_000, 4_800],
+    [17, 60_000, 5_000],
+    [40, 4_999, 4_999],
     [40, 60_000, 5_000],
     [100, 0, 2_200],
     [300, 0, 5_000],
   ])("%d of them, for %d ms, looks at the lock in %d ms", (ahead, waited, atMost) => {
     const waiters = contenders(...Array.from({ length: ahead + 1 }, (_, i) => i + 1));
     const me = waiter(ahead + 1);
-    const step = stepOf({ view: viewOf({ lock: FULL, waiters }), me, waited });
+    // No check is due for a while.
+    const aliveAt = new Map([["h", HEARD + 60_000]]);
+    const step = stepOf({ view: viewOf({ lock: FULL, waiters, aliveAt }), me, waited });
     expect(step).toEqual({ kind: "watch entry", entry: contender(ahead), atMost });
   });
 });
 
+describe("a waiter behind some that do not move, while the lock does,", () => {
+  /** The lock has changed since the prefix was read, and no check is due. */
+  const moving = viewOf({
+    lock: FULL,
+    waiters: contenders(7, 8, 9),
+    lockSince: HEARD + 1,
+    aliveAt: new Map([["h", HEARD + 60_000]]),
+  });
+  const looks: Step = { kind: "watch entry", entry: contender(8), atMost: 600 };
+
+  goesTo([
+    {
+      that: "goes by what it has read for five seconds",
+      view: moving,
+      later: 4_999,
+      waited: 4_999,
+      step: looks,
+    },
+    {
+      that: "then reads the prefix again",
+      view: moving,
+      later: 5_000,
+      waited: 5_000,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads it after twice as long each time: not yet",
+      view: moving,
+      later: 5_999,
+      waited: 6_000 + 5_999,
+      step: looks,
+    },
+    {
+      that: "reads it after twice as long each time: now",
+      view: moving,
+      later: 6_000,
+      waited: 6_000 + 6_000,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads it after five seconds at the soonest, however little it has waited before",
+      view: moving,
+      later: 5_000,
+      waited: 5_000 + 4_999,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads it also while a slot is free",
+      view: { ...moving, lock: lockOf(1), idleFront: undefined },
+      later: 5_000,
+      waited: 5_000,
+      step: { kind: "read" },
+    },
+    {
+      that: "checks the holders before that, where that is due",
+      view: { ...moving, aliveAt: new Map([["h", HEARD]]) },
+      later: 5_000,
+      waited: 5_000,
+      step: { kind: "check" },
+    },
+    {
+      that: "has no reason to read it where the lock is as it was in the last reading",
+      view: { ...moving, lockSince: HEARD },
+      later: 5_000,
+      waited: 5_000,
+      step: looks,
+    },
+    {
+      that: "has no reason to read it right behind the first in line, of whose moves it hears",
+      view: { ...moving, waiters: contenders(8, 9) },
+      later: 5_000,
+      waited: 5_000,
+      step: { ...looks, atMost: 300 },
+    },
+    {
+      that: "has no reason to read it either where the others have let somebody go first",
+      view: { ...moving, passed: passedUntil(HEARD + 60_000, 7) },
+      later: 5_000,
+      waited: 5_000,
+      step: { ...looks, atMost: 300 },
+    },
+  ]);
+});
+
 describe("a waiter behind one that does not take a free slot", () => {
-  /** The slot has been free since a second before all of this was heard. */
+  /** The slot has been free, and the lock the same, since a second before all of this was heard. */
   const IDLE_SINCE = HEARD - 1_000;
   const idle = (...ahead: readonly number[]): QueueView =>
     viewOf({
       waiters: contenders(...ahead, 9),
+      lockSince: IDLE_SINCE,
       idleFront: { createIndex: BigInt(ahead[0] ?? 0), since: IDLE_SINCE },
     });
   const freshly = (view: QueueView): QueueView => ({ ...view, readAt: HEARD + 60_000 });
@@ -336,9 +469,67 @@ describe("a waiter behind one that does not take a free slot", () => {
     },
     {
       that: "does not name those that were passed before",
-      view: freshly({ ...idle(7, 8), passed: new Set([7n]) }),
+      view: freshly({ ...idle(7, 8), passed: passedUntil(HEARD, 7) }),
       later: 250 - 1_000,
       step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "names those as well that are waited for again since",
+      view: freshly({ ...idle(7, 8), passed: passedUntil(HEARD - 500, 7) }),
+      later: 500 - 1_000,
+      step: { kind: "join", passing: contenders(7, 8) },
+    },
+    {
+      that: "passes it also where the lock has changed: others have taken the slot before it",
+      view: freshly({ ...idle(8), lockSince: HEARD }),
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "passes it also where the lock has changed, behind others that were passed before",
+      view: freshly({ ...idle(7, 8), lockSince: HEARD, passed: passedUntil(HEARD + 1, 7) }),
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "is patient from anew with two where the lock has changed: not yet",
+      view: freshly({ ...idle(7, 8), lockSince: HEARD }),
+      later: 499,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "is patient from anew with two where the lock has changed: now",
+      view: freshly({ ...idle(7, 8), lockSince: HEARD }),
+      later: 500,
+      step: { kind: "join", passing: contenders(7, 8) },
+    },
+    {
+      that: "is patient with two since the slot is free, where the lock is older than that",
+      view: freshly({ ...idle(7, 8), lockSince: 0 }),
+      later: 499 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "leaves it the time to notice that the holder is dead: not yet",
+      view: freshly({ ...idle(8), lock: FULL, dead: new Map([["h", 0n]]) }),
+      later: 1_049 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "leaves it the time to notice that the holder is dead: now",
+      view: freshly({ ...idle(8), lock: FULL, dead: new Map([["h", 0n]]) }),
+      later: 1_050 - 1_000,
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "leaves two of them no more time for that than one: not yet",
+      view: freshly({ ...idle(7, 8), lock: FULL, dead: new Map([["h", 0n]]) }),
+      later: 1_299 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "leaves two of them no more time for that than one: now",
+      view: freshly({ ...idle(7, 8), lock: FULL, dead: new Map([["h", 0n]]) }),
+      later: 1_300 - 1_000,
+      step: { kind: "join", passing: contenders(7, 8) },
     },
     {
       that: "reads the prefix once before it passes anybody",
@@ -386,28 +577,32 @@ describe("any step", () => {
       holders: fc.subarray(["h1", "h2", "h3", "h4", "s5"]),
       dead: fc.subarray(["h1", "h2", "h3", "h4"]),
       waiters: fc.subarray([1, 2, 3, 4, 5, 6, 7]),
-      passed: fc.subarray([1n, 2n, 3n, 4n]),
+      passed: fc.subarray([1, 2, 3, 4]),
+      /** Those that were passed are waited for again from now on, or not yet. */
+      passUntil: fc.constantFrom(HEARD, HEARD + 1),
       isLockStale: fc.boolean(),
-      ages: fc.array(fc.integer({ min: 0, max: 3_000 }), { minLength: 3, maxLength: 3 }),
+      hasIdleFront: fc.boolean(),
+      ages: fc.array(fc.integer({ min: 0, max: 6_000 }), { minLength: 4, maxLength: 4 }),
     })
-    .map(({ limit, isWritten, holders, dead, waiters, passed, isLockStale, ages }) => {
-      const [readAge = 0, aliveAge = 0, idleAge = 0] = ages;
+    .map(({ limit, isWritten, holders, dead, waiters, passed, passUntil, ages, ...given }) => {
+      const [readAge = 0, aliveAge = 0, idleAge = 0, lockAge = 0] = ages;
       const lock = isWritten ? lockOf(limit, holders) : lockOf(undefined, [], 0n);
-      const [front] = waiters.filter((index) => !passed.includes(BigInt(index)));
+      const [front] = waiters.filter((it) => passUntil <= HEARD || !passed.includes(it));
       const isFull = lock.holders.size - dead.filter((it) => lock.holders.has(it)).length >= limit;
       const view = viewOf({
-        ...{ lock, isLockStale, passed: new Set(passed), readAt: HEARD - readAge },
+        ...{ lock, isLockStale: given.isLockStale, passed: passedUntil(passUntil, ...passed) },
+        ...{ readAt: HEARD - readAge, lockSince: HEARD - lockAge },
         dead: new Map(dead.filter((it) => lock.holders.has(it)).map((it) => [it, 0n])),
         waiters: contenders(...waiters).filter(({ session }) => !lock.holders.has(session)),
         idleFront:
-          front === undefined || isFull
+          front === undefined || (isFull && !given.hasIdleFront)
             ? undefined
             : { createIndex: BigInt(front), since: HEARD - idleAge },
         aliveAt: new Map([...lock.holders].map((session) => [session, HEARD - aliveAge])),
       });
       return { view, limit };
     });
-  const ageOfEntry = fc.integer({ min: 0, max: 3_000 });
+  const ageOfEntry = fc.integer({ min: 0, max: 6_000 });
 
   test("that waits, waits for some time, and not for ever", () => {
     fc.assert(
@@ -429,7 +624,8 @@ describe("any step", () => {
         if (step.kind !== "join") return;
         const free = limit - view.lock.holders.size + view.dead.size;
         const ahead = view.waiters.filter(
-          ({ createIndex }) => createIndex < 5n && !view.passed.has(createIndex),
+          ({ createIndex }) =>
+            createIndex < 5n && (view.passed.get(createIndex)?.until ?? 0) <= HEARD,
         );
         expect(free).toBeGreaterThan(0);
         expect(step.passing).toEqual(ahead.length < free ? [] : ahead);
@@ -448,7 +644,7 @@ describe("a newcomer", () => {
     ["a dead holder has a slot", { lock: lockOf(2, ["h", "i"]), dead: new Map([["i", 0n]]) }, 0],
     [
       "those that wait have let somebody go first",
-      { ...nobody, waiters: contenders(7, 8), passed: new Set([7n, 8n]) },
+      { ...nobody, waiters: contenders(7, 8), passed: passedUntil(HEARD + 1, 7, 8) },
       0,
     ],
     ["the reading is just not too old", nobody, 249],
@@ -463,8 +659,13 @@ describe("a newcomer", () => {
     ["somebody waits", { ...nobody, waiters: contenders(8) }, 0],
     [
       "somebody waits behind one that has let somebody go first",
-      { ...nobody, waiters: contenders(7, 8), passed: new Set([7n]) },
+      { ...nobody, waiters: contenders(7, 8), passed: passedUntil(HEARD + 1, 7) },
       0,
+    ],
+    [
+      "one that has let somebody go first is waited for again",
+      { ...nobody, waiters: contenders(8), passed: passedUntil(HEARD + 1, 8) },
+      1,
     ],
     ["the lock may have changed", { ...nobody, isLockStale: true }, 0],
     ["the reading is too old", nobody, 250],
@@ -485,8 +686,8 @@ describe("a slot that comes free", () => {
     ["the first in line", { lock: lockOf(2, ["h"]), waiters: contenders(9, 10) }],
     ["the second where two are free", { lock: lockOf(2), waiters: contenders(8, 9) }],
     [
-      "the first of those that have not let somebody go first",
-      { lock: lockOf(2, ["h"]), waiters: contenders(8, 9), passed: new Set([8n]) },
+      "the second where two are free, also if the first has let somebody go first",
+      { lock: lockOf(2), waiters: contenders(8, 9), passed: passedUntil(HEARD + 1, 8) },
     ],
     [
       "the first in line, however old the reading, since its entry",
@@ -498,6 +699,14 @@ describe("a slot that comes free", () => {
 
   test.each([
     ["one behind another", { lock: lockOf(2, ["h"]), waiters: contenders(8, 9) }],
+    [
+      "one behind another that has let somebody go first, and may take the slot all the same",
+      {
+        lock: lockOf(2, ["h"]),
+        waiters: contenders(8, 9),
+        passed: passedUntil(Infinity, 8),
+      },
+    ],
     ["one that does not wait", { lock: lockOf(2, ["h"]), waiters: contenders(8) }],
     ["anybody while none is free", { lock: lockOf(2, ["h", "i"]), waiters: contenders(9) }],
     ["one with another limit", { lock: lockOf(3, ["h"]), waiters: contenders(9) }],

@@ -9,10 +9,11 @@ import {
   afterReading,
   afterWrite,
   freeSlots,
+  isWaitedFor,
   type QueueView,
 } from "../../../src/protocol/queue-view.js";
 import type { ContenderEntry, Snapshot } from "../../../src/protocol/snapshot.js";
-import { contender, contenders, HEARD, lockOf, viewOf } from "./views.js";
+import { contender, contenders, HEARD, lockOf, passedUntil, viewOf } from "./views.js";
 
 /** When the news of a test was asked for, and answered: after all that is in a view. */
 const ASKED = HEARD + 100;
@@ -29,11 +30,8 @@ const sessions = ({ waiters }: QueueView): readonly string[] =>
   waiters.map(({ session }) => session);
 
 /** Those that somebody behind them waits for. */
-const waitedFor = (view: QueueView): readonly string[] =>
-  sessions({
-    ...view,
-    waiters: view.waiters.filter(({ createIndex }) => !view.passed.has(createIndex)),
-  });
+const waitedFor = (view: QueueView, now = NOW): readonly string[] =>
+  sessions({ ...view, waiters: view.waiters.filter((it) => isWaitedFor(view, it, now)) });
 
 describe("the first reading of a prefix", () => {
   const lock = lockOf(3, ["s4", "s5", "s6"], 60n);
@@ -128,11 +126,11 @@ describe("another reading of the prefix", () => {
 
   test("remembers who was passed, and forgets those that have left", () => {
     const view = afterReading(
-      { ...before, passed: new Set([6n, 7n]) },
+      { ...before, passed: passedUntil(NOW, 6, 7) },
       snapshotOf({ contenders: contenders(7, 8) }),
       LATER,
     );
-    expect(view.passed).toEqual(new Set([7n]));
+    expect(view.passed).toEqual(passedUntil(NOW, 7));
   });
 
   test("shows who is dead now, among the holders", () => {
@@ -184,7 +182,7 @@ describe("a look at the lock", () => {
     lock: lockOf(2, ["s4", "s5"], 100n),
     dead: new Map([["s5", 0n]]),
     waiters: contenders(6, 7, 8),
-    passed: new Set([6n]),
+    passed: passedUntil(NOW, 6),
     isLockStale: true,
   });
 
@@ -197,7 +195,7 @@ describe("a look at the lock", () => {
   test("says nothing of those that wait, but that holders do not", () => {
     const view = afterLook(before, lockOf(2, ["s4", "s7"], 110n), LATER);
     expect(sessions(view)).toEqual(["s6", "s8"]);
-    expect(view).toMatchObject({ readAt: HEARD, readIndex: 100n, passed: new Set([6n]) });
+    expect(view).toMatchObject({ readAt: HEARD, readIndex: 100n, passed: before.passed });
   });
 
   test("tells of a waiter once and for all that it has stopped waiting", () => {
@@ -275,7 +273,7 @@ describe("news of the contender entry of a waiter", () => {
   const before = viewOf({
     lock: lockOf(1, ["h"]),
     waiters: contenders(5, 6, 7, 8, 9),
-    passed: new Set([5n]),
+    passed: passedUntil(NOW + 1, 5),
   });
   const touched = contender(7, { modifyIndex: 110n, lockIndex: 2n });
   const news = (index: number, entry: ContenderEntry | null, view = before): QueueView =>
@@ -289,19 +287,24 @@ describe("news of the contender entry of a waiter", () => {
 
   test("that its lock was taken again: those ahead count as passed, also when a reading shows them", () => {
     const view = news(7, touched);
-    expect(view.passed).toEqual(new Set([5n, 6n]));
+    const passed = new Map([
+      [5n, { times: 2, until: NOW + 10_000 }],
+      [6n, { times: 1, until: NOW + 5_000 }],
+    ]);
+    expect(view.passed).toEqual(passed);
     const lock = lockOf(1, ["s7"], 110n);
     const read = afterReading(
       view,
       snapshotOf({ lock, contenders: contenders(5, 6, 7, 8) }),
       LATER,
     );
-    expect(read.passed).toEqual(new Set([5n, 6n]));
+    expect(read.passed).toEqual(passed);
+    expect(waitedFor(read)).toEqual(["s8"]);
   });
 
   test("that its lock was taken again, while it was first in line: nobody was passed", () => {
     const view = news(7, touched, viewOf({ waiters: contenders(7, 8) }));
-    expect(view.passed).toEqual(new Set());
+    expect(view.passed).toEqual(new Map());
     expect(sessions(view)).toEqual(["s8"]);
   });
 
@@ -311,7 +314,7 @@ describe("news of the contender entry of a waiter", () => {
   ])("that it %s: it waits no more, those ahead still do", (_, entry) => {
     const view = news(7, entry);
     expect(sessions(view)).toEqual(["s5", "s6", "s8", "s9"]);
-    expect(view.passed).toEqual(new Set([5n]));
+    expect(view.passed).toEqual(before.passed);
   });
 
   test("that it is gone: it may have held and left, of which the lock tells, and others with it", () => {
@@ -368,11 +371,29 @@ describe("a check of the holders", () => {
 });
 
 describe("passing waiters", () => {
+  const before = viewOf({ waiters: contenders(5, 6, 7), passed: passedUntil(NOW + 1, 5) });
+
   test("adds them to those that nobody waits for; they stay waiters", () => {
-    const before = viewOf({ waiters: contenders(5, 6, 7), passed: new Set([5n]) });
     const view = afterPassing(before, contenders(6), NOW);
-    expect(view.passed).toEqual(new Set([5n, 6n]));
+    expect(waitedFor(view)).toEqual(["s7"]);
     expect(sessions(view)).toEqual(["s5", "s6", "s7"]);
+  });
+
+  test("says nothing of those that were passed before", () => {
+    const view = afterPassing(before, contenders(6), NOW);
+    expect(view.passed.get(5n)).toBe(before.passed.get(5n));
+  });
+
+  test("has nobody wait for them for five seconds, and for twice as long each further time", () => {
+    let view = viewOf({ waiters: contenders(6, 7) });
+    let now = NOW;
+    for (const [i, lasts] of [5_000, 10_000, 20_000, 40_000].entries()) {
+      view = afterPassing(view, contenders(6), now);
+      expect(view.passed).toEqual(new Map([[6n, { times: i + 1, until: now + lasts }]]));
+      expect(waitedFor(view, now + lasts - 1)).toEqual(["s7"]);
+      now += lasts;
+      expect(waitedFor(view, now)).toEqual(["s6", "s7"]);
+    }
   });
 });
 
@@ -437,6 +458,15 @@ describe("the first waiter that lets a slot be free", () => {
   test.each([
     ["a look shows the same", afterLook(idle, free, LATER)],
     ["a reading shows the same", read(idle, { contenders: contenders(7, 8) })],
+    ["others take the slot before it", afterLook(idle, full, LATER)],
+    [
+      "a reading shows that others have taken the slot before it",
+      read(idle, { lock: full, contenders: contenders(7, 8) }),
+    ],
+    [
+      "a slot is free again after others had taken it",
+      afterLook(afterLook(idle, full, LATER), lockOf(1, [], 120n), { sentAt: NOW, now: NOW + 20 }),
+    ],
     ["one behind it has gone", afterEntry(idle, contender(8), null, NOW)],
     ["one behind it was passed", afterPassing(idle, contenders(8), NOW)],
     ["the lock has to be looked at", afterDoubt(idle)],
@@ -460,10 +490,18 @@ describe("the first waiter that lets a slot be free", () => {
   });
 
   test.each([
-    ["no slot is free", afterLook(idle, full, LATER)],
+    ["no slot is free, and none was", afterLook(busy, full, LATER)],
     [
-      "a reading shows that no slot is free",
-      read(idle, { lock: full, contenders: contenders(7, 8) }),
+      "a reading shows that no slot is free, and none was",
+      read(busy, { lock: full, contenders: contenders(7, 8) }),
+    ],
+    [
+      "the other has gone while no slot is free",
+      afterEntry(afterLook(idle, full, LATER), contender(7), null, NOW),
+    ],
+    [
+      "the other was passed, and the slot taken",
+      afterLook(afterPassing(idle, contenders(7, 8), NOW), full, LATER),
     ],
     ["nobody is left", read(idle, { contenders: [] })],
     ["all were passed", afterPassing(idle, contenders(7, 8), NOW)],
@@ -471,9 +509,46 @@ describe("the first waiter that lets a slot be free", () => {
     expect(idleFront).toBeUndefined();
   });
 
-  test("has done so from anew after a time without a free slot", () => {
-    const later = { sentAt: NOW + 50, now: NOW + 60 };
-    const view = afterLook(afterLook(idle, full, LATER), lockOf(1, [], 120n), later);
-    expect(view.idleFront).toEqual({ createIndex: 7n, since: NOW + 60 });
+  test("has done so from anew when it was passed, and is waited for again", () => {
+    const passed = afterPassing(idle, contenders(7), NOW);
+    const lookAt = (now: number) => afterLook(passed, free, { sentAt: NOW, now }).idleFront;
+    expect(lookAt(NOW + 4_999)).toEqual({ createIndex: 8n, since: NOW });
+    expect(lookAt(NOW + 5_000)).toEqual({ createIndex: 7n, since: NOW + 5_000 });
+  });
+});
+
+describe("the time for which the lock has been as it is", () => {
+  const SINCE = HEARD - 70;
+  const before = viewOf({
+    lock: lockOf(1, ["h"], 110n),
+    lockSince: SINCE,
+    waiters: contenders(7, 8),
+  });
+  const newer = lockOf(1, [], 120n);
+  const read = (view: QueueView | undefined, given: Partial<Snapshot>): QueueView =>
+    afterReading(view, snapshotOf(given), LATER);
+
+  test.each([
+    ["a look shows another", afterLook(before, newer, LATER), NOW],
+    ["our write makes it another", afterWrite(before, newer, undefined, NOW), NOW],
+    ["a reading shows another, from when that was asked for", read(before, { lock: newer }), ASKED],
+    ["the first reading shows it", read(undefined, { lock: newer }), ASKED],
+    ["its index is smaller: Consul was restored", afterLook(before, lockOf(1, [], 5n), LATER), NOW],
+  ])("begins when %s", (_, { lockSince }, since) => {
+    expect(lockSince).toBe(since);
+  });
+
+  test.each([
+    ["a look shows the same", afterLook(before, before.lock, LATER)],
+    ["a reading shows the same", read(before, { lock: before.lock, contenders: contenders(7) })],
+    ["a look is older", afterLook(before, lockOf(1, [], 90n), CROSSED)],
+    ["our write was overtaken", afterWrite(before, lockOf(1, [], 90n), "s7", NOW)],
+    ["a holder is seen dead", read(before, { lock: before.lock, dead: new Map([["h", 0n]]) })],
+    ["a waiter has gone", afterEntry(before, contender(8), null, NOW)],
+    ["it may have changed", afterDoubt(before)],
+    ["the holders were checked", afterCheck(before, ["h"], ASKED)],
+    ["waiters were passed", afterPassing(before, contenders(7), NOW)],
+  ])("goes on when %s", (_, { lockSince }) => {
+    expect(lockSince).toBe(SINCE);
   });
 });

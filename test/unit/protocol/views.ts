@@ -1,6 +1,6 @@
 import type { Waiter } from "../../../src/protocol/next-step.js";
 import type { LockState } from "../../../src/protocol/lock-entry.js";
-import type { QueueView } from "../../../src/protocol/queue-view.js";
+import type { Pass, QueueView } from "../../../src/protocol/queue-view.js";
 import type { ContenderEntry } from "../../../src/protocol/snapshot.js";
 
 /** When everything in a view was heard of, unless a test says otherwise. */
@@ -28,6 +28,14 @@ export function lockOf(
   return { limit, holders: new Set(holders), modifyIndex };
 }
 
+/** The waiters that came with these indexes were passed once, and nobody waits for them until then. */
+export function passedUntil(
+  until: number,
+  ...indexes: readonly number[]
+): ReadonlyMap<bigint, Pass> {
+  return new Map(indexes.map((index) => [BigInt(index), { times: 1, until }]));
+}
+
 /** All is known since {@link HEARD}, and all holders were alive then. */
 export function viewOf(given: Partial<QueueView> = {}): QueueView {
   const lock = given.lock ?? lockOf(1);
@@ -35,10 +43,11 @@ export function viewOf(given: Partial<QueueView> = {}): QueueView {
     lock,
     dead: new Map(),
     waiters: [],
-    passed: new Set(),
+    passed: new Map(),
     idleFront: undefined,
     readIndex: lock.modifyIndex,
     readAt: HEARD,
+    lockSince: HEARD,
     lockAt: HEARD,
     isLockStale: false,
     aliveAt: new Map([...lock.holders].map((session) => [session, HEARD])),
