@@ -28,7 +28,7 @@ export const DEFAULT_SEMAPHORE_SESSION_NAME = "Consul API Semaphore";
 export const DEFAULT_SEMAPHORE_SESSION_TTL = "15s";
 
 /**
- * How long `tryAcquire` waits by default (Go: `DefaultSemaphoreWaitTime`).
+ * How long `tryAcquire` waits if not told otherwise (Go: `DefaultSemaphoreWaitTime`).
  *
  * @example
  * ```ts
@@ -38,7 +38,7 @@ export const DEFAULT_SEMAPHORE_SESSION_TTL = "15s";
 export const DEFAULT_SEMAPHORE_WAIT_TIME = "15s";
 
 /**
- * The pause before a failed read of a held slot is repeated (Go: `DefaultMonitorRetryTime`).
+ * The pause before a failed look at the slot is repeated (Go: `DefaultMonitorRetryTime`).
  *
  * @example
  * ```ts
@@ -78,8 +78,8 @@ export interface SemaphoreOptions {
    */
   readonly limit: number;
   /**
-   * Stored in the contender entry, to tell people who it is: a host name, say. All of them are read by each
-   * waiter that enters, so keep it short (Go: `Value`).
+   * Stored in the contender entry, to tell people who it is: a host name, say. Each list of the prefix
+   * has the values of all contenders, so keep it short (Go: `Value`).
    */
   readonly value?: Uint8Array | string | undefined;
   /**
@@ -106,7 +106,7 @@ export interface SemaphoreOptions {
    */
   readonly sessionChecks?: readonly string[] | undefined;
   /**
-   * How many times in a row a failed read of a held slot is repeated before the slot counts as
+   * How many times in a row a failed look at a held slot is repeated before the slot counts as
    * lost, when looks have failed for two TTLs already; with a session of yours without a TTL, from
    * the first failure on, as in Go (`MonitorRetries`). Default: 0.
    */

@@ -125,14 +125,16 @@ export class Semaphore {
 
   /**
    * Whether it has a slot that is still yours, by the clock at the moment of the call (Go: `isHeld`).
+   * After a loss it has none.
    */
   get isHeld(): boolean {
     return this.#state.kind === "held" && this.#state.held.slot.held;
   }
 
   /**
-   * Waits for a slot and takes it (Go: `Acquire`). Once it is in the queue, it rides out outages of
-   * any length; on the way there it tries each step for 15 s.
+   * Waits for a slot and takes it (Go: `Acquire`). Once it is in the queue, it survives outages of any
+   * length; on the way there it tries each step for 15 s. After a loss it may be called at once, and
+   * cleans up what is left first.
    *
    * @param signal gives up waiting: the promise then rejects with the signal's reason, at once or,
    *   if there is something to clear away, within 100 ms. Nothing stays behind. Once acquired, the
@@ -190,7 +192,7 @@ export class Semaphore {
 
   /**
    * Gives the slot back, and aborts its signal at once (Go: `Release`). It tries until that is done.
-   * After a loss it cleans up what is left.
+   * After a loss it cleans up what is left, and resolves.
    *
    * @throws {@link SemaphoreNotHeldError} when there is no slot
    * @throws {@link SemaphoreRequestError} when Consul refuses a request, or could not be reached for
