@@ -18,3 +18,17 @@ export class Watched<Value> {
     );
   }
 }
+
+/** The value of a promise that has resolved by now. */
+export function valueOf<Value>({ outcome }: Watched<Value>): Value {
+  if (outcome !== undefined && "value" in outcome) return outcome.value;
+  throw new Error("it has not resolved", { cause: outcome });
+}
+
+/** The message of the error that a promise has rejected with by now. */
+export function messageOf({ outcome }: Watched<unknown>): string {
+  if (outcome === undefined || !("error" in outcome)) {
+    throw new Error("it has not rejected", { cause: outcome });
+  }
+  return outcome.error instanceof Error ? outcome.error.message : String(outcome.error);
+}

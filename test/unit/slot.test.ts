@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { SemaphoreLostError, SemaphoreReleasedError } from "../../src/errors.js";
 import { HeldSlot } from "../../src/slot.js";
 import { SessionLease } from "../../src/session/lease.js";
+import { Watchdogs } from "../../src/session/watchdog.js";
 import { FakeSessions, SESSION } from "./session/fake-sessions.js";
 
 const TTL = 15_000;
@@ -23,7 +24,8 @@ beforeEach(() => {
   vi.spyOn(performance, "now").mockImplementation(() => now() + blockedFor);
   sessions = new FakeSessions();
   const term = { sentAt: performance.now(), ttl: TTL };
-  lease = new SessionLease(sessions, { id: SESSION, term, own: true, scope: {} });
+  const watchdogs = new Watchdogs();
+  lease = new SessionLease(sessions, { id: SESSION, term, watchdogs, own: true, scope: {} });
 });
 
 afterEach(() => {

@@ -1,407 +1,374 @@
-import { getEventListeners } from "node:events";
+// How a holder hears that its slot is lost, and of what it takes no notice.
+import { beforeEach, describe, expect, test } from "vitest";
 
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-
-import type { ConsulError } from "../../../src/consul/http/consul-error.js";
-import type { PrefixSnapshot } from "../../../src/protocol/snapshot.js";
-import type { Subscription, WatchEvents } from "../../../src/queue/prefix-watch.js";
 import {
-  SemaphoreConflictError,
-  SemaphoreDecodingError,
-  SemaphoreRequestError,
-  type SemaphoreLostError,
-} from "../../../src/errors.js";
-import { monitorSlot, type WatchedPrefix } from "../../../src/queue/monitor.js";
-import { SESSION } from "../session/fake-sessions.js";
-import { contender, readingOf } from "../fake-store.js";
-import { failure, refusal } from "../failures.js";
+  SemaphoreLostError,
+  type Semaphore,
+  type SemaphoreOptions,
+  type SemaphoreSlot,
+} from "../../../src/index.js";
+import { Scene } from "../client-of-fake.js";
+import { FakeTime } from "../fake-time.js";
+import {
+  answering,
+  answerLate,
+  forbidden,
+  leaderless,
+  page,
+  silent,
+  type Fault,
+} from "../faults.js";
+import type { Sent } from "../sent.js";
 
-const TTL = 16_000;
-/** For so long after a good look the monitor leaves it to the renewal to say what is lost. */
-const PATIENCE = 2 * TTL;
+const PREFIX = "jobs";
+const LOCK = `${PREFIX}/.lock`;
+const TTL = 15_000;
 
-/** A prefix whose looks show what the test says. */
-class FakeWatch implements WatchedPrefix {
-  isWatched = false;
-  /** Since when, and how, it is watched. */
-  readonly subscriptions: (Subscription & { readonly at: number })[] = [];
-  readonly #watchers = new Set<WatchEvents>();
-
-  /** How many looks were asked for. */
-  looks = 0;
-
-  look(): Promise<void> {
-    this.looks += 1;
-    return Promise.resolve();
-  }
-
-  watch(subscription: Subscription, events: WatchEvents): () => void {
-    this.subscriptions.push({ ...subscription, at: performance.now() - start });
-    this.#watchers.add(events);
-    return () => {
-      this.#watchers.delete(events);
-    };
-  }
-
-  /** How many want to know. */
-  get watchers(): number {
-    return this.#watchers.size;
-  }
-
-  /** A look has shown this, and else the slot as it was. */
-  async show(
-    snapshot: Partial<PrefixSnapshot>,
-    { sentAt = performance.now() } = {},
-  ): Promise<void> {
-    const reading = { ...readingOf({ ...HELD, ...snapshot }), sentAt };
-    for (const { shown } of this.#watchers) shown(reading);
-    await vi.advanceTimersByTimeAsync(0);
-  }
-
-  /** A look has failed. Returns what pauses the watchers want before the next. */
-  async fail(error: unknown): Promise<readonly (number | undefined)[]> {
-    const pauses = [...this.#watchers].map(({ failed }) => failed(error));
-    await vi.advanceTimersByTimeAsync(0);
-    return pauses;
-  }
-}
-
-const HELD: PrefixSnapshot = {
-  limit: 1,
-  holders: new Set([SESSION]),
-  contenders: [contender(SESSION)],
-  lockIndex: 7n,
-};
-
-const readFailure = (error: ConsulError): SemaphoreRequestError =>
-  new SemaphoreRequestError("SEMAPHORE_READ_FAILED", error);
-
-const unreachable = readFailure(failure("CONSUL_UNREACHABLE"));
-
-let prefix: FakeWatch;
-let controller: AbortController;
-let held: boolean;
-let start: number;
+let time: FakeTime;
+let scene: Scene;
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-  start = performance.now();
-  controller = new AbortController();
-  prefix = new FakeWatch();
-  held = true;
+  time = new FakeTime();
+  scene = new Scene();
 });
 
-afterEach(() => {
-  controller.abort();
-  vi.useRealTimers();
-});
+const semaphore = (given: Partial<SemaphoreOptions> = {}): Semaphore =>
+  scene.client.semaphoreOpts({ prefix: PREFIX, limit: 1, ...given });
 
-interface ObservedMonitor {
-  end: { readonly loss: SemaphoreLostError | undefined; readonly at: number } | undefined;
+/** When the slot is lost, in milliseconds from now, and how. */
+function lossOf(slot: SemaphoreSlot): { at: number | undefined; error: unknown } {
+  const since = performance.now();
+  const loss: { at: number | undefined; error: unknown } = { at: undefined, error: undefined };
+  slot.signal.addEventListener("abort", () => {
+    loss.at = performance.now() - since;
+    loss.error = slot.signal.reason;
+  });
+  return loss;
 }
 
-function monitoring({ retries = 0, retryTime = 2_000, ttl = TTL } = {}): ObservedMonitor {
-  const observed: ObservedMonitor = { end: undefined };
-  const { signal } = controller;
-  void monitorSlot(prefix, {
-    session: SESSION,
-    signal,
-    held: () => held && !signal.aborted,
-    ttl,
-    retries,
-    retryTime,
-  }).then((loss) => {
-    observed.end = { loss, at: performance.now() - start };
-  });
-  return observed;
+/** A semaphore whose slot has been held for a while. */
+async function held(
+  given: Partial<SemaphoreOptions> = {},
+): Promise<{ readonly sem: Semaphore; readonly slot: SemaphoreSlot }> {
+  const sem = semaphore(given);
+  const slot = await sem.acquire();
+  await time.pass(3_000);
+  return { sem, slot };
 }
 
-/** One that is past its start. */
-async function monitored(given: Parameters<typeof monitoring>[0] = {}): Promise<ObservedMonitor> {
-  prefix.isWatched = true;
-  const observed = monitoring(given);
-  await vi.advanceTimersByTimeAsync(0);
-  return observed;
-}
+/** The readings of a slot that is held. */
+const isReading = ({ method, path }: Sent): boolean =>
+  method === "GET" && path.startsWith("/v1/kv");
 
-/** The monitor has ended, and left nothing behind. */
-function expectNothingLeft(): void {
-  expect(prefix.watchers).toBe(0);
-  expect(vi.getTimerCount()).toBe(0);
-  expect(getEventListeners(controller.signal, "abort")).toEqual([]);
-}
+const lockOf = (...holders: string[]): string =>
+  JSON.stringify({ Limit: 1, Holders: Object.fromEntries(holders.map((id) => [id, true])) });
 
-/** After this comes the first look. */
-const FIRST_LOOK_MS = 100;
-
-describe("the monitor of a slot", () => {
-  test("watches the prefix after a moment: many a slot is released by then", async () => {
-    const observed = monitoring();
-    await vi.advanceTimersByTimeAsync(FIRST_LOOK_MS - 1);
-    expect(prefix.subscriptions).toEqual([]);
-    await vi.advanceTimersByTimeAsync(1);
-    expect(prefix.subscriptions).toMatchObject([{ at: FIRST_LOOK_MS }]);
-    expect(observed.end).toBeUndefined();
-  });
-
-  test("watches at once where looks are under way anyway", async () => {
-    await monitored();
-    expect(prefix.subscriptions).toMatchObject([{ at: 0 }]);
-    expect(vi.getTimerCount()).toBe(0);
-  });
-
-  test.each([
-    ["half of a short TTL", 10_000, 5_000, 2_500],
-    ["half of the TTL", 24_000, 12_000, 5_000],
-    ["half a minute with a long TTL", 3_600_000, 30_000, 5_000],
-    ["half a minute without a TTL", Infinity, 30_000, 5_000],
-  ])("wants looks of %s, and an answer a little later", async (_, ttl, wait, grace) => {
-    await monitored({ ttl });
-    expect(prefix.subscriptions).toEqual([{ wait, grace, at: 0 }]);
-  });
-
-  test("goes on for as long as nothing is lost, however much changes around the slot", async () => {
-    const observed = await monitored();
-    for (let number = 0; number < 50; number += 1) {
-      await prefix.show({ contenders: [contender(SESSION), contender(`other ${number}`)] });
-      await vi.advanceTimersByTimeAsync(60_000);
-    }
-    expect(observed.end).toBeUndefined();
-    expect(prefix.watchers).toBe(1);
-  });
-});
-
-describe("a slot", () => {
-  test.each<[string, string, Partial<PrefixSnapshot>]>([
-    ["the session is gone", "session-invalidated", { holders: new Set(), contenders: [] }],
+describe("a slot is lost within a second", () => {
+  const deeds: readonly [string, string, (slot: SemaphoreSlot) => unknown][] = [
     [
-      "the session is gone and another holds",
+      "its session ends",
       "session-invalidated",
-      { holders: new Set(["other"]), contenders: [contender("other")] },
-    ],
-    ["somebody took it out of the holders", "holder-removed", { holders: new Set() }],
-    [
-      "somebody deleted the lock",
-      "holder-removed",
-      { holders: new Set(), limit: undefined, lockIndex: 0n },
+      ({ session }) => {
+        scene.consul.destroySession(session);
+      },
     ],
     [
-      "somebody deleted everything",
-      "holder-removed",
-      { holders: new Set(), limit: undefined, lockIndex: 0n, contenders: [] },
+      "its contender entry is deleted",
+      "session-invalidated",
+      ({ session }) => {
+        scene.consul.deleteKey(`${PREFIX}/${session}`);
+      },
     ],
-  ])("is lost as soon as a look shows that %s: %s", async (_, reason, snapshot) => {
-    const observed = await monitored({ retries: 5 });
-    await prefix.show({});
-    expect(observed.end).toBeUndefined();
-    await prefix.show(snapshot);
-    expect(observed.end?.loss).toMatchObject({ name: "SemaphoreLostError", reason });
-    expectNothingLeft();
+    [
+      "its contender entry is unlocked",
+      "session-invalidated",
+      ({ session }) => scene.client.kv.release({ key: `${PREFIX}/${session}`, session }),
+    ],
+    [
+      "somebody takes it out of the holders",
+      "holder-removed",
+      () => scene.client.kv.put({ key: LOCK, flags: FLAGS, value: lockOf("another") }),
+    ],
+    [
+      "somebody deletes the lock",
+      "holder-removed",
+      () => {
+        scene.consul.deleteKey(LOCK);
+      },
+    ],
+    [
+      "somebody deletes everything",
+      "holder-removed",
+      ({ session }) => {
+        scene.consul.deleteKey(LOCK);
+        scene.consul.deleteKey(`${PREFIX}/${session}`);
+      },
+    ],
+    [
+      "somebody overwrites the lock with a single lock",
+      "holder-removed",
+      () => scene.client.kv.put({ key: LOCK, flags: 0x2ddccbc058a50c18n, value: "" }),
+    ],
+    [
+      "somebody overwrites the lock with garbage",
+      "holder-removed",
+      () => scene.client.kv.put({ key: LOCK, flags: FLAGS, value: "gone" }),
+    ],
+  ];
+  const FLAGS = 0xe0f69a2baa414de0n;
+
+  describe.each([
+    ["that has just come", 0],
+    ["that has been held for a while", 100_000],
+  ])("%s", (_, heldFor) => {
+    test.each(deeds)("where %s: %s", async (_deed, reason, deed) => {
+      const sem = semaphore();
+      const slot = await sem.acquire();
+      await time.pass(heldFor);
+      const loss = lossOf(slot);
+      await deed(slot);
+      await time.pass(1_000);
+      expect(loss.at).toBeLessThan(1_000);
+      expect(loss.error).toBeInstanceOf(SemaphoreLostError);
+      expect(loss.error).toMatchObject({ reason });
+      await sem.release();
+    });
+  });
+
+  test("that is one of many of a client, and none of the others is", async () => {
+    const sems = Array.from({ length: 5 }, () => semaphore({ limit: 5 }));
+    const slots = await Promise.all(sems.map((sem) => sem.acquire()));
+    await time.pass(3_000);
+    const losses = slots.map(lossOf);
+    scene.consul.destroySession(slots[2]?.session ?? "");
+    await time.pass(1_000);
+    expect(losses.map(({ at }) => at !== undefined)).toEqual([false, false, true, false, false]);
+    expect(losses[2]?.error).toMatchObject({ reason: "session-invalidated" });
+    await sems[2]?.release();
+  });
+
+  test("also while waiters of the same client need the connections", async () => {
+    const { sem, slot } = await held();
+    void semaphore()
+      .acquire()
+      .catch(() => undefined);
+    await time.pass(20_000);
+    const loss = lossOf(slot);
+    scene.consul.deleteKey(`${PREFIX}/${slot.session}`);
+    await time.pass(1_000);
+    expect(loss.at).toBeLessThan(1_000);
+    await sem.release();
   });
 });
 
-describe("a look that was asked for before the slot was ours", () => {
-  test("tells nothing of it, however late it is answered", async () => {
-    await vi.advanceTimersByTimeAsync(10);
-    const observed = await monitored();
-    await vi.advanceTimersByTimeAsync(100);
-    await prefix.show({ holders: new Set() }, { sentAt: start + 9 });
-    expect(observed.end).toBeUndefined();
-    await prefix.show({ holders: new Set() }, { sentAt: start + 10 });
-    expect(observed.end?.loss).toMatchObject({ reason: "holder-removed" });
-  });
-
-  test("gives no patience for those that fail", async () => {
-    const observed = await monitored();
-    await vi.advanceTimersByTimeAsync(PATIENCE);
-    await prefix.show({}, { sentAt: start - 1 });
-    await prefix.fail(unreachable);
-    expect(observed.end?.loss).toMatchObject({ reason: "monitor-failed" });
-  });
-});
-
-describe("a look that fails within two TTLs after the last that did not", () => {
-  test.each([
-    ["nobody answers", failure("CONSUL_UNREACHABLE")],
-    ["no answer comes in time", failure("CONSUL_TIMEOUT")],
-    ["there is no leader", refusal(500, "No cluster leader")],
-    ["there are too many connections", refusal(429)],
-    ["a proxy answers with a page", failure("CONSUL_BAD_ANSWER", { status: 200 })],
-  ])("is none of the monitor's business where %s", async (_, error) => {
-    const observed = await monitored();
-    await vi.advanceTimersByTimeAsync(PATIENCE - 1);
-    expect(await prefix.fail(readFailure(error))).toEqual([undefined]);
-    expect(observed.end).toBeUndefined();
-    await prefix.show({});
-    await vi.advanceTimersByTimeAsync(PATIENCE - 1);
-    expect(await prefix.fail(readFailure(error))).toEqual([undefined]);
-    expect(observed.end).toBeUndefined();
-  });
-});
-
-describe("a look that fails later than that", () => {
-  test("costs the slot, where there are no retries", async () => {
-    const observed = await monitored();
-    await vi.advanceTimersByTimeAsync(PATIENCE);
-    await prefix.fail(unreachable);
-    expect(observed.end?.loss).toMatchObject({ reason: "monitor-failed", cause: unreachable });
-    expect(observed.end?.loss?.message).toContain(unreachable.message);
-    expectNothingLeft();
-  });
-
-  test("counts from when the last good look was told", async () => {
-    const observed = await monitored();
-    await vi.advanceTimersByTimeAsync(8_000);
-    await prefix.show({});
-    await vi.advanceTimersByTimeAsync(PATIENCE - 1);
-    await prefix.fail(unreachable);
-    expect(observed.end).toBeUndefined();
-    await vi.advanceTimersByTimeAsync(1);
-    await prefix.fail(unreachable);
-    expect(observed.end?.loss).toMatchObject({ reason: "monitor-failed" });
-  });
-
-  test("is repeated as often as was asked for, after the pause that was asked for", async () => {
-    const observed = await monitored({ retries: 2, retryTime: 3_000 });
-    await vi.advanceTimersByTimeAsync(PATIENCE);
-    expect(await prefix.fail(unreachable)).toEqual([3_000]);
-    await vi.advanceTimersByTimeAsync(3_000);
-    expect(await prefix.fail(unreachable)).toEqual([3_000]);
-    expect(observed.end).toBeUndefined();
-    await vi.advanceTimersByTimeAsync(3_000);
-    await prefix.fail(unreachable);
-    expect(observed.end?.loss).toMatchObject({ reason: "monitor-failed" });
-    expect(observed.end?.at).toBe(PATIENCE + 6_000);
-  });
-
-  test("is none of the retries where others wanted it sooner", async () => {
-    const observed = await monitored({ retries: 1, retryTime: 3_000 });
-    await vi.advanceTimersByTimeAsync(PATIENCE);
-    await prefix.fail(unreachable);
-    for (const [ms, pause] of [
-      [50, 1_450],
-      [100, 1_350],
-      [1_349, 1],
-    ] as const) {
-      await vi.advanceTimersByTimeAsync(ms);
-      expect(await prefix.fail(unreachable)).toEqual([pause]);
+describe("a slot is not lost", () => {
+  test("for as long as it is wanted, however much changes around it", async () => {
+    const { slot } = await held({ limit: 3 });
+    const others = scene.newClient();
+    for (let turn = 0; turn < 50; turn += 1) {
+      await others.semaphorePrefix(PREFIX, 3).run(() => time.pass(500));
+      await others.kv.put({ key: `${PREFIX}/${slot.session}/below`, value: `${turn}` });
+      await time.pass(60_000);
     }
-    expect(observed.end).toBeUndefined();
-    await vi.advanceTimersByTimeAsync(1);
-    await prefix.fail(unreachable);
-    expect(observed.end?.loss).toMatchObject({ reason: "monitor-failed" });
+    expect(slot.held).toBe(true);
   });
 
-  test("has all its retries again after one that succeeded", async () => {
-    const observed = await monitored({ retries: 2, retryTime: 1_000, ttl: Infinity });
-    for (let round = 0; round < 3; round += 1) {
-      expect(await prefix.fail(unreachable)).toEqual([1_000]);
-      await vi.advanceTimersByTimeAsync(1_000);
-      expect(await prefix.fail(unreachable)).toEqual([1_000]);
-      await prefix.show({});
+  test("where its own entry is rewritten and stays locked", async () => {
+    const { slot } = await held();
+    const { session } = slot;
+    for (let turn = 0; turn < 5; turn += 1) {
+      await scene.client.kv.acquire({ key: `${PREFIX}/${session}`, session, value: `${turn}` });
+      await time.pass(700);
     }
-    expect(observed.end).toBeUndefined();
+    expect(slot.held).toBe(true);
   });
 
-  test("is any at all where the session has no TTL", async () => {
-    const observed = await monitored({ retries: 2, retryTime: 1_000, ttl: Infinity });
-    await prefix.show({});
-    expect(await prefix.fail(unreachable)).toEqual([1_000]);
-    await vi.advanceTimersByTimeAsync(1_000);
-    expect(await prefix.fail(unreachable)).toEqual([1_000]);
-    await vi.advanceTimersByTimeAsync(1_000);
-    await prefix.fail(unreachable);
-    expect(observed.end?.loss).toMatchObject({ reason: "monitor-failed" });
-    expect(observed.end?.at).toBe(2_000);
+  test("by a reading that was asked for before it was had", async () => {
+    const other = await scene.newClient().semaphorePrefix(PREFIX, 1).acquire();
+    const sem = semaphore();
+    const acquiring = sem.acquire();
+    await time.pass(1_000);
+    // What this shows is answered long after the slot has changed hands.
+    scene.next("read prefix", answerLate(500));
+    const inspecting = sem.inspect();
+    await other.release();
+    const slot = await acquiring;
+    await time.pass(2_000);
+    expect((await inspecting).holders).toMatchObject([{ session: other.session }]);
+    expect(slot.held).toBe(true);
   });
 
-  test("costs a slot without a TTL at once where there are no retries", async () => {
-    const observed = await monitored({ ttl: Infinity });
-    await prefix.show({});
-    await prefix.fail(unreachable);
-    expect(observed.end?.at).toBe(0);
-    expect(observed.end?.loss).toMatchObject({ reason: "monitor-failed", cause: unreachable });
+  test("by Consul's index going backwards", async () => {
+    const { slot } = await held();
+    scene.consul.turnBackIndexes(5n);
+    await time.pass(60_000);
+    expect(slot.held).toBe(true);
+    const loss = lossOf(slot);
+    scene.consul.deleteKey(LOCK);
+    await time.pass(1_000);
+    expect(loss.at).toBeLessThan(1_000);
   });
 });
 
-describe("a look that fails for good", () => {
-  test.each([
-    ["a request that is forbidden", refusal(403)],
-    ["a wrong request", refusal(400)],
-    ["a closed client", failure("CONSUL_CLOSED")],
-  ])("costs the slot at once: %s", async (_, error) => {
-    const observed = await monitored({ retries: 5 });
-    await prefix.show({});
-    await prefix.fail(readFailure(error));
-    expect(observed.end?.loss).toMatchObject({ reason: "monitor-failed", cause: { cause: error } });
-    expect(observed.end?.loss?.message).toContain(error.message);
-    expectNothingLeft();
+describe("readings that fail while the session is renewed", () => {
+  const transient: readonly [string, Fault][] = [
+    ["no answer comes", silent],
+    ["there is no leader", leaderless],
+    ["there are too many connections", answering(429)],
+    ["a proxy is out of order", answering(502, "Bad Gateway")],
+    ["a proxy answers with a page", page(200)],
+    ["a proxy answers that there is no page", page(404)],
+  ];
+
+  test.each(transient)("cost nothing for a TTL, where %s", async (_, fault) => {
+    for (const heldFor of [0, 3_000, 7_000]) {
+      const { sem, slot } = await held();
+      await time.pass(heldFor);
+      scene.always(isReading, fault);
+      await time.pass(TTL);
+      scene.heal();
+      await time.pass(4 * TTL);
+      expect(slot.held).toBe(true);
+      await sem.release();
+    }
   });
 
-  test.each([new SemaphoreConflictError(), new SemaphoreDecodingError("garbage")])(
-    "because somebody overwrote the lock costs the slot for that reason: %s",
-    async (error) => {
-      const observed = await monitored({ retries: 5 });
-      await prefix.show({});
-      await prefix.fail(error);
-      expect(observed.end?.loss).toMatchObject({ reason: "holder-removed", cause: error });
-      expectNothingLeft();
-    },
-  );
+  test("cost nothing for two TTLs where each fails at once", async () => {
+    const { slot } = await held();
+    scene.always(isReading, leaderless);
+    await time.pass(2 * TTL - 1_000);
+    scene.heal();
+    await time.pass(4 * TTL);
+    expect(slot.held).toBe(true);
+  });
+
+  test.each(transient)("cost the slot after that, where %s", async (_, fault) => {
+    const { sem, slot } = await held();
+    const loss = lossOf(slot);
+    scene.always(isReading, fault);
+    await time.pass(4 * TTL);
+    expect(loss.error).toMatchObject({
+      reason: "monitor-failed",
+      cause: { code: "SEMAPHORE_READ_FAILED" },
+    });
+    expect(loss.at).toBeGreaterThanOrEqual(2 * TTL - 1_000);
+    scene.heal();
+    await sem.release();
+  });
+
+  test("are forgotten after one that succeeds", async () => {
+    const { slot } = await held();
+    for (let turn = 0; turn < 5; turn += 1) {
+      scene.always(isReading, leaderless);
+      await time.pass(2 * TTL - 1_000);
+      scene.heal();
+      await time.pass(2_000);
+    }
+    expect(slot.held).toBe(true);
+  });
+
+  test("are repeated as often as was asked for, after the pause that was asked for", async () => {
+    const { sem, slot } = await held({ monitorRetries: 2, monitorRetryTime: "3s" });
+    const loss = lossOf(slot);
+    scene.forget();
+    scene.always(isReading, leaderless);
+    await time.pass(4 * TTL);
+    expect(loss.error).toMatchObject({ reason: "monitor-failed" });
+    const [last = NaN, second = NaN, first = NaN] = scene
+      .of("watch lock")
+      .map(({ at }) => at)
+      .toReversed();
+    expect([last - second, second - first]).toEqual([3_000, 3_000]);
+    scene.heal();
+    await sem.release();
+  });
+
+  test("are repeated from the first on where the session has no TTL", async () => {
+    const session = await scene.client.session.create({ behavior: "delete" });
+    const { sem, slot } = await held({ session, monitorRetries: 2, monitorRetryTime: "1s" });
+    const loss = lossOf(slot);
+    scene.always(isReading, leaderless);
+    // Something has to change, or the query that is open shows nothing.
+    await scene.client.kv.acquire({ key: `${PREFIX}/${session}`, session, value: "x" });
+    await time.pass(1_999);
+    expect(loss.at).toBeUndefined();
+    await time.pass(1);
+    expect(loss.error).toMatchObject({ reason: "monitor-failed" });
+    scene.heal();
+    await sem.release();
+  });
+
+  test("cost a slot without a TTL at once where there are no retries", async () => {
+    const session = await scene.client.session.create({ behavior: "delete" });
+    const { sem, slot } = await held({ session });
+    const loss = lossOf(slot);
+    scene.always(isReading, leaderless);
+    await scene.client.kv.acquire({ key: `${PREFIX}/${session}`, session, value: "x" });
+    await time.settle();
+    expect(loss).toMatchObject({ at: 0, error: { reason: "monitor-failed" } });
+    scene.heal();
+    await sem.release();
+  });
+
+  test("cost the slot at once where Consul refuses, whatever the retries", async () => {
+    const { sem, slot } = await held({ monitorRetries: 5 });
+    const loss = lossOf(slot);
+    scene.always(isReading, forbidden);
+    await time.pass(TTL);
+    expect(loss.error).toMatchObject({
+      reason: "monitor-failed",
+      cause: { cause: { status: 403 } },
+    });
+    expect(loss.error).toHaveProperty("message", expect.stringContaining("Permission denied"));
+    scene.heal();
+    await sem.release();
+  });
 });
 
-describe("the end of the monitor", () => {
+describe("the watch of a slot", () => {
   test.each([
-    ["before the first look", 10],
-    ["during a look", FIRST_LOOK_MS],
-  ])("comes at once when it is told to %s, and is no loss", async (_, ms) => {
-    const observed = monitoring();
-    await vi.advanceTimersByTimeAsync(ms);
-    controller.abort();
-    await vi.advanceTimersByTimeAsync(0);
-    expect(observed.end).toEqual({ loss: undefined, at: ms });
-    expectNothingLeft();
+    ["half of the TTL", "10s", "5000ms"],
+    ["half a minute with a long TTL", "1h", "30000ms"],
+  ])("is a blocking query of %s", async (_, sessionTTL, wait) => {
+    const { sem } = await held({ sessionTTL });
+    expect(scene.open.map(({ query }) => query.get("wait"))).toEqual([wait, wait]);
+    await sem.release();
   });
 
   test.each([
-    ["within the TTL", TTL],
-    ["beyond it", Infinity],
-  ])("comes at once after a failure %s, and is no loss", async (_, ttl) => {
-    const observed = await monitored({ retries: 1, retryTime: 600_000, ttl });
-    await prefix.fail(unreachable);
-    controller.abort();
-    await vi.advanceTimersByTimeAsync(0);
-    expect(observed.end).toEqual({ loss: undefined, at: 0 });
-    expectNothingLeft();
+    ["before the first reading", 50],
+    ["during a blocking query", 5_000],
+  ])("ends with the slot %s, and leaves nothing behind", async (_, ms) => {
+    const sem = semaphore();
+    await sem.acquire();
+    await time.pass(ms);
+    await sem.release();
+    await time.settle();
+    expect(scene.open).toEqual([]);
+    scene.forget();
+    await time.pass(60_000);
+    expect(scene.sent.filter(isReading)).toEqual([]);
   });
 
-  test("comes before anything is asked where it was told to before the start", async () => {
-    controller.abort();
-    const observed = monitoring();
-    await vi.advanceTimersByTimeAsync(0);
-    expect(observed.end).toEqual({ loss: undefined, at: 0 });
-    expect(prefix.subscriptions).toEqual([]);
-    expect(vi.getTimerCount()).toBe(0);
+  test("ends with the slot during a pause after a failure", async () => {
+    const { sem } = await held({ monitorRetries: 1, monitorRetryTime: "10m" });
+    scene.always(isReading, leaderless);
+    await time.pass(2.5 * TTL);
+    scene.heal();
+    scene.forget();
+    await sem.release();
+    await time.pass(60_000);
+    expect(scene.sent.filter(isReading)).toEqual([]);
   });
 
-  test("comes before anything is asked where the slot is no longer held by the clock", async () => {
-    const observed = monitoring();
-    held = false;
-    await vi.advanceTimersByTimeAsync(FIRST_LOOK_MS);
-    expect(observed.end).toEqual({ loss: undefined, at: FIRST_LOOK_MS });
-    expect(prefix.subscriptions).toEqual([]);
-  });
-
-  test("is the signal's to tell where the slot is no longer held by the clock", async () => {
-    const observed = await monitored({ ttl: Infinity });
-    held = false;
-    await prefix.show({ holders: new Set() });
-    await prefix.fail(unreachable);
-    await prefix.fail(new SemaphoreConflictError());
-    expect(observed.end).toBeUndefined();
-    controller.abort();
-    await vi.advanceTimersByTimeAsync(0);
-    expect(observed.end).toEqual({ loss: undefined, at: 0 });
-    expectNothingLeft();
+  test("has nothing to say of a slot that the clock has ended already", async () => {
+    const { sem, slot } = await held();
+    const { signal } = slot;
+    scene.consul.deleteKey(LOCK);
+    // The answer is read after the event loop was blocked, before any timer has run.
+    time.block(TTL);
+    await time.pass(1_000);
+    expect(signal.reason).toMatchObject({ reason: "session-expired" });
+    await sem.release();
   });
 });

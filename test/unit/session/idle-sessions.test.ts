@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { KeptSessions, keptSessions } from "../../../src/session/idle-sessions.js";
+import { IdleSessions } from "../../../src/session/idle-sessions.js";
 import { SessionLease } from "../../../src/session/lease.js";
-import { FakeKV } from "../fake-kv.js";
+import { Watchdogs } from "../../../src/session/watchdog.js";
 import { FakeSessions, sessionEntry } from "./fake-sessions.js";
 import { after, refusal } from "../failures.js";
 import { Watched } from "../outcome.js";
@@ -10,7 +10,7 @@ import { Watched } from "../outcome.js";
 const USE = "jobs";
 
 let sessions: FakeSessions;
-let kept: KeptSessions;
+let kept: IdleSessions;
 let start: number;
 
 beforeEach(() => {
@@ -18,7 +18,7 @@ beforeEach(() => {
   start = performance.now();
   sessions = new FakeSessions();
   sessions.onRenew = (id) => Promise.resolve(sessionEntry({ id, ttl: "1h" }));
-  kept = new KeptSessions();
+  kept = new IdleSessions();
 });
 
 afterEach(async () => {
@@ -30,7 +30,7 @@ afterEach(async () => {
 /** A session that was used and has left nothing behind. */
 function leaseOf(id: string, ttl = 60_000): SessionLease {
   const term = { sentAt: performance.now(), ttl };
-  return new SessionLease(sessions, { id, term, own: true, scope: {} });
+  return new SessionLease(sessions, { id, term, watchdogs: new Watchdogs(), own: true, scope: {} });
 }
 
 const destroyed = (): readonly (string | undefined)[] => sessions.of("destroy").map(({ id }) => id);
@@ -45,14 +45,17 @@ describe("sessions that are kept", () => {
     expect(destroyed()).toEqual([]);
   });
 
-  test("are renewed meanwhile, and after", async () => {
+  test("are renewed meanwhile, and after, though no more often than for a waiter", async () => {
     sessions.onRenew = () => Promise.resolve(sessionEntry({ ttl: "8s" }));
-    kept.keep(USE, leaseOf("a", 8_000));
+    const used = leaseOf("a", 8_000);
+    used.holdsSlot();
     await vi.advanceTimersByTimeAsync(2_000);
-    expect(sessions.of("renew")).toHaveLength(1);
+    kept.keep(USE, used);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(sessions.of("renew").map(({ at }) => at - start)).toEqual([2_000, 4_000]);
     const lease = kept.take(USE);
-    await vi.advanceTimersByTimeAsync(2_000);
-    expect(sessions.of("renew")).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(8_000);
+    expect(sessions.of("renew").map(({ at }) => at - start)).toEqual([2_000, 4_000, 8_000, 12_000]);
     expect(lease?.checkLost()).toBe(false);
     lease?.stop();
   });
@@ -101,11 +104,14 @@ describe("sessions that are kept", () => {
   });
 
   test("are not given out once they are lost", async () => {
-    kept.keep(USE, leaseOf("lives"));
     sessions.onRenew = () => Promise.resolve(null);
     sessions.onInfo = () =>
       Promise.resolve({ value: null, meta: { index: 7n, knownLeader: true, lastContact: 0 } });
-    kept.keep(USE, leaseOf("lost", 12_000));
+    const [lives, lost] = [leaseOf("lives"), leaseOf("lost", 12_000)];
+    await vi.advanceTimersByTimeAsync(3_000);
+    kept.keep(USE, lives);
+    kept.keep(USE, lost);
+    // It is renewed half a TTL after it was created.
     await vi.advanceTimersByTimeAsync(3_000);
     const lease = kept.take(USE);
     expect(lease?.id).toBe("lives");
@@ -171,11 +177,4 @@ describe("closing", () => {
     await vi.advanceTimersByTimeAsync(0);
     expect(vi.getTimerCount()).toBe(0);
   });
-});
-
-test("the sessions that are kept are those of a client", () => {
-  const kv = new FakeKV();
-  const ofOne = keptSessions({ kv, session: sessions });
-  expect(keptSessions({ kv: new FakeKV(), session: sessions })).toBe(ofOne);
-  expect(keptSessions({ kv, session: new FakeSessions() })).not.toBe(ofOne);
 });

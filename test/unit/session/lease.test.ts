@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { RequestOptions } from "../../../src/consul/http/request-options.js";
 import type { SessionEntry } from "../../../src/consul/session.js";
 import { SessionLease } from "../../../src/session/lease.js";
-import { checkWatchdogs } from "../../../src/session/watchdog.js";
+import { Watchdogs } from "../../../src/session/watchdog.js";
 import { FakeSessions, read, SESSION, sessionEntry } from "./fake-sessions.js";
 import { after, failure, hang, inTurn, refusal, silence } from "../failures.js";
 import { rejectionOf } from "../rejection.js";
@@ -19,6 +19,7 @@ interface LeaseOptions {
 
 let sessions: FakeSessions;
 let leases: SessionLease[];
+let watchdogs: Watchdogs;
 let start: number;
 
 /** How far the clock is ahead of the timers: the event loop was blocked for so long. */
@@ -33,6 +34,7 @@ beforeEach(() => {
   vi.spyOn(Math, "random").mockReturnValue(0);
   sessions = new FakeSessions();
   leases = [];
+  watchdogs = new Watchdogs();
   start = performance.now();
 });
 
@@ -44,7 +46,12 @@ afterEach(() => {
 
 function newLease({ ttl = TTL, own = true, ...given }: Partial<LeaseOptions> = {}): SessionLease {
   const term = { sentAt: start, ttl };
-  const lease = new SessionLease(sessions, { id: SESSION, term, own, scope: SCOPE, ...given });
+  const lease = new SessionLease(sessions, {
+    ...{ id: SESSION, term, watchdogs, own, scope: SCOPE },
+    ...given,
+  });
+  // What is said of a slot's session is said of any.
+  lease.holdsSlot();
   leases.push(lease);
   return lease;
 }
@@ -98,6 +105,55 @@ describe("a lease", () => {
     expect(lease.checkLost()).toBe(false);
     expect(lease).toMatchObject({ ttl: Infinity, expiresAt: Infinity });
     expect(sessions.calls).toEqual([]);
+  });
+});
+
+describe("the pace of the renewals", () => {
+  const sentAt = (): readonly number[] => sessions.of("renew").map(({ at }) => at - start);
+
+  beforeEach(() => {
+    sessions.onRenew = succeed;
+  });
+
+  test("is a waiter's from the start, and a holder's once a slot hangs on it", async () => {
+    const lease = newLease();
+    lease.holdsNoSlot();
+    await vi.advanceTimersByTimeAsync(TTL + 1);
+    expect(sentAt()).toEqual([8_000, 16_000]);
+    lease.holdsSlot();
+    await vi.advanceTimersByTimeAsync(TTL);
+    expect(sentAt().slice(2)).toEqual([20_000, 24_000, 28_000, 32_000]);
+    lease.holdsNoSlot();
+    await vi.advanceTimersByTimeAsync(TTL);
+    // The one that was coming anyway may come as it is.
+    expect(sentAt().slice(6)).toEqual([36_000, 44_000]);
+  });
+
+  test("has a renewal sent at once where a holder's would have been by now", async () => {
+    const lease = newLease();
+    lease.holdsNoSlot();
+    await vi.advanceTimersByTimeAsync(7_000);
+    lease.holdsSlot();
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect(sentAt()).toEqual([7_000, 11_000]);
+  });
+
+  test("is not disturbed by being told the same again and again", async () => {
+    const lease = newLease();
+    for (let second = 0; second < 16; second += 1) {
+      lease.holdsSlot();
+      await vi.advanceTimersByTimeAsync(1_000);
+    }
+    expect(sentAt()).toEqual([4_000, 8_000, 12_000, 16_000]);
+  });
+
+  test("does not bring a stopped lease back to life", async () => {
+    const lease = newLease();
+    lease.stop();
+    lease.holdsSlot();
+    await vi.advanceTimersByTimeAsync(2 * TTL);
+    expect(sentAt()).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });
 
@@ -219,9 +275,9 @@ describe("a look at the clock for all sessions of a client", () => {
     const [lease, stopped] = [newLease(), newLease()];
     stopped.stop();
     blockedFor = TTL;
-    checkWatchdogs(new FakeSessions());
+    new Watchdogs().check();
     expect(lease.lost.aborted).toBe(false);
-    checkWatchdogs(sessions);
+    watchdogs.check();
     expect(lease.lost.reason).toMatchObject({ reason: "session-expired" });
     expect(stopped.lost.aborted).toBe(false);
   });

@@ -5,7 +5,13 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { RequestOptions } from "../../../src/consul/http/request-options.js";
 import type { SessionEntry } from "../../../src/consul/session.js";
 import type { SemaphoreLostError } from "../../../src/errors.js";
-import { renewSession, sendRenewal, ttlOf } from "../../../src/session/renewal.js";
+import {
+  HOLDER_RENEWALS,
+  renewSession,
+  sendRenewal,
+  ttlOf,
+  WAITER_RENEWALS,
+} from "../../../src/session/renewal.js";
 import type { SessionTerm } from "../../../src/session/term.js";
 import { FakeSessions, read, SESSION, sessionEntry } from "./fake-sessions.js";
 import { after, failure, hang, inTurn } from "../failures.js";
@@ -17,6 +23,8 @@ type Renew = (options: RequestOptions) => Promise<SessionEntry | null>;
 
 let start: number;
 let controller: AbortController;
+/** How often in each TTL, and what tells that this has changed. */
+let pace: { perTtl: number; changed: AbortController };
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -24,6 +32,7 @@ beforeEach(() => {
   vi.spyOn(Math, "random").mockReturnValue(0);
   start = performance.now();
   controller = new AbortController();
+  pace = { perTtl: HOLDER_RENEWALS, changed: new AbortController() };
 });
 
 afterEach(() => {
@@ -41,6 +50,8 @@ interface ObservedRenewal {
   readonly options: RequestOptions[];
   readonly terms: SessionTerm[];
   readonly failures: unknown[];
+  /** When each was said to be due. */
+  readonly due: number[];
   /** How and when it ended; nothing as long as it runs. */
   end: { readonly loss: SemaphoreLostError | undefined; readonly at: number } | undefined;
 }
@@ -51,10 +62,15 @@ function renewing(renew: Renew, ttl = TTL): ObservedRenewal {
     options: [],
     terms: [],
     failures: [],
+    due: [],
     end: undefined,
   };
   void renewSession({
     term: { sentAt: start, ttl },
+    pace: () => ({ perTtl: pace.perTtl, changed: pace.changed.signal }),
+    sleepsUntil: (at) => {
+      observed.due.push(at - start);
+    },
     signal: controller.signal,
     renew: (options) => {
       observed.sent.push(elapsed());
@@ -78,19 +94,41 @@ const succeed: Renew = () => Promise.resolve(sessionEntry());
 const refuse: Renew = () => Promise.reject(refusal);
 const vanish: Renew = () => Promise.resolve(null);
 
+/** From now on it is renewed so often. */
+function changePace(perTtl: number): void {
+  const { changed } = pace;
+  pace = { perTtl, changed: new AbortController() };
+  changed.abort();
+}
+
 function expectNothingLeft(): void {
   expect(vi.getTimerCount()).toBe(0);
-  expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
+  for (const { signal } of [controller, pace.changed]) {
+    expect(getEventListeners(signal, "abort")).toHaveLength(0);
+  }
 }
 
 describe("a session", () => {
-  test("is renewed each quarter of its TTL", async () => {
+  test("is renewed as often as its pace says: a waiter's as in Go, a holder's twice as often", () => {
+    expect(WAITER_RENEWALS).toBe(2);
+    expect(HOLDER_RENEWALS).toBe(4);
+  });
+
+  test("is renewed each quarter of its TTL where a slot hangs on it", async () => {
     const observed = renewing(succeed);
     await vi.advanceTimersByTimeAsync(TTL / 4 - 1);
     expect(observed.sent).toEqual([]);
     await vi.advanceTimersByTimeAsync(TTL + 1);
     expect(observed.sent).toEqual([4_000, 8_000, 12_000, 16_000, 20_000]);
     expect(observed.end).toBeUndefined();
+  });
+
+  test("is renewed each half of its TTL where somebody waits with it", async () => {
+    pace.perTtl = WAITER_RENEWALS;
+    const observed = renewing(succeed);
+    await vi.advanceTimersByTimeAsync(2 * TTL);
+    expect(observed.sent).toEqual([8_000, 16_000, 24_000, 32_000]);
+    expect(observed.due).toEqual([8_000, 16_000, 24_000, 32_000, 40_000]);
   });
 
   test("that took long to create is first renewed a quarter after that was sent", async () => {
@@ -261,6 +299,57 @@ describe("a session that Consul no longer has", () => {
     });
     expect(observed.end?.loss?.cause).toBeUndefined();
     expect(observed.sent).toHaveLength(2);
+    expectNothingLeft();
+  });
+});
+
+describe("another pace", () => {
+  beforeEach(() => {
+    pace.perTtl = WAITER_RENEWALS;
+  });
+
+  test("counts from when the term was asked for, not from the change", async () => {
+    const observed = renewing(succeed);
+    await vi.advanceTimersByTimeAsync(3_000);
+    changePace(HOLDER_RENEWALS);
+    await vi.advanceTimersByTimeAsync(TTL - 3_000);
+    expect(observed.sent).toEqual([4_000, 8_000, 12_000, 16_000]);
+  });
+
+  test("that makes a renewal overdue has it sent at once", async () => {
+    const observed = renewing(succeed);
+    await vi.advanceTimersByTimeAsync(7_000);
+    changePace(HOLDER_RENEWALS);
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect(observed.sent).toEqual([7_000, 11_000]);
+  });
+
+  test("during a renewal counts from the next pause on", async () => {
+    const observed = renewing(() => after(1_000, sessionEntry()));
+    await vi.advanceTimersByTimeAsync(8_500);
+    changePace(HOLDER_RENEWALS);
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect(observed.sent).toEqual([8_000, 12_000]);
+  });
+
+  test("does not shorten the pause after a failure for long", async () => {
+    pace.perTtl = HOLDER_RENEWALS;
+    const observed = renewing(refuse);
+    await vi.advanceTimersByTimeAsync(4_050);
+    changePace(WAITER_RENEWALS);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(observed.sent).toEqual([4_000, 4_150]);
+  });
+
+  test("leaves nothing behind", async () => {
+    renewing(succeed);
+    await vi.advanceTimersByTimeAsync(3_000);
+    const { changed } = pace;
+    changePace(HOLDER_RENEWALS);
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(getEventListeners(changed.signal, "abort")).toEqual([]);
+    controller.abort();
+    await vi.advanceTimersByTimeAsync(0);
     expectNothingLeft();
   });
 });

@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { checkWatchdogs, Watchdog } from "../../../src/session/watchdog.js";
+import { Watchdog, Watchdogs } from "../../../src/session/watchdog.js";
 
-const GROUP = {};
-
+let group: Watchdogs;
 let start: number;
 let expire: ReturnType<typeof vi.fn<() => void>>;
 
@@ -15,6 +14,7 @@ beforeEach(() => {
   ahead = 0;
   const now = performance.now.bind(performance);
   vi.spyOn(performance, "now").mockImplementation(() => now() + ahead);
+  group = new Watchdogs();
   start = performance.now();
   expire = vi.fn<() => void>();
 });
@@ -24,7 +24,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const watchdogIn = (ms: number): Watchdog => new Watchdog(GROUP, start + ms, expire);
+const watchdogIn = (ms: number): Watchdog => new Watchdog(group, start + ms, expire);
 
 describe("a watchdog", () => {
   test("expires once, when its time has come and not before", () => {
@@ -114,7 +114,7 @@ describe("a look at the clock", () => {
 
   test("from within the expiry sees it, and does not repeat it", () => {
     const seen: boolean[] = [];
-    const watchdog = new Watchdog(GROUP, start + 1_000, () => {
+    const watchdog = new Watchdog(group, start + 1_000, () => {
       seen.push(watchdog.check());
     });
     vi.advanceTimersByTime(1_000);
@@ -184,51 +184,48 @@ describe("a watchdog that was stopped", () => {
 
 describe("a look at the clock by all of a group", () => {
   test("ends those whose time has come, in the order in which they began, and no others", () => {
-    const group = {};
     const expired: string[] = [];
-    const watch = (name: string, ms: number, of: object = group): Watchdog =>
+    const watch = (name: string, ms: number, of = group): Watchdog =>
       new Watchdog(of, start + ms, () => {
         expired.push(name);
       });
     watch("a", 10_000);
-    watch("of another group", 5_000, {});
+    watch("of another group", 5_000, new Watchdogs());
     watch("b", 5_000);
     watch("later", 10_001);
     watch("stopped", 5_000).stop();
     const off = watch("put off", 5_000);
     off.extend(start + 20_000);
     ahead = 10_000;
-    checkWatchdogs(group);
+    group.check();
     expect(expired).toEqual(["a", "b"]);
-    checkWatchdogs(group);
+    group.check();
     expect(expired).toEqual(["a", "b"]);
   });
 
   test("passes over those that have ended: nothing is kept of them", () => {
-    const group = {};
     const expired = new Watchdog(group, start, expire);
     expired.check();
     const stopped = new Watchdog(group, start + 1_000, expire);
     stopped.stop();
     const looks = [expired, stopped].map((watchdog) => vi.spyOn(watchdog, "check"));
-    checkWatchdogs(group);
+    group.check();
     for (const look of looks) expect(look).not.toHaveBeenCalled();
   });
 
   test("is possible where there is none", () => {
     expect(() => {
-      checkWatchdogs({});
+      group.check();
     }).not.toThrow();
   });
 
   test("may stop others of the group, which then do not expire", () => {
-    const group = {};
     const others: Watchdog[] = [];
     new Watchdog(group, start, () => {
       for (const other of others) other.stop();
     });
     others.push(new Watchdog(group, start, expire));
-    checkWatchdogs(group);
+    group.check();
     expect(expire).not.toHaveBeenCalled();
   });
 });

@@ -1,0 +1,198 @@
+// What the semaphores of a client share, and what is left of that when they are gone.
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+import { describe, expect, test, vi } from "vitest";
+
+import { contextOf, type ClientContext } from "../../src/client-context.js";
+import { ConsulClient, Semaphore, SemaphoreOptionsError } from "../../src/index.js";
+import { Scene } from "./client-of-fake.js";
+import { after } from "./failures.js";
+import { FakeTime } from "./fake-time.js";
+import { answerLate, silent } from "./faults.js";
+import { Watched } from "./outcome.js";
+import { rejectionOf } from "./rejection.js";
+
+const newContext = (): ClientContext => contextOf(new ConsulClient());
+
+describe("the queue of a prefix", () => {
+  test.each([
+    ["the same name", "jobs", {}, true],
+    ["a name that comes to the same", "jobs//", {}, true],
+    ["another name", "other", {}, false],
+    ["another namespace", "jobs", { namespace: "team-a" }, false],
+    ["another partition", "jobs", { partition: "west" }, false],
+  ])("is shared by %s: %s %o", (_, name, scope, isSame) => {
+    const shared = newContext();
+    const one = shared.queue("jobs", {});
+    expect(shared.queue(name, scope) === one).toBe(isSame);
+  });
+
+  test("is not shared by two clients", () => {
+    expect(newContext().queue("jobs", {})).not.toBe(newContext().queue("jobs", {}));
+  });
+});
+
+describe("semaphores that nobody uses", () => {
+  test("send nothing, whatever their number, and leave no timer", async () => {
+    const time = new FakeTime();
+    const scene = new Scene();
+    const many = Array.from({ length: 1_000 }, (_, i) =>
+      scene.client.semaphorePrefix(`jobs/${i}`, 1),
+    );
+    await time.pass(60_000);
+    expect(many.every(({ isHeld }) => !isHeld)).toBe(true);
+    expect(scene.sent).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("take no longer to make where many prefixes are alive", { timeout: 60_000 }, () => {
+    const client = new ConsulClient();
+    const make = (from: number, to: number): Semaphore[] =>
+      Array.from({ length: to - from }, (_, i) => client.semaphorePrefix(`jobs/${from + i}`, 1));
+    /** Milliseconds of the processor for that many more. */
+    const costOf = (from: number, to: number): number => {
+      const before = process.cpuUsage();
+      alive.push(...make(from, to));
+      const { user, system } = process.cpuUsage(before);
+      return (user + system) / 1_000;
+    };
+    const alive: Semaphore[] = [];
+    costOf(0, 2_000);
+    const few = costOf(2_000, 4_000);
+    costOf(4_000, 20_000);
+    const many = costOf(20_000, 22_000);
+    // A sweep over all that there are would take many times as long by now.
+    expect(many / few).toBeLessThan(4);
+    expect(alive).toHaveLength(22_000);
+  });
+
+  test("leave nothing in the client once they are gone", { timeout: 60_000 }, async () => {
+    const client = new ConsulClient();
+    const make = (): void => {
+      for (let i = 0; i < 30_000; i += 1) client.semaphorePrefix(`jobs/${i}`, 1);
+    };
+    make();
+    for (let turn = 0; turn < 10; turn += 1) await heapInUse();
+    const before = await heapInUse();
+    make();
+    // The names alone would take more.
+    while ((await heapInUse()) > before + 2e6) continue;
+    expect(client.semaphorePrefix("jobs/1", 1).isHeld).toBe(false);
+  });
+
+  test("may go, as may their queue, though they have been used and their client lives", async () => {
+    const scene = new Scene();
+    const use = async (): Promise<readonly WeakRef<object>[]> => {
+      const options = { prefix: "jobs", limit: 1, sessionTTL: "300ms" };
+      const sems = [scene.client.semaphoreOpts(options), scene.client.semaphoreOpts(options)];
+      await Promise.all(sems.map((sem) => sem.run(() => undefined)));
+      return [...sems, contextOf(scene.client).queue("jobs", {})].map((it) => new WeakRef(it));
+    };
+    const used = await use();
+    while (scene.consul.sessions.length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (used.some((ref) => ref.deref() !== undefined)) await heapInUse();
+    expect(used.map((ref) => ref.deref())).toEqual([undefined, undefined, undefined]);
+  });
+});
+
+/** Bytes on the heap. What was made for a WeakRef, or was read from one, has lived to the end of its turn. */
+async function heapInUse(): Promise<number> {
+  setFlagsFromString("--expose-gc");
+  const collectGarbage: unknown = runInNewContext("gc");
+  if (typeof collectGarbage !== "function") throw new Error("no garbage collector to call");
+  await new Promise((resolve) => setImmediate(resolve));
+  Reflect.apply(collectGarbage, undefined, []);
+  return process.memoryUsage().heapUsed;
+}
+
+describe("the end of a client", () => {
+  test("is waited for by whatever is under way, but for so long only", async () => {
+    const time = new FakeTime();
+    const context = newContext();
+    context.track(after(300, "done"));
+    context.track(after(200, undefined).then(() => Promise.reject(new Error("it failed"))));
+    const ended = new Watched(context.end(5_000));
+    await time.pass(299);
+    expect(ended.outcome).toBeUndefined();
+    await time.pass(1);
+    expect(ended.outcome).toEqual({ value: undefined, at: time.start + 300 });
+    context.track(after(60_000, undefined));
+    const next = new Watched(context.end(5_000));
+    await time.pass(5_000);
+    expect(next.outcome).toMatchObject({ at: time.start + 5_300 });
+  });
+
+  test("releases what is held, ends what waits, and destroys idle sessions", async () => {
+    const time = new FakeTime();
+    const scene = new Scene();
+    const [held, idle, waiting] = [1, 2, 3].map(() => scene.client.semaphorePrefix("jobs", 1));
+    await idle?.run(() => undefined);
+    const other = scene.newClient().semaphorePrefix("others", 1);
+    await other.acquire();
+    const slot = await held?.acquire();
+    const wait = new Watched<unknown>(waiting?.acquire() ?? Promise.resolve());
+    const elsewhere = new Watched(scene.client.semaphorePrefix("others", 1).acquire());
+    await time.pass(1_000);
+    const closing = new Watched(scene.client.close());
+    expect(slot?.held).toBe(false);
+    await time.settle();
+    expect(closing.outcome).toMatchObject({ value: undefined });
+    for (const { outcome } of [wait, elsewhere]) {
+      expect(outcome).toMatchObject({ error: { code: "SEMAPHORE_CLOSED" } });
+    }
+    expect(scene.consul.sessions).toHaveLength(1);
+    expect(vi.getTimerCount()).toBeGreaterThan(0);
+  });
+
+  test("waits for a write that is under way, and takes back what it got", async () => {
+    const time = new FakeTime();
+    const scene = new Scene();
+    const sem = scene.client.semaphorePrefix("jobs", 1);
+    scene.next("enter and join", answerLate(500));
+    const acquiring = new Watched(sem.acquire());
+    await time.pass(100);
+    const closing = new Watched(scene.client.close());
+    await time.pass(100);
+    expect(acquiring.outcome).toMatchObject({ error: { code: "SEMAPHORE_CLOSED" } });
+    expect(closing.outcome).toBeUndefined();
+    await time.pass(300);
+    expect(closing.outcome).toMatchObject({ value: undefined });
+    expect(scene.left).toEqual([]);
+    expect(scene.lock("jobs")?.holders).toEqual([]);
+  });
+
+  test("refuses all that comes after", async () => {
+    const scene = new Scene();
+    const sem = scene.client.semaphorePrefix("jobs", 1);
+    await scene.client.close();
+    for (const call of [sem.acquire(), sem.tryAcquire(), sem.run(() => undefined)]) {
+      expect(await rejectionOf(call)).toMatchObject({ code: "SEMAPHORE_CLOSED" });
+    }
+    await scene.client.close();
+    expect(scene.sent).toEqual([]);
+  });
+
+  test("takes no longer than 6 s where nobody answers", async () => {
+    const time = new FakeTime();
+    const scene = new Scene();
+    const [held, idle] = [
+      scene.client.semaphorePrefix("a", 1),
+      scene.client.semaphorePrefix("b", 1),
+    ];
+    await held.acquire();
+    await idle.run(() => undefined);
+    scene.always(() => true, silent);
+    const closing = new Watched(scene.client.close());
+    await time.pass(6_000);
+    expect(closing.outcome).toMatchObject({ value: undefined });
+  });
+});
+
+test.each([undefined, "http://127.0.0.1:8500", {}, null])("%j is no client", (client) => {
+  expect(() => contextOf(client)).toThrow(SemaphoreOptionsError);
+  expect(() => contextOf(client)).toThrow("missing client: got");
+  expect(() => {
+    Reflect.construct(Semaphore, [client, { prefix: "jobs", limit: 1 }]);
+  }).toThrow("missing client: got");
+});
