@@ -59,9 +59,14 @@ export const REQUESTS = {
   "contender entry": (request) =>
     isTransactionWith(request, "lock") && !isJoin(request) && !isLeave(request),
   "contender delete": ({ method }) => method === "DELETE",
-  /** Also as a part of the transaction that makes the contender entry. */
   "prefix listing": ({ path }) => path.includes("recurse"),
+  /** By a listing, or in a transaction that writes as well. */
+  "prefix reading": (request) =>
+    request.path.includes("recurse") || isTransactionWith(request, "get-tree"),
   "lock read": ({ method, path }) => method === "GET" && path.includes("/.lock"),
+  /** The contender entry of one session, by itself. */
+  "entry read": ({ method, path }) =>
+    method === "GET" && /^\/v1\/kv\/.*\/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}\?/.test(path),
   "blocking query": ({ path }) => path.includes("index="),
   "holders check": (request) => isFromTheQueue(request) && !request.body.includes('"lock"'),
   /** What makes its sender a holder, */
