@@ -135,9 +135,14 @@ export class Proxy {
     return this.requests.filter(REQUESTS[kind]);
   }
 
-  /** How many requests of a kind wait for their answers now. */
+  /** The requests of a kind that wait for their answers now. */
+  pending(kind: RequestKind): SeenRequest[] {
+    return [...this.#underWay].filter(REQUESTS[kind]);
+  }
+
+  /** How many that are. */
   underWay(kind: RequestKind): number {
-    return [...this.#underWay].filter(REQUESTS[kind]).length;
+    return this.pending(kind).length;
   }
 
   /** What becomes of the next `count` requests of a kind. All others pass from now on. */

@@ -1,8 +1,10 @@
-// What the semaphores of one client have in common on a prefix, a few connections and one blocking
-// query, and in which order they and those of other clients are served.
+// What waiting costs, one client and a whole fleet: a few connections, one or two blocking queries a
+// client, a few requests a turn. And in which order those who wait are served.
+import { setTimeout as pause } from "node:timers/promises";
+
 import { expect, test } from "vitest";
 
-import type { ConsulClient, Semaphore } from "../../src/index.js";
+import type { ConsulClient, Semaphore, SemaphoreSlot } from "../../src/index.js";
 import {
   connect,
   consul,
@@ -13,7 +15,7 @@ import {
   scene,
   sessionsNamed,
 } from "./fixture.js";
-import type { Proxy } from "./proxy.js";
+import { REQUESTS, type Proxy, type SeenRequest } from "./proxy.js";
 
 const FLAGS = "16210313421097356768";
 
@@ -38,11 +40,17 @@ async function underWay(proxy: Proxy, count: number): Promise<void> {
   );
 }
 
+/** How late something may come on a busy machine. */
+const LATE_MS = 500;
+
+/** How many blocking queries one client has on one prefix, whatever it has there. */
+const MOST_QUERIES = 2;
+
 /** A crowd takes some seconds, and minutes where others keep the machine busy. */
 const CROWD_MS = 300_000;
 
 test(
-  "300 contenders of one client need few connections and one blocking query",
+  "300 contenders of one client need few connections and no more than two blocking queries",
   { timeout: CROWD_MS },
   async () => {
     const COUNT = 300;
@@ -84,37 +92,43 @@ test(
     expect(new Set(tokens).size).toBe(COUNT);
     expect(mostInside).toBe(LIMIT);
     expect(proxy.mostConnections).toBeLessThanOrEqual(10);
-    expect(proxy.mostBlockingQueries).toBe(1);
+    expect(proxy.mostBlockingQueries).toBeLessThanOrEqual(MOST_QUERIES);
     expect(await observer.inspect()).toMatchObject({ holders: [], waiters: [] });
   },
 );
 
-test("a holder and waiters of one client share a blocking query, from the first to the last", async () => {
+test("a holder and waiters of one client have two blocking queries, from the first to the last", async () => {
   const { prefix, proxy, behind, direct } = await scene();
   const observer = direct.semaphorePrefix(prefix, 1);
   const options = { prefix, limit: 1, sessionName: prefix };
   const holder = behind.semaphoreOpts(options);
   await holder.acquire();
   expect(proxy.seen("blocking query")).toEqual([]);
-  // It is the holder's.
-  await underWay(proxy, 1);
+  // On the lock entry, and on its own.
+  await underWay(proxy, MOST_QUERIES);
 
   const waiters = Array.from({ length: 3 }, () => behind.semaphoreOpts(options));
   const attempts = waiters.map((waiter) => waiter.acquire());
   await inQueue(observer, waiters.length);
-  await underWay(proxy, 1);
+  // The waiters need one on the lock entry, so that the holder's entry is checked without one.
+  const checks = proxy.seen("holders check").length;
+  await eventually(
+    () => Promise.resolve(proxy.seen("holders check").length),
+    (count) => count >= checks + 2,
+  );
+  await underWay(proxy, MOST_QUERIES);
 
   await holder.release();
   // It goes on for those who are there still,
   await Promise.race(attempts);
-  await underWay(proxy, 1);
+  await underWay(proxy, MOST_QUERIES);
   await Promise.all(
     attempts.map(async (attempt) => {
       await (await attempt).release();
     }),
   );
   const lastReleasedAt = performance.now();
-  expect(proxy.mostBlockingQueries).toBe(1);
+  expect(proxy.mostBlockingQueries).toBe(MOST_QUERIES);
 
   // and for nobody after that, not even for the sessions that are kept a few seconds longer.
   await underWay(proxy, 0);
@@ -124,14 +138,9 @@ test("a holder and waiters of one client share a blocking query, from the first 
     (sessions) => sessions.length === 0,
   );
   const LINGER_MS = 1_000;
-  const { at: lastLookAt = Infinity } = proxy.seen("prefix listing").at(-1) ?? {};
-  expect(lastLookAt).toBeLessThan(lastReleasedAt + LINGER_MS);
+  const reads = proxy.requests.filter(({ path }) => !path.startsWith("/v1/session/"));
+  expect(reads.at(-1)?.at).toBeLessThan(lastReleasedAt + LINGER_MS);
 });
-
-/** The index that a blocking query waits on. */
-function indexIn(path: string): bigint {
-  return BigInt(/[?&]index=(\d+)/.exec(path)?.[1] ?? 0);
-}
 
 test("a waiter is handed the slot by a release of its own client, in the same write", async () => {
   const { prefix, proxy, behind } = await scene();
@@ -139,11 +148,10 @@ test("a waiter is handed the slot by a release of its own client, in the same wr
   const first = await one.acquire();
   const attempt = two.acquire();
   await inQueue(one, 1);
-  const [waiter] = (await one.inspect()).waiters;
-  // The waiter's own client has to have seen it, too: it waits for what comes after that.
+  // The holder watches the lock entry, and the waiter does.
   await eventually(
-    () => Promise.resolve(proxy.seen("blocking query").map(({ path }) => indexIn(path))),
-    (indexes) => indexes.some((index) => index >= (waiter?.createIndex ?? Infinity)),
+    () => Promise.resolve(pendingOn(proxy, `${prefix}/.lock`)),
+    (queries) => queries === 2,
   );
 
   await one.release();
@@ -158,6 +166,125 @@ test("a waiter is handed the slot by a release of its own client, in the same wr
   });
   await two.release();
 });
+
+/** How many blocking queries on a key wait for their answers. */
+function pendingOn(proxy: Proxy, key: string): number {
+  return proxy.pending("blocking query").filter(({ path }) => path.startsWith(`/v1/kv/${key}?`))
+    .length;
+}
+
+test("each waiter waits for the one right ahead, and the first in line for the lock entry", async () => {
+  const { prefix, proxy, direct } = await scene();
+  const occupant = direct.semaphorePrefix(prefix, 1);
+  await occupant.acquire();
+  const waiters: Semaphore[] = [];
+  const attempts: Promise<SemaphoreSlot>[] = [];
+  while (waiters.length < 4) {
+    const waiter = connect({ address: proxy.address }).semaphorePrefix(prefix, 1);
+    waiters.push(waiter);
+    attempts.push(waiter.acquire());
+    await inQueue(occupant, waiters.length);
+  }
+  const [first = "", second = "", third = ""] = await waitersOf(occupant);
+
+  // Those behind look up now and then, in between.
+  const keys = [".lock", first, second, third];
+  await eventually(
+    () => Promise.resolve(keys.map((key) => pendingOn(proxy, `${prefix}/${key}`))),
+    (queries) => queries.every((count) => count === 1),
+  );
+  expect(proxy.underWay("blocking query")).toBe(keys.length);
+  // Whoever came to an empty queue read the prefix before it had its entry; all read it with that.
+  const readings = proxy.seen("prefix reading").length;
+  expect(readings).toBeLessThanOrEqual(2 * waiters.length);
+
+  await occupant.release();
+  for (const attempt of attempts) {
+    const slot = await attempt;
+    // Long enough for whoever waits behind it to see that its turn has come, and not just its end.
+    await pause(50);
+    await slot.release();
+  }
+
+  // No turn has cost another reading.
+  const inTheQueue = proxy.seen("prefix reading").filter((request) => !REQUESTS.leave(request));
+  expect(inTheQueue).toHaveLength(readings);
+  expect(proxy.seen("join in turn")).toHaveLength(waiters.length);
+});
+
+test("who leaves the queue is in nobody's way", async () => {
+  const { prefix, behind, direct } = await scene();
+  const [occupant, firstInLine] = [
+    direct.semaphorePrefix(prefix, 1),
+    connect().semaphorePrefix(prefix, 1),
+  ];
+  await occupant.acquire();
+  const firstTurn = firstInLine.acquire();
+  await inQueue(occupant, 1);
+  const controller = new AbortController();
+  const leaving = connect().semaphorePrefix(prefix, 1).acquire(controller.signal);
+  leaving.catch(() => undefined);
+  await inQueue(occupant, 2);
+  const last = behind.semaphorePrefix(prefix, 1);
+  const lastTurn = last.acquire();
+  await inQueue(occupant, 3);
+
+  controller.abort();
+  await expect(leaving).rejects.toMatchObject({ name: "AbortError" });
+  await inQueue(occupant, 2);
+  await occupant.release();
+  await (await firstTurn).release();
+  const releasedAt = performance.now();
+  expect((await lastTurn).held).toBe(true);
+
+  expect(performance.now() - releasedAt).toBeLessThan(SHORTEST_GRACE_MS);
+  await last.release();
+});
+
+test("the slot of a holder that has died is taken within a second", async () => {
+  const ROUNDS = 5;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const prefix = freshPrefix();
+    const holder = await connect().semaphorePrefix(prefix, 1).acquire();
+    const waiter = connect().semaphorePrefix(prefix, 1);
+    const attempt = waiter.acquire();
+    await inQueue(waiter, 1);
+    // At any time between two checks.
+    await pause(1_000 * Math.random());
+
+    await consul("PUT", `/v1/session/destroy/${holder.session}`);
+    const diedAt = performance.now();
+    expect((await attempt).held).toBe(true);
+
+    expect(performance.now() - diedAt).toBeLessThan(1_000 + LATE_MS);
+    await waiter.release();
+  }
+});
+
+test("and by the first in line, also where the second is the first to notice", async () => {
+  const { prefix, proxy, behind, direct } = await scene();
+  const holder = await connect().semaphorePrefix(prefix, 1).acquire();
+  const [first, second] = [behind.semaphorePrefix(prefix, 1), direct.semaphorePrefix(prefix, 1)];
+  const firstTurn = takeTurn(first);
+  await inQueue(first, 1);
+  await pause(500);
+  const secondTurn = takeTurn(second);
+  await inQueue(first, 2);
+  // The first in line has only just seen that the holder is alive; the second is about to look.
+  await eventually(
+    () => Promise.resolve(proxy.seen("holders check").length),
+    (count) => count === 2,
+  );
+
+  await consul("PUT", `/v1/session/destroy/${holder.session}`);
+
+  expect(await firstTurn).toBeLessThan(await secondTurn);
+});
+
+/** Resolves to the fencing token of the slot. */
+async function takeTurn(sem: Semaphore): Promise<bigint> {
+  return await sem.run(({ fencingToken }) => fencingToken);
+}
 
 interface Served {
   readonly session: string;
@@ -225,6 +352,22 @@ function isSteady({ begunAt, served }: Service): boolean {
   );
 }
 
+/** How many who came before were still waiting at each turn, in the order of the turns. */
+function passedAtEachTurn({ arrivals, served }: Service): readonly number[] {
+  const left = [...arrivals];
+  return served.map(({ session }) => {
+    const place = left.indexOf(session);
+    expect(place).toBeGreaterThanOrEqual(0);
+    left.splice(place, 1);
+    return place;
+  });
+}
+
+/** As many as there are slots have their turn at the same time. */
+function isInOrder(service: Service, limit: number): boolean {
+  return passedAtEachTurn(service).every((passed) => passed < limit);
+}
+
 test.each([1, 2])(
   "waiters of two clients are served in the order of their arrival (limit %i)",
   async (limit) => {
@@ -235,15 +378,78 @@ test.each([1, 2])(
     }
     expect(isSteady(service), "the machine stood still in each of 40 tries").toBe(true);
 
-    const left = [...service.arrivals];
-    for (const { session } of service.served) {
-      // As many as there are slots have their turn at the same time.
-      const place = left.indexOf(session);
-      expect(place).toBeGreaterThanOrEqual(0);
-      expect(place).toBeLessThan(limit);
-      left.splice(place, 1);
+    expect(service.served).toHaveLength(service.arrivals.length);
+    expect(isInOrder(service, limit)).toBe(true);
+  },
+);
+
+/** What a fleet has done, one waiter a client. */
+interface FleetService extends Service {
+  /** Its requests from the moment when all of it waited until the last turn was over. */
+  readonly requests: readonly SeenRequest[];
+}
+
+/** Each client waits, has its turn and comes again, so many times. */
+async function serveFleet(size: number, limit: number, turns: number): Promise<FleetService> {
+  const { prefix, proxy, direct } = await scene();
+  const occupants = Array.from({ length: limit }, () => direct.semaphorePrefix(prefix, limit));
+  for (const occupant of occupants) await occupant.acquire();
+  const clients = Array.from({ length: size }, () => connect({ address: proxy.address }));
+  const arrivals = new Map<string, bigint>();
+  const takeTurns = async (client: ConsulClient): Promise<Served[]> => {
+    const sem = client.semaphorePrefix(prefix, limit);
+    const served: Served[] = [];
+    while (served.length < turns) {
+      await sem.run(async ({ session, fencingToken }) => {
+        const at = performance.now();
+        // Sessions are used again, but each turn has an entry of its own.
+        const turn = `${session} ${served.length}`;
+        const { value: entry } = await direct.kv.get(`${prefix}/${session}`);
+        arrivals.set(turn, entry?.createIndex ?? 0n);
+        served.push({ session: turn, fencingToken, at });
+      });
     }
-    expect(left).toEqual([]);
+    return served;
+  };
+  const all = clients.map(takeTurns);
+  await inQueue(direct.semaphorePrefix(prefix, limit), size);
+  const before = proxy.requests.length;
+  const begunAt = performance.now();
+  await Promise.all(occupants.map((occupant) => occupant.release()));
+  const served = inOrderOfTokens((await Promise.all(all)).flat());
+  const requests = proxy.requests.slice(before);
+  const inOrder = [...arrivals].sort(([, a], [, b]) => Number(a - b));
+  return { arrivals: inOrder.map(([turn]) => turn), begunAt, served, requests };
+}
+
+test(
+  "in a fleet each has its turn, in the order of arrival, for a few requests",
+  { timeout: CROWD_MS },
+  async () => {
+    const [SIZE, LIMIT, TURNS] = [30, 2, 10];
+    const measure = async () => {
+      const service = await serveFleet(SIZE, LIMIT, TURNS);
+      const { requests, served } = service;
+      const found = {
+        turns: served.length,
+        inOrder: isInOrder(service, LIMIT),
+        requests: requests.length / served.length,
+        readings: requests.filter(REQUESTS["prefix reading"]).length / served.length,
+      };
+      return { isSteady: isSteady(service), found };
+    };
+    let service = await measure();
+    const isGood = ({ found }: typeof service): boolean =>
+      found.inOrder && found.readings <= 1.2 && found.requests <= 12;
+    // On a machine that stood still some have been passed, and whoever passes others reads first.
+    for (let tries = 1; tries < 10 && !service.isSteady && !isGood(service); tries += 1) {
+      service = await measure();
+    }
+
+    const { found } = service;
+    expect(found).toMatchObject({ turns: SIZE * TURNS, inOrder: true });
+    expect(found.readings).toBeLessThanOrEqual(1.2);
+    expect(found.requests).toBeLessThanOrEqual(12);
   },
 );
 
