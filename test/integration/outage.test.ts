@@ -33,7 +33,9 @@ const REFUSED_MS = 5_000;
 const HOLDERS_QUERIES = 2;
 
 const TROUBLES = ["5xx", "429", "resets", "refused connections"] as const;
-type Trouble = (typeof TROUBLES)[number];
+/** What a proxy answers in Consul's place. */
+const PAGES = ["page 200", "page 401", "page 403", "page 404"] as const;
+type Trouble = (typeof TROUBLES)[number] | (typeof PAGES)[number];
 
 const FATES = { "5xx": "fail", "429": "throttle", resets: "reset" } as const;
 
@@ -49,10 +51,14 @@ async function outage(
     await proxy.reopen();
     return;
   }
-  proxy.afflict(FATES[trouble]);
+  proxy.afflict(isPage(trouble) ? trouble : FATES[trouble]);
   proxy.cut();
   await meanwhile();
   proxy.heal();
+}
+
+function isPage(trouble: Trouble): trouble is (typeof PAGES)[number] {
+  return trouble.startsWith("page ");
 }
 
 /** Several requests of each kind have failed; nobody sees those whose connections are refused. */
@@ -100,7 +106,7 @@ function holder({ behind, prefix }: Scene): Semaphore {
 }
 
 describe.concurrent("a holder", () => {
-  test.for(TROUBLES)(
+  test.for([...TROUBLES, ...PAGES])(
     "rides out %s, and has its slot longer than its TTL",
     async (trouble, context) => {
       const setting = await scene(context);

@@ -12,16 +12,22 @@ import { inject, onTestFinished, type TestContext } from "vitest";
  * - `"fail"`: it is answered with 500 and does not reach Consul.
  * - `"refuse"`: it is answered with 403 and does not reach Consul.
  * - `"throttle"`: it is answered with 429 and does not reach Consul.
+ * - `"page …"`: it is answered with a page of that status and does not reach Consul.
  * - `"reset"`: its connection is reset and it does not reach Consul.
  * - `"hang"`: nothing ever happens.
  * - `"lose the answer"`: Consul gets it, but its answer does not arrive; the connection is reset.
  * - `"repeat"`: Consul gets it twice, and it is the second answer that arrives.
  */
-export type Fate =
-  "pass" | "fail" | "refuse" | "throttle" | "reset" | "hang" | "lose the answer" | "repeat";
+export type Fate = "pass" | "reset" | "hang" | "lose the answer" | "repeat" | keyof typeof ANSWERS;
 
-/** The answers that do not come from Consul, but say what Consul's own say. */
+const PAGE = "<!DOCTYPE html><title>The gateway</title><p>Somebody answers in Consul's place.";
+
+/** The answers that do not come from Consul. Some say what Consul's own say. */
 const ANSWERS = {
+  "page 200": [200, PAGE],
+  "page 401": [401, PAGE],
+  "page 403": [403, PAGE],
+  "page 404": [404, PAGE],
   fail: [500, "out of order"],
   refuse: [403, "Permission denied"],
   throttle: [429, "Your IP is issuing too many concurrent connections, please rate limit"],
@@ -207,19 +213,17 @@ export class Proxy {
     const isBarred = [...this.#barred].some((kind) => REQUESTS[kind](seen));
     const fate = isBarred ? "fail" : await this.decide(seen);
     const answered = (): Promise<http.IncomingMessage> => forward(request, bytes, response);
+    if (isAnswer(fate)) {
+      const [status, text] = ANSWERS[fate];
+      response.writeHead(status).end(text);
+      return;
+    }
     switch (fate) {
       case "hang":
         return;
       case "reset":
         response.destroy();
         return;
-      case "fail":
-      case "refuse":
-      case "throttle": {
-        const [status, text] = ANSWERS[fate];
-        response.writeHead(status).end(text);
-        return;
-      }
       case "lose the answer":
         await buffer(await answered());
         response.destroy();
@@ -233,6 +237,10 @@ export class Proxy {
         deliver(await answered(), response);
     }
   }
+}
+
+function isAnswer(fate: Fate): fate is keyof typeof ANSWERS {
+  return fate in ANSWERS;
 }
 
 /** Sends a request on to Consul, for as long as somebody waits for the answer. */
