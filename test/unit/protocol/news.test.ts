@@ -147,6 +147,17 @@ describe("whatever is heard in whatever order,", () => {
     );
   });
 
+  test("nobody is taken for a waiter whom the last reading has not shown", () => {
+    fc.assert(
+      fc.property(anyHistory, anyQuestions, (history, questions) => {
+        for (const { view } of viewsOf(history, questions)) {
+          const unknown = view.waiters.filter(({ session }) => !view.known.has(session));
+          expect(unknown).toEqual([]);
+        }
+      }),
+    );
+  });
+
   test("those that wait are known, but for those that came after the reading, or were passed", () => {
     fc.assert(
       fc.property(anyHistory, anyQuestions, (history, questions) => {
@@ -172,7 +183,9 @@ describe("whatever is heard in whatever order,", () => {
         const last = { about: "prefix", which: 0, askedAt: 100, there: 0, back: 0 } as const;
         const view = viewsOf(history, [...questions, last]).at(-1)?.view;
         const truth = momentAt(history, 100);
-        expect(view).toMatchObject({ lock: truth.lock, dead: truth.dead, waiters: waiting(truth) });
+        const known = new Set(truth.contenders.map(({ session }) => session));
+        const { lock, dead } = truth;
+        expect(view).toMatchObject({ lock, dead, known, waiters: waiting(truth) });
       }),
     );
   });
