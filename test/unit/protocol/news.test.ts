@@ -123,7 +123,7 @@ const anyQuestions = fc.array(
   { minLength: 5, maxLength: 40 },
 );
 
-describe("whatever is heard in whatever order,", () => {
+describe("whatever is heard in whatever order,", { timeout: 60_000 }, () => {
   test("no holder is taken for a waiter", () => {
     fc.assert(
       fc.property(anyHistory, anyQuestions, (history, questions) => {

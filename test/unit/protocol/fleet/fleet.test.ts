@@ -74,7 +74,7 @@ const ANY_MANNER: readonly Manner[] = [
   "dies as a holder",
 ];
 
-describe("a fleet of clients that go by the protocol", () => {
+describe("a fleet of clients that go by the protocol", { timeout: 60_000 }, () => {
   test.each([5, 2_000])(
     "never has too many holders, gives everybody a slot, and leaves nothing behind (messages take up to %d ms)",
     (longestDelay) => {
