@@ -123,7 +123,7 @@ const anyQuestions = fc.array(
   { minLength: 5, maxLength: 40 },
 );
 
-describe("whatever is heard in whatever order,", () => {
+describe("whatever is heard in whatever order,", { timeout: 60_000 }, () => {
   test("no holder is taken for a waiter", () => {
     fc.assert(
       fc.property(anyHistory, anyQuestions, (history, questions) => {
@@ -142,6 +142,17 @@ describe("whatever is heard in whatever order,", () => {
         for (const { view } of viewsOf(history, questions)) {
           expect(view.lock.modifyIndex).toBeGreaterThanOrEqual(newest);
           newest = view.lock.modifyIndex;
+        }
+      }),
+    );
+  });
+
+  test("nobody is taken for a waiter whom the last reading has not shown", () => {
+    fc.assert(
+      fc.property(anyHistory, anyQuestions, (history, questions) => {
+        for (const { view } of viewsOf(history, questions)) {
+          const unknown = view.waiters.filter(({ session }) => !view.known.has(session));
+          expect(unknown).toEqual([]);
         }
       }),
     );
@@ -172,7 +183,9 @@ describe("whatever is heard in whatever order,", () => {
         const last = { about: "prefix", which: 0, askedAt: 100, there: 0, back: 0 } as const;
         const view = viewsOf(history, [...questions, last]).at(-1)?.view;
         const truth = momentAt(history, 100);
-        expect(view).toMatchObject({ lock: truth.lock, dead: truth.dead, waiters: waiting(truth) });
+        const known = new Set(truth.contenders.map(({ session }) => session));
+        const { lock, dead } = truth;
+        expect(view).toMatchObject({ lock, dead, known, waiters: waiting(truth) });
       }),
     );
   });

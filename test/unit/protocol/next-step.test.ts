@@ -10,14 +10,15 @@ import {
   type Step,
   type Waiter,
 } from "../../../src/protocol/next-step.js";
-import type { QueueView } from "../../../src/protocol/queue-view.js";
+import { afterCheck, type QueueView } from "../../../src/protocol/queue-view.js";
 import { contender, contenders, HEARD, lockOf, passedUntil, viewOf, waiter } from "./views.js";
 
 interface Case {
   readonly that: string;
   readonly view: QueueView;
   readonly me?: Waiter;
-  /** How long it has waited for the one right ahead. */
+  /** Whom it has waited for so far, and for how long. */
+  readonly target?: number;
   readonly waited?: number;
   /** How long ago all of this was heard. */
   readonly later?: number;
@@ -27,11 +28,12 @@ interface Case {
 function stepOf({
   view,
   me = waiter(9),
+  target = 8,
   waited = 0,
   later = 0,
 }: Omit<Case, "that" | "step">): Step {
   const now = HEARD + later;
-  const step = nextStep(view, me, now - waited, now);
+  const step = nextStep(view, me, { createIndex: BigInt(target), since: now - waited }, now);
   // What is left of a time is no round number to the last bit.
   return "atMost" in step ? { ...step, atMost: Number(step.atMost.toFixed(3)) } : step;
 }
@@ -99,7 +101,7 @@ describe("a waiter", () => {
       that: "does not join where there is a slot for all but one of them",
       view: viewOf({ lock: lockOf(4, ["h", "i"]), waiters: contenders(7, 8, 9) }),
       me: waiter(9, { limit: 4 }),
-      step: { kind: "watch entry", entry: contender(8), atMost: 240 },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
     },
     {
       that: "joins in place of a dead holder",
@@ -120,7 +122,7 @@ describe("a waiter", () => {
       that: "waits for them again after a while",
       view: viewOf({ waiters: contenders(8, 9), passed: passedUntil(HEARD + 1, 8) }),
       later: 1,
-      step: { kind: "watch entry", entry: contender(8), atMost: 220 },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
     },
     {
       that: "does not join where more hold than the limit allows",
@@ -242,17 +244,17 @@ describe("a waiter behind others, while no slot is free,", () => {
     {
       that: "watches the entry right ahead",
       view: behind(7, 8),
-      step: { kind: "watch entry", entry: contender(8), atMost: 240 },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
     },
     {
       that: "passes over those that have let somebody go first",
       view: { ...behind(6, 7, 8), passed: passedUntil(HEARD + 1, 6, 8) },
-      step: { kind: "watch entry", entry: contender(7), atMost: 220 },
+      step: { kind: "watch entry", entry: contender(7), atMost: 200 },
     },
     {
       that: "watches the entry as it was last seen",
       view: viewOf({ lock: FULL, waiters: [contender(8, { modifyIndex: 50n }), contender(9)] }),
-      step: { kind: "watch entry", entry: contender(8, { modifyIndex: 50n }), atMost: 220 },
+      step: { kind: "watch entry", entry: contender(8, { modifyIndex: 50n }), atMost: 200 },
     },
     {
       that: "leaves the check of the holders to the first in line for a quarter as long again",
@@ -261,9 +263,15 @@ describe("a waiter behind others, while no slot is free,", () => {
       step: { kind: "watch entry", entry: contender(8), atMost: 1 },
     },
     {
-      that: "checks the holders itself after that",
-      view: behind(8),
-      later: 1_000,
+      that: "looks at the lock before it checks the holders itself",
+      view: { ...behind(8), lockAt: HEARD + 999 },
+      later: 1_500,
+      step: { kind: "look" },
+    },
+    {
+      that: "checks those that it has heard of since the check was due",
+      view: { ...behind(8), lockAt: HEARD + 1_000 },
+      later: 1_500,
       step: { kind: "check" },
     },
     {
@@ -274,130 +282,269 @@ describe("a waiter behind others, while no slot is free,", () => {
     },
     {
       that: "checks them later, the more are ahead: now",
-      view: behind(6, 7, 8),
+      view: { ...behind(6, 7, 8), lockAt: HEARD + 1_400 },
       later: 1_400,
       step: { kind: "check" },
     },
     {
       that: "checks them no later for those that have let somebody go first",
-      view: { ...behind(6, 7, 8), passed: passedUntil(HEARD + 5_000, 6, 7) },
+      view: {
+        ...behind(6, 7, 8),
+        lockAt: HEARD + 1_000,
+        passed: passedUntil(HEARD + 5_000, 6, 7),
+      },
       later: 1_000,
+      step: { kind: "check" },
+    },
+    {
+      that: "checks them as the eighth: not yet",
+      view: behind(2, 3, 4, 5, 6, 7, 8),
+      later: 2_199,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "checks them as the eighth: now",
+      view: { ...behind(2, 3, 4, 5, 6, 7, 8), lockAt: HEARD + 2_200 },
+      later: 2_200,
+      step: { kind: "check" },
+    },
+    {
+      that: "leaves it to others further back than that",
+      view: behind(1, 2, 3, 4, 5, 6, 7, 8),
+      later: 60_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
+    },
+    {
+      that: "checks them also further back, where it is one of the first eight that others wait for",
+      view: {
+        ...behind(1, 2, 3, 4, 5, 6, 7, 8),
+        lockAt: HEARD + 2_200,
+        passed: passedUntil(HEARD + 5_000, 1),
+      },
+      later: 2_200,
       step: { kind: "check" },
     },
     {
       that: "passes nobody, for however long they have let slots go by",
       view: { ...behind(8), idleFront: { createIndex: 8n, since: 0 } },
-      step: { kind: "watch entry", entry: contender(8), atMost: 220 },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
     },
   ]);
-
-  // How many are ahead, how long it has waited for the last of them, and when it looks.
-  test.each([
-    [1, 0, 220],
-    [1, 220, 220],
-    [1, 221, 221],
-    [1, 299, 299],
-    [1, 301, 300],
-    [1, 60_000, 300],
-    [2, 0, 240],
-    [2, 599, 599],
-    [2, 601, 600],
-    [10, 0, 400],
-    [10, 2_999, 2_999],
-    [10, 3_001, 3_000],
-    [16, 60_000, 4_800],
-    [17, 60_000, 5_000],
-    [40, 4_999, 4_999],
-    [40, 60_000, 5_000],
-    [100, 0, 2_200],
-    [300, 0, 5_000],
-  ])("%d of them, for %d ms, looks at the lock in %d ms", (ahead, waited, atMost) => {
-    const waiters = contenders(...Array.from({ length: ahead + 1 }, (_, i) => i + 1));
-    const me = waiter(ahead + 1);
-    // No check is due for a while.
-    const aliveAt = new Map([["h", HEARD + 60_000]]);
-    const step = stepOf({ view: viewOf({ lock: FULL, waiters, aliveAt }), me, waited });
-    expect(step).toEqual({ kind: "watch entry", entry: contender(ahead), atMost });
-  });
 });
 
-describe("a waiter behind some that do not move, while the lock does,", () => {
-  /** The lock has changed since the prefix was read, and no check is due. */
-  const moving = viewOf({
-    lock: FULL,
-    waiters: contenders(7, 8, 9),
-    lockSince: HEARD + 1,
-    aliveAt: new Map([["h", HEARD + 60_000]]),
+describe("a waiter behind others that has heard nothing for a while", () => {
+  // No check is due for a while.
+  const aliveAt = new Map([["h", HEARD + 600_000]]);
+  const quiet = viewOf({ lock: FULL, waiters: contenders(8, 9), aliveAt });
+  const watchFor = (atMost: number): Step => ({ kind: "watch entry", entry: contender(8), atMost });
+
+  // How many are ahead, how long it had waited for the last of them at its last look, and how much
+  // later it looks again.
+  test.each([
+    [1, 0, 200],
+    [1, 100, 200],
+    [1, 101, 202],
+    [1, 149, 298],
+    [1, 151, 300],
+    [1, 60_000, 300],
+    [2, 0, 200],
+    [2, 299, 598],
+    [2, 301, 600],
+    [10, 0, 200],
+    [10, 1_499, 2_998],
+    [10, 1_501, 3_000],
+    [11, 0, 220],
+    [100, 0, 2_000],
+    [100, 1_001, 2_002],
+    [100, 14_999, 29_998],
+    [100, 60_000, 30_000],
+    [200, 29_999, 59_998],
+    [200, 30_001, 60_000],
+    [201, 600_000, 60_000],
+    [300, 0, 6_000],
+    [3_001, 0, 60_000],
+  ])("%d of them, and had waited %d ms then, looks again %d ms later", (ahead, waited, after) => {
+    const waiters = contenders(...Array.from({ length: ahead + 1 }, (_, i) => i + 1));
+    const given = { view: { ...quiet, waiters }, me: waiter(ahead + 1), target: ahead };
+    const stepAfter = (later: number): Step => stepOf({ ...given, waited: waited + later, later });
+    expect(stepAfter(0)).toEqual({ kind: "watch entry", entry: contender(ahead), atMost: after });
+    expect(stepAfter(after - 1)).toMatchObject({ kind: "watch entry", atMost: 1 });
+    expect(stepAfter(after)).toEqual({ kind: "look" });
   });
+
+  goesTo([
+    {
+      that: "has not looked before it waited for the one right ahead: not yet",
+      view: quiet,
+      waited: 199,
+      later: 5_000,
+      step: watchFor(1),
+    },
+    {
+      that: "has not looked before it waited for the one right ahead: now",
+      view: quiet,
+      waited: 200,
+      later: 5_000,
+      step: { kind: "look" },
+    },
+    {
+      that: "begins anew where it has waited for another so far",
+      view: quiet,
+      target: 7,
+      waited: 5_000,
+      later: 5_000,
+      step: watchFor(200),
+    },
+    {
+      that: "does not look as long as it hears of the lock by other ways",
+      view: { ...quiet, lockAt: HEARD + 4_900 },
+      waited: 5_000,
+      later: 5_000,
+      step: watchFor(200),
+    },
+    {
+      that: "looks also long before it checks the holders",
+      view: { ...quiet, aliveAt: new Map([["h", HEARD]]) },
+      waited: 200,
+      later: 200,
+      step: { kind: "look" },
+    },
+    {
+      that: "looks also while a slot is free",
+      view: { ...quiet, lock: lockOf(1) },
+      waited: 200,
+      later: 200,
+      step: { kind: "look" },
+    },
+  ]);
+});
+
+describe("a waiter behind some that do not move, while newcomers hold,", () => {
+  /** The reading has not shown the holder, the lock was last seen so much later, and no check is due. */
+  const overtaken = (lookedAfter: number, given: Partial<QueueView> = {}): QueueView =>
+    viewOf({
+      lock: FULL,
+      waiters: contenders(7, 8, 9),
+      known: new Set(["s7", "s8", "s9"]),
+      lockAt: HEARD + lookedAfter,
+      aliveAt: new Map([["h", HEARD + 60_000]]),
+      ...given,
+    });
   const looks: Step = { kind: "watch entry", entry: contender(8), atMost: 600 };
 
   goesTo([
     {
-      that: "goes by what it has read for five seconds",
-      view: moving,
-      later: 4_999,
-      waited: 4_999,
+      that: "goes by what it has read for two seconds",
+      view: overtaken(1_999),
+      later: 1_999,
+      waited: 1_999,
       step: looks,
     },
     {
       that: "then reads the prefix again",
-      view: moving,
-      later: 5_000,
-      waited: 5_000,
+      view: overtaken(2_000),
+      later: 2_000,
+      waited: 2_000,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads it rather than only the lock",
+      view: overtaken(0),
+      later: 2_000,
+      waited: 2_000,
       step: { kind: "read" },
     },
     {
       that: "reads it after twice as long each time: not yet",
-      view: moving,
+      view: overtaken(5_999),
       later: 5_999,
       waited: 6_000 + 5_999,
       step: looks,
     },
     {
       that: "reads it after twice as long each time: now",
-      view: moving,
+      view: overtaken(6_000),
       later: 6_000,
       waited: 6_000 + 6_000,
       step: { kind: "read" },
     },
     {
-      that: "reads it after five seconds at the soonest, however little it has waited before",
-      view: moving,
-      later: 5_000,
-      waited: 5_000 + 4_999,
+      that: "reads it after two seconds at the soonest, however little it has waited before: not yet",
+      view: overtaken(1_999),
+      later: 1_999,
+      waited: 1_999 + 1_999,
+      step: looks,
+    },
+    {
+      that: "reads it after two seconds at the soonest, however little it has waited before: now",
+      view: overtaken(2_000),
+      later: 2_000,
+      waited: 2_000 + 1_999,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads it after two seconds where it has waited for another so far",
+      view: overtaken(2_000),
+      target: 7,
+      later: 2_000,
+      waited: 60_000,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads it where one of the holders is a newcomer",
+      view: overtaken(2_000, {
+        lock: lockOf(2, ["s4", "h"]),
+        known: new Set(["s4", "s7", "s8", "s9"]),
+        aliveAt: new Map(["s4", "h"].map((session) => [session, HEARD + 60_000])),
+      }),
+      me: waiter(9, { limit: 2 }),
+      later: 2_000,
+      waited: 2_000,
       step: { kind: "read" },
     },
     {
       that: "reads it also while a slot is free",
-      view: { ...moving, lock: lockOf(1), idleFront: undefined },
-      later: 5_000,
-      waited: 5_000,
+      view: overtaken(2_000, { lock: lockOf(2, ["h"]) }),
+      me: waiter(9, { limit: 2 }),
+      later: 2_000,
+      waited: 2_000,
       step: { kind: "read" },
     },
     {
       that: "checks the holders before that, where that is due",
-      view: { ...moving, aliveAt: new Map([["h", HEARD]]) },
+      view: overtaken(5_000, { aliveAt: new Map([["h", HEARD]]) }),
       later: 5_000,
       waited: 5_000,
       step: { kind: "check" },
     },
     {
-      that: "has no reason to read it where the lock is as it was in the last reading",
-      view: { ...moving, lockSince: HEARD },
+      that: "has no reason to read it where the reading has shown those that hold",
+      view: overtaken(5_000, { known: new Set(["h", "s7", "s8", "s9"]) }),
+      later: 5_000,
+      waited: 5_000,
+      step: looks,
+    },
+    {
+      that: "has no reason to read it where one that it has read of has become a holder",
+      view: overtaken(5_000, {
+        lock: lockOf(1, ["s6"], 110n),
+        known: new Set(["s6"]),
+        aliveAt: new Map([["s6", HEARD + 60_000]]),
+      }),
       later: 5_000,
       waited: 5_000,
       step: looks,
     },
     {
       that: "has no reason to read it right behind the first in line, of whose moves it hears",
-      view: { ...moving, waiters: contenders(8, 9) },
+      view: overtaken(5_000, { waiters: contenders(8, 9) }),
       later: 5_000,
       waited: 5_000,
       step: { ...looks, atMost: 300 },
     },
     {
       that: "has no reason to read it either where the others have let somebody go first",
-      view: { ...moving, passed: passedUntil(HEARD + 60_000, 7) },
+      view: overtaken(5_000, { passed: passedUntil(HEARD + 60_000, 7) }),
       later: 5_000,
       waited: 5_000,
       step: { ...looks, atMost: 300 },
@@ -414,7 +561,11 @@ describe("a waiter behind one that does not take a free slot", () => {
       lockSince: IDLE_SINCE,
       idleFront: { createIndex: BigInt(ahead[0] ?? 0), since: IDLE_SINCE },
     });
-  const freshly = (view: QueueView): QueueView => ({ ...view, readAt: HEARD + 60_000 });
+  /** The prefix and its lock were read after all that. */
+  const freshly = (view: QueueView): QueueView => ({
+    ...view,
+    ...{ readAt: HEARD + 60_000, lockAt: HEARD + 60_000 },
+  });
 
   goesTo([
     {
@@ -469,7 +620,7 @@ describe("a waiter behind one that does not take a free slot", () => {
     },
     {
       that: "does not name those that were passed before",
-      view: freshly({ ...idle(7, 8), passed: passedUntil(HEARD, 7) }),
+      view: freshly({ ...idle(8), waiters: contenders(7, 8, 9), passed: passedUntil(HEARD, 7) }),
       later: 250 - 1_000,
       step: { kind: "join", passing: contenders(8) },
     },
@@ -486,7 +637,10 @@ describe("a waiter behind one that does not take a free slot", () => {
     },
     {
       that: "passes it also where the lock has changed, behind others that were passed before",
-      view: freshly({ ...idle(7, 8), lockSince: HEARD, passed: passedUntil(HEARD + 1, 7) }),
+      view: freshly({
+        ...idle(8),
+        ...{ waiters: contenders(7, 8, 9), lockSince: HEARD, passed: passedUntil(HEARD + 1, 7) },
+      }),
       step: { kind: "join", passing: contenders(8) },
     },
     {
@@ -532,21 +686,33 @@ describe("a waiter behind one that does not take a free slot", () => {
       step: { kind: "join", passing: contenders(7, 8) },
     },
     {
-      that: "reads the prefix once before it passes anybody",
-      view: { ...idle(8), readAt: IDLE_SINCE + 249 },
+      that: "looks at the lock once patience is over",
+      view: { ...idle(8), lockAt: IDLE_SINCE + 249, readAt: IDLE_SINCE + 249 },
+      me: waiter(9, { enteredAt: 0 }),
+      step: { kind: "look" },
+    },
+    {
+      that: "looks at it also where the prefix was asked for when patience was over",
+      view: { ...idle(8), lockAt: IDLE_SINCE + 249, readAt: IDLE_SINCE + 250 },
+      me: waiter(9, { enteredAt: 0 }),
+      step: { kind: "look" },
+    },
+    {
+      that: "reads the prefix once, after that, before it passes anybody",
+      view: { ...idle(8), lockAt: IDLE_SINCE + 250, readAt: IDLE_SINCE + 249 },
       me: waiter(9, { enteredAt: 0 }),
       step: { kind: "read" },
     },
     {
       that: "does not read it again where that was asked for when patience was over",
-      view: { ...idle(8), readAt: IDLE_SINCE + 250 },
+      view: { ...idle(8), lockAt: IDLE_SINCE + 250, readAt: IDLE_SINCE + 250 },
       me: waiter(9, { enteredAt: 0 }),
       step: { kind: "join", passing: contenders(8) },
     },
     {
       that: "watches its entry no longer than for the usual time",
       view: { ...idle(8), idleFront: { createIndex: 8n, since: HEARD } },
-      step: { kind: "watch entry", entry: contender(8), atMost: 220 },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
     },
     {
       that: "watches its entry until patience is over, where that is sooner",
@@ -557,14 +723,27 @@ describe("a waiter behind one that does not take a free slot", () => {
       that: "does not pass it while nobody knows since when the slot is free",
       view: { ...idle(8), idleFront: undefined },
       later: 60_000,
-      step: { kind: "watch entry", entry: contender(8), atMost: 220 },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
+    },
+    {
+      that: "does not pass it for what is known of one that nobody waits for",
+      view: {
+        ...freshly(idle(7, 8)),
+        ...{ passed: passedUntil(HEARD + 60_000, 7), lockAt: HEARD },
+      },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
+    },
+    {
+      that: "does not pass those behind one that is waited for again, for what is known of them",
+      view: { ...freshly(idle(7, 8)), ...{ idleFront: idle(8).idleFront, lockAt: HEARD } },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
     },
     {
       that: "has no reason to check the holders",
       view: viewOf({ lock: lockOf(2, ["h"]), waiters: contenders(8, 9) }),
       me: waiter(9, { limit: 2 }),
       later: 60_000,
-      step: { kind: "watch entry", entry: contender(8), atMost: 220 },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
     },
   ]);
 });
@@ -582,16 +761,18 @@ describe("any step", () => {
       passUntil: fc.constantFrom(HEARD, HEARD + 1),
       isLockStale: fc.boolean(),
       hasIdleFront: fc.boolean(),
-      ages: fc.array(fc.integer({ min: 0, max: 6_000 }), { minLength: 4, maxLength: 4 }),
+      known: fc.subarray(["h1", "h2", "h3", "h4"]),
+      ages: fc.array(fc.integer({ min: 0, max: 6_000 }), { minLength: 5, maxLength: 5 }),
     })
     .map(({ limit, isWritten, holders, dead, waiters, passed, passUntil, ages, ...given }) => {
-      const [readAge = 0, aliveAge = 0, idleAge = 0, lockAge = 0] = ages;
+      const [readAge = 0, aliveAge = 0, idleAge = 0, lockAge = 0, lookAge = 0] = ages;
       const lock = isWritten ? lockOf(limit, holders) : lockOf(undefined, [], 0n);
       const [front] = waiters.filter((it) => passUntil <= HEARD || !passed.includes(it));
       const isFull = lock.holders.size - dead.filter((it) => lock.holders.has(it)).length >= limit;
       const view = viewOf({
         ...{ lock, isLockStale: given.isLockStale, passed: passedUntil(passUntil, ...passed) },
-        ...{ readAt: HEARD - readAge, lockSince: HEARD - lockAge },
+        ...{ readAt: HEARD - readAge, lockSince: HEARD - lookAge - lockAge },
+        ...{ lockAt: HEARD - lookAge, known: new Set([...given.known, "s5"]) },
         dead: new Map(dead.filter((it) => lock.holders.has(it)).map((it) => [it, 0n])),
         waiters: contenders(...waiters).filter(({ session }) => !lock.holders.has(session)),
         idleFront:
@@ -603,24 +784,45 @@ describe("any step", () => {
       return { view, limit };
     });
   const ageOfEntry = fc.integer({ min: 0, max: 6_000 });
+  const anyTarget = fc.record({
+    createIndex: fc.constantFrom(-1n, 1n, 2n, 3n, 4n),
+    since: fc.integer({ min: HEARD - 6_000, max: HEARD }),
+  });
 
   test("that waits, waits for some time, and not for ever", () => {
     fc.assert(
-      fc.property(anyView, ageOfEntry, ageOfEntry, ({ view, limit }, age, waited) => {
+      fc.property(anyView, ageOfEntry, anyTarget, ({ view, limit }, age, target) => {
         const me = waiter(5, { limit, enteredAt: HEARD - age });
-        const step = nextStep(view, me, HEARD - waited, HEARD);
+        const step = nextStep(view, me, target, HEARD);
         if (step.kind !== "watch lock" && step.kind !== "watch entry") return;
         expect(step.atMost).toBeGreaterThan(0);
-        expect(step.atMost).toBeLessThanOrEqual(5_000);
+        // The last of five looks every 1.2 s at the latest.
+        expect(step.atMost).toBeLessThanOrEqual(1_200);
+      }),
+    );
+  });
+
+  test("that asks for something is not to be taken again once that is answered", () => {
+    fc.assert(
+      fc.property(anyView, ageOfEntry, anyTarget, ({ view, limit }, age, target) => {
+        const me = waiter(5, { limit, enteredAt: HEARD - age });
+        const stepFor = (known: QueueView) => nextStep(known, me, target, HEARD).kind;
+        const looked = { ...view, lockAt: HEARD, isLockStale: false };
+        const read = { ...looked, readAt: HEARD };
+        const checked = afterCheck(view, view.lock.holders, HEARD);
+        expect(stepFor(looked)).not.toBe("look");
+        expect(stepFor(read)).not.toBe("look");
+        expect(stepFor(read)).not.toBe("read");
+        expect(stepFor(checked)).not.toBe("check");
       }),
     );
   });
 
   test("that takes a slot takes one that is free, and passes those it names and no others", () => {
     fc.assert(
-      fc.property(anyView, ageOfEntry, ({ view, limit }, age) => {
+      fc.property(anyView, ageOfEntry, anyTarget, ({ view, limit }, age, target) => {
         const me = waiter(5, { limit, enteredAt: HEARD - age });
-        const step = nextStep(view, me, HEARD, HEARD);
+        const step = nextStep(view, me, target, HEARD);
         if (step.kind !== "join") return;
         const free = limit - view.lock.holders.size + view.dead.size;
         const ahead = view.waiters.filter(

@@ -49,6 +49,10 @@ describe("the first reading of a prefix", () => {
     expect(sessions(view)).toEqual(["s7", "s8"]);
   });
 
+  test("tells whom it has shown: holders and waiters, but nobody without a contender entry", () => {
+    expect(view.known).toEqual(new Set(["s4", "s5", "s7", "s8"]));
+  });
+
   test("is as old as the request, and the lock as the answer", () => {
     expect(view).toMatchObject({ readAt: ASKED, lockAt: NOW, readIndex: 60n });
   });
@@ -87,6 +91,7 @@ describe("another reading of the prefix", () => {
     const view = afterReading(before, snapshotOf({ lock, contenders: contenders(5, 7, 9) }), LATER);
     expect(view).toMatchObject({ lock, readAt: ASKED, lockAt: NOW, readIndex: 110n });
     expect(sessions(view)).toEqual(["s9"]);
+    expect(view.known).toEqual(new Set(["s5", "s7", "s9"]));
   });
 
   test("is ignored where it is older than what is known", () => {
@@ -122,6 +127,7 @@ describe("another reading of the prefix", () => {
     );
     expect(view.lock).toBe(lock);
     expect(sessions(view)).toEqual(["s8", "s95"]);
+    expect(view.known).toEqual(new Set(["s4", "s7", "s8", "s95"]));
   });
 
   test("remembers who was passed, and forgets those that have left", () => {
@@ -273,7 +279,7 @@ describe("news of the contender entry of a waiter", () => {
   const before = viewOf({
     lock: lockOf(1, ["h"]),
     waiters: contenders(5, 6, 7, 8, 9),
-    passed: passedUntil(NOW + 1, 5),
+    passed: passedUntil(NOW, 5),
   });
   const touched = contender(7, { modifyIndex: 110n, lockIndex: 2n });
   const news = (index: number, entry: ContenderEntry | null, view = before): QueueView =>
@@ -300,6 +306,12 @@ describe("news of the contender entry of a waiter", () => {
     );
     expect(read.passed).toEqual(passed);
     expect(waitedFor(read)).toEqual(["s8"]);
+  });
+
+  test("that its lock was taken again: one that nobody waited for was not passed once more", () => {
+    const passed = passedUntil(NOW + 1, 5);
+    const view = news(7, touched, { ...before, passed });
+    expect(view.passed).toEqual(new Map([...passed, ...passedUntil(NOW + 5_000, 6)]));
   });
 
   test("that its lock was taken again, while it was first in line: nobody was passed", () => {
@@ -384,10 +396,16 @@ describe("passing waiters", () => {
     expect(view.passed.get(5n)).toBe(before.passed.get(5n));
   });
 
-  test("has nobody wait for them for five seconds, and for twice as long each further time", () => {
+  test.each([1, 5_000])("counts for nothing where nobody waits for them for %d ms yet", (left) => {
+    const passed = passedUntil(NOW + left, 6);
+    const view = afterPassing({ ...before, passed }, contenders(6, 7), NOW);
+    expect(view.passed).toEqual(new Map([...passed, ...passedUntil(NOW + 5_000, 7)]));
+  });
+
+  test("has nobody wait for them for five seconds, then for twice as long each time, up to a minute", () => {
     let view = viewOf({ waiters: contenders(6, 7) });
     let now = NOW;
-    for (const [i, lasts] of [5_000, 10_000, 20_000, 40_000].entries()) {
+    for (const [i, lasts] of [5_000, 10_000, 20_000, 40_000, 60_000, 60_000].entries()) {
       view = afterPassing(view, contenders(6), now);
       expect(view.passed).toEqual(new Map([[6n, { times: i + 1, until: now + lasts }]]));
       expect(waitedFor(view, now + lasts - 1)).toEqual(["s7"]);
@@ -514,6 +532,27 @@ describe("the first waiter that lets a slot be free", () => {
     const lookAt = (now: number) => afterLook(passed, free, { sentAt: NOW, now }).idleFront;
     expect(lookAt(NOW + 4_999)).toEqual({ createIndex: 8n, since: NOW });
     expect(lookAt(NOW + 5_000)).toEqual({ createIndex: 7n, since: NOW + 5_000 });
+  });
+});
+
+describe("the sessions that the last reading has shown", () => {
+  const lock = lockOf(1, ["s4"]);
+  const before = viewOf({ lock, waiters: contenders(7, 8) });
+  const touched = contender(8, { modifyIndex: 110n, lockIndex: 2n });
+
+  test.each([
+    ["a look shows another holder", afterLook(before, lockOf(1, ["s9"], 110n), LATER)],
+    ["our write makes another holder", afterWrite(before, lockOf(1, ["s9"], 110n), "s4", NOW)],
+    ["a waiter has gone", afterEntry(before, contender(7), null, NOW)],
+    ["a waiter has become a holder", afterEntry(before, contender(8), touched, NOW)],
+    ["waiters were passed", afterPassing(before, contenders(7), NOW)],
+    ["the holders were checked", afterCheck(before, ["s4"], ASKED)],
+    [
+      "another reading is older",
+      afterReading(before, snapshotOf({ lock: lockOf(1, [], 90n) }), CROSSED),
+    ],
+  ])("stay the same when %s", (_, { known }) => {
+    expect(known).toEqual(new Set(["s4", "s7", "s8"]));
   });
 });
 

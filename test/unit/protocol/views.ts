@@ -36,15 +36,16 @@ export function passedUntil(
   return new Map(indexes.map((index) => [BigInt(index), { times: 1, until }]));
 }
 
-/** All is known since {@link HEARD}, and all holders were alive then. */
+/** All is known since {@link HEARD}, and all holders were contenders then. */
 export function viewOf(given: Partial<QueueView> = {}): QueueView {
-  const lock = given.lock ?? lockOf(1);
+  const { lock = lockOf(1), waiters = [] } = given;
   return {
     lock,
     dead: new Map(),
-    waiters: [],
+    waiters,
     passed: new Map(),
     idleFront: undefined,
+    known: new Set([...lock.holders, ...waiters.map(({ session }) => session)]),
     readIndex: lock.modifyIndex,
     readAt: HEARD,
     lockSince: HEARD,

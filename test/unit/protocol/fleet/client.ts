@@ -4,6 +4,7 @@ import {
   mayJoinAtOnce,
   nextStep,
   type Step,
+  type Target,
   type Waiter,
 } from "../../../../src/protocol/next-step.js";
 import {
@@ -62,8 +63,7 @@ export class Client implements Waiter {
   readonly #transactions: Transactions;
   #enteredAt = 0;
   #view: QueueView;
-  /** Whom it waits for, and since when. */
-  #target = { createIndex: -1n, since: 0 };
+  #target: Target = { createIndex: -1n, since: 0 };
   #hasSwapped = false;
   #messages = 0;
 
@@ -116,7 +116,7 @@ export class Client implements Waiter {
     hanging.delete(this.session);
     const until = manner === "gives up waiting" ? this.#now + staysFor : Infinity;
     while (this.#now < until) {
-      const step = nextStep(this.#view, this, this.#target.since, this.#now);
+      const step = nextStep(this.#view, this, this.#target, this.#now);
       if (yield* this.#take(step)) return true;
     }
     return false;
@@ -219,8 +219,8 @@ export class Client implements Waiter {
       (store) => store.get(key),
       (store) => ({ ms: atMost, until: () => store.get(key)?.modifyIndex !== modifyIndex }),
     );
-    const isNews = answer?.modifyIndex !== modifyIndex;
-    this.#view = isNews ? afterEntry(this.#view, entry, answer, now) : afterDoubt(this.#view);
+    if (answer?.modifyIndex === modifyIndex) return;
+    this.#view = afterEntry(this.#view, entry, answer, now);
   }
 
   *#check(): Process {
