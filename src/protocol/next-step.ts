@@ -97,8 +97,10 @@ function waitForRoom(
   target: Target,
   now: number,
 ): Step {
-  const checkAfter = ahead.length < CHECKERS ? HOLDERS_LIVE_MS * (1 + ahead.length / 4) : Infinity;
-  const checkAt = holdersSeenAt(view) + checkAfter;
+  const checkAt =
+    ahead.length < CHECKERS
+      ? holdersSeenAt(view) + HOLDERS_LIVE_MS * (1 + ahead.length / 4)
+      : Infinity;
   if (now < checkAt) return waitBehind(view, ahead, target, now, checkAt);
   // Who holds has to be known from then: the first in line, which watches the lock, knows.
   return ahead.length > 0 && view.lockAt < checkAt ? { kind: "look" } : { kind: "check" };
@@ -141,7 +143,7 @@ function waitBehind(
   const since = last.createIndex === target.createIndex ? target.since : now;
 
   const rereadAt = view.readAt + Math.max(FIRST_REREAD_MS, view.readAt - since);
-  const isOvertaken = [...view.lock.holders].some((session) => !view.known.has(session));
+  const isOvertaken = [...liveHolders(view)].some((session) => !view.known.has(session));
   if (ahead.length > 1 && isOvertaken && now >= rereadAt) return { kind: "read" };
 
   const first = Math.max(FIRST_LOOK_MS, LOOK_PER_WAITER_MS * ahead.length);

@@ -47,6 +47,9 @@ export type WaitOutcome = bigint | "gone" | "over";
 /** A short wait time is meant for `tryAcquire`, and no reason to ask Consul all the time. */
 const SHORTEST_WATCH_MS = 1_000;
 
+/** Many proxies cut a connection that was idle for a minute. */
+const LONGEST_WATCH_MS = 30_000;
+
 /** With little time, a free slot is tried for that long at least: others may be faster to take it. */
 const SHORTEST_TRY_MS = 1_000;
 
@@ -82,7 +85,8 @@ export class Claim implements Waiter {
     this.#queue = queue;
     this.lease = lease;
     this.limit = limit;
-    this.watchTime = Math.min(Math.max(longestWatch, SHORTEST_WATCH_MS), lease.ttl / 2);
+    const longest = Math.min(LONGEST_WATCH_MS, lease.ttl / 2);
+    this.watchTime = Math.min(Math.max(longestWatch, SHORTEST_WATCH_MS), longest);
     this.entry = { session: lease.id, value };
   }
 
@@ -262,7 +266,7 @@ export class Claim implements Waiter {
 
   /** A request for it has failed; where that is transient, it goes on. */
   requestFailed(error: unknown): void {
-    if (!isTransient(error)) this.#settle?.reject(error);
+    if (!isOutcomeUnknown(error)) this.#settle?.reject(error);
     else if (this.#isTimeOver) this.#settle?.resolve("over");
   }
 

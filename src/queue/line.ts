@@ -1,10 +1,11 @@
 import { Backoff } from "../async/backoff.js";
 import { eitherSignal } from "../async/either-signal.js";
 import { inSharedContext } from "../async/shared-context.js";
+import { sleep } from "../async/sleep.js";
 import { unlessAborted } from "../async/unless-aborted.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
 import type { KVEntry } from "../consul/kv.js";
-import { isTransient } from "../errors.js";
+import { isOutcomeUnknown } from "../errors.js";
 import { nextStep, type Step, type Target } from "../protocol/next-step.js";
 import { afterCheck, afterEntry, type QueueView } from "../protocol/queue-view.js";
 import { liveHolders, type ContenderEntry } from "../protocol/snapshot.js";
@@ -16,8 +17,8 @@ import { blocking, type PrefixRequests } from "./requests.js";
 export interface LineOptions {
   readonly requests: PrefixRequests;
   readonly known: KnownQueue;
-  /** Takes a slot for a claim, if it still is its turn. */
-  readonly join: (claim: Claim) => Promise<void>;
+  /** Takes a slot for a claim, if it still is its turn. Resolves to whether Consul has refused. */
+  readonly join: (claim: Claim) => Promise<boolean>;
   /** Whether a holder is one of this client's. */
   readonly isOwnHolder: (session: string) => boolean;
 }
@@ -27,6 +28,9 @@ const ANSWER_GRACE_MS = 5_000;
 
 /** The pauses of a waiter whose requests fail. */
 const RETRY_PAUSES = { first: 50, longest: 1_000 };
+
+/** The pauses of a waiter whose swaps are refused. */
+const RACE_PAUSES = { first: 1, longest: 500 };
 
 /** A slot that this client holds is handed over by its release. To watch for it would cost a read. */
 const OWN_RELEASE_MS = 50;
@@ -43,6 +47,7 @@ export class Line {
   #entryWatch: AbortController | undefined;
   #target: Target = { createIndex: -1n, since: 0 };
   #lockWatch: LockWatch | undefined;
+  readonly #races = new Backoff(RACE_PAUSES);
 
   constructor(options: LineOptions) {
     this.#options = options;
@@ -97,7 +102,7 @@ export class Line {
         this.#endLockWatch();
         if (!this.#claims.has(first)) continue;
         first.requestFailed(error);
-        if (isTransient(error)) await this.#known.nextChange(pauses.next());
+        if (isOutcomeUnknown(error)) await this.#known.nextChange(pauses.next());
         else this.#claims.delete(first);
       }
     }
@@ -125,7 +130,7 @@ export class Line {
     switch (step.kind) {
       case "join":
       case "rejoin":
-        await this.#options.join(claim);
+        await this.#join(claim);
         break;
       case "gone":
         this.#claims.delete(claim);
@@ -142,14 +147,22 @@ export class Line {
         break;
       case "watch lock":
         claim.hasToWait();
+        this.#races.reset();
         await this.#watchLock(claim, step.atMost);
         break;
       case "watch entry":
         claim.hasToWait();
+        this.#races.reset();
         this.#endLockWatch();
         await this.#watchEntry(claim, step.entry, step.atMost);
         break;
     }
+  }
+
+  /** One that is overtaken time and again comes back after growing pauses. */
+  async #join(claim: Claim): Promise<void> {
+    const isRefused = await this.#options.join(claim);
+    if (isRefused) await sleep(this.#races.next(), claim.signal);
   }
 
   async #checkHolders(options: RequestOptions): Promise<void> {

@@ -80,7 +80,7 @@ export class HolderMonitor {
     this.#slots.set(slot, { since: performance.now() });
     // Two slots need more than one blocking query, once they are worth a reading.
     const cancel = callAfter(FIRST_READING_MS, () => {
-      this.regroup();
+      if (this.#slots.size > 1) this.giveUpEntryWatch();
     });
     onAbort(slot.signal, () => {
       cancel();
@@ -97,9 +97,9 @@ export class HolderMonitor {
     });
   }
 
-  /** Gives up a connection for the only slot that is no longer the only one, or that waiters need. */
-  regroup(): void {
-    if (this.#slots.size > 1 || this.#isShared()) this.#entryWatch?.abort("shared");
+  /** Gives up the connection that the only slot has for its entry: others need it. */
+  giveUpEntryWatch(): void {
+    this.#entryWatch?.abort("given up");
   }
 
   /** Reads again and again, with the pause that a reading asks for. */

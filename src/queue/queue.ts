@@ -111,8 +111,8 @@ export class Queue implements ClaimedQueue {
 
   /** Has a claim wait for a slot. */
   wait(claim: Claim): void {
+    this.monitor.giveUpEntryWatch();
     this.#line.add(claim);
-    this.monitor.regroup();
   }
 
   /** The claim waits no longer. */
@@ -152,8 +152,10 @@ export class Queue implements ClaimedQueue {
     try {
       const operations = this.requests.transactions.enterAndJoin(claim.entry, view, claim.limit);
       const outcome = await this.#swap(operations, timeout);
-      claim.afterSwap();
-      if (!outcome.applied) return undefined;
+      if (!outcome.applied) {
+        claim.afterSwap();
+        return undefined;
+      }
       const index = this.#joined(claim, view, outcome);
       claim.holds(index);
       return index;
@@ -163,13 +165,16 @@ export class Queue implements ClaimedQueue {
     }
   }
 
-  /** Takes a slot for the first in line, or makes sure of one that it has. */
-  async #join(claim: Claim): Promise<void> {
+  /**
+   * Takes a slot for the first in line, or makes sure of one that it has. Resolves to whether Consul
+   * has refused.
+   */
+  async #join(claim: Claim): Promise<boolean> {
     const { view } = this.#known;
-    if (view === undefined || !this.#line.has(claim)) return;
+    if (view === undefined || !this.#line.has(claim)) return false;
     const step = this.#line.stepOf(claim);
     // What is known may have changed while other writes had their turn.
-    if (step.kind !== "join" && step.kind !== "rejoin") return;
+    if (step.kind !== "join" && step.kind !== "rejoin") return false;
     const { transactions } = this.requests;
     const isHolder = step.kind === "rejoin";
     const operations = isHolder
@@ -178,10 +183,10 @@ export class Queue implements ClaimedQueue {
     claim.beforeSwap(isHolder);
     try {
       const outcome = await this.#swap(operations, claim.requestTimeout());
-      claim.afterSwap();
       if (!outcome.applied) {
+        claim.afterSwap();
         this.#refused(claim, view, outcome, operations);
-        return;
+        return true;
       }
       const index = this.#joined(claim, view, outcome);
       const { view: current } = this.#known;
@@ -190,6 +195,7 @@ export class Queue implements ClaimedQueue {
       }
       this.#line.remove(claim);
       claim.holds(index);
+      return false;
     } catch (error) {
       claim.swapWentUnanswered();
       this.#known.doubt();
@@ -279,7 +285,7 @@ export class Queue implements ClaimedQueue {
       const { transactions, keys } = this.requests;
       const looking = looksBack ? [...operations, transactions.readAll()] : operations;
       const outcome = await this.#swap(looking, timeout);
-      successor?.afterSwap();
+      if (!outcome.applied) successor?.afterSwap();
       if (outcome.applied && looksBack) {
         // The last of the operations is a deletion, which answers with no entry.
         const snapshot = readSnapshot(keys, outcome.entries.slice(operations.length - 1));
