@@ -6,7 +6,7 @@ import { SemaphoreRequestError } from "../errors.js";
 import type { LockState } from "../protocol/lock-entry.js";
 import { isNextInLine, mayJoinAtOnce, requireSameLimit } from "../protocol/next-step.js";
 import { afterPassing, afterWrite, type QueueView } from "../protocol/queue-view.js";
-import { liveHolders, readSnapshot, type Snapshot } from "../protocol/snapshot.js";
+import { readSnapshot, type Snapshot } from "../protocol/snapshot.js";
 import type { Claim, ClaimedQueue } from "./claim.js";
 import type { LeaveOptions } from "./clean-up.js";
 import { KnownQueue } from "./known-queue.js";
@@ -211,7 +211,8 @@ export class Queue implements ClaimedQueue {
   #joined({ session, limit }: Claim, view: QueueView, outcome: Applied): bigint {
     const modifyIndex = this.#lockIndexIn(outcome);
     this.#holders.add(session);
-    this.#known.wrote({ limit, holders: liveHolders(view).add(session), modifyIndex });
+    const holders = this.requests.transactions.holdersAfter(session, view);
+    this.#known.wrote({ limit, holders, modifyIndex });
     return modifyIndex;
   }
 
