@@ -266,7 +266,7 @@ interface Holders {
   readonly release: () => Promise<void>;
 }
 
-/** So many slots of one client behind a proxy. */
+/** So many slots of one client behind a proxy, each of them watched. */
 async function holdersBehindProxy(
   count: number,
   options: (session: string) => Partial<SemaphoreOptions>,
@@ -283,6 +283,13 @@ async function holdersBehindProxy(
     semaphores.push(sem);
     slots.push(await sem.acquire());
   }
+  const isWatched = (): boolean =>
+    count === 1
+      ? proxy.underWay("blocking query") === 2
+      : proxy
+          .seen("holders check")
+          .some(({ body }) => slots.every((it) => body.includes(it.session)));
+  await expect.poll(isWatched, { timeout: 10_000 }).toBe(true);
   const another = connect().semaphorePrefix(prefix, limit);
   let changes = 0;
   const stir = async (): Promise<void> => {
@@ -320,8 +327,6 @@ test.each(LOOKS)(
       failures -= 1;
       return "fail";
     };
-    await expect.poll(looks).toBeGreaterThan(0);
-
     await failNextLooks(3);
     await expect.poll(() => failures, { timeout: 10_000 }).toBe(0);
     const looksSoFar = looks();
@@ -364,7 +369,7 @@ test.each(LOOKS)(
 test.each(LOOKS)(
   "a look that is refused ends the slot at once, with a TTL too: Consul has spoken ($kind, holders: $holders)",
   async ({ kind, holders }) => {
-    const { proxy, slots, release } = await holdersBehindProxy(holders, () => ({
+    const { proxy, slots, stir, release } = await holdersBehindProxy(holders, () => ({
       monitorRetries: 3,
     }));
     let refused = 0;
@@ -373,6 +378,7 @@ test.each(LOOKS)(
       refused += 1;
       return "refuse";
     };
+    await stir();
     for (const { signal } of slots) {
       expect(await abortWithin(signal, 10_000)).toMatchObject({
         reason: "monitor-failed",

@@ -2,7 +2,7 @@
 // client, a few requests a turn. And in which order those who wait are served.
 import { setTimeout as pause } from "node:timers/promises";
 
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 
 import type { ConsulClient, Semaphore, SemaphoreSlot } from "../../src/index.js";
 import {
@@ -15,7 +15,7 @@ import {
   scene,
   sessionsNamed,
 } from "./fixture.js";
-import { REQUESTS, type Proxy, type SeenRequest } from "./proxy.js";
+import { REQUESTS, type Fate, type Proxy, type SeenRequest } from "./proxy.js";
 
 const FLAGS = "16210313421097356768";
 
@@ -39,6 +39,9 @@ async function underWay(proxy: Proxy, count: number): Promise<void> {
     (queries) => queries === count,
   );
 }
+
+/** For how long others go first that have passed a waiter, at most. */
+const LONGEST_PASS_MS = 10_000;
 
 /** How late something may come on a busy machine. */
 const LATE_MS = 500;
@@ -210,6 +213,43 @@ test("each waiter waits for the one right ahead, and the first in line for the l
   const inTheQueue = proxy.seen("prefix reading").filter((request) => !REQUESTS.leave(request));
   expect(inTheQueue).toHaveLength(readings);
   expect(proxy.seen("join in turn")).toHaveLength(waiters.length);
+});
+
+test("who was slow once, and is behind one that is dead, is not passed for ever", async () => {
+  const { prefix, proxy, behind, direct } = await scene();
+  const occupant = connect().semaphorePrefix(prefix, 1);
+  await occupant.acquire();
+  const dead = await makeSession();
+  await consul("PUT", `/v1/kv/${prefix}/${dead}?acquire=${dead}&flags=${FLAGS}`);
+  const slow = behind.semaphorePrefix(prefix, 1);
+  const slowTurn = takeTurn(slow);
+  await inQueue(occupant, 2);
+  const busy = direct.semaphorePrefix(prefix, 1);
+  const firstTurn = takeTurn(busy);
+  await inQueue(occupant, 3);
+
+  // Its network is silent when it could have its turn, so that another goes first.
+  let recover: () => void = () => undefined;
+  const recovered = new Promise<void>((resolve) => (recover = resolve));
+  proxy.decide = async (): Promise<Fate> => {
+    await recovered;
+    return "pass";
+  };
+  await occupant.release();
+  await firstTurn;
+  proxy.heal();
+  recover();
+  const recoveredAt = performance.now();
+  const served = vi.fn();
+  const over = slowTurn.then(served);
+  over.catch(() => undefined);
+  // The other comes again and again, and leaves no time in between.
+  while (served.mock.calls.length === 0 && performance.now() < recoveredAt + LONGEST_PASS_MS) {
+    await busy.run(() => pause(20));
+  }
+
+  expect(served).toHaveBeenCalled();
+  await over;
 });
 
 test("who leaves the queue is in nobody's way", async () => {
