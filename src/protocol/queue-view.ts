@@ -128,15 +128,11 @@ export function afterEntry(
     const waiters = view.waiters.with(place, { ...waiter, modifyIndex, lockIndex });
     return { ...view, waiters };
   }
-  const ahead = view.waiters.slice(0, place);
-  const waited = ahead.filter((other) => isWaitedFor(view, other, now));
-  // Where there may have been a slot for each of those ahead as well, they are about to join.
-  if (waited.length < (view.lock.limit ?? Infinity)) {
-    return withIdleFront({ ...view, waiters: others, isLockStale: true }, now);
-  }
-  const passed = withPasses(view, ahead, now);
-  const waiters = view.waiters.slice(place + 1);
-  return withIdleFront({ ...view, waiters, passed, isLockStale: true }, now);
+  const ahead = view.waiters.slice(0, place).filter((other) => isWaitedFor(view, other, now));
+  // Where there was a slot for each of them as well, those ahead are about to join.
+  const isPass = ahead.length >= (view.lock.limit ?? Infinity);
+  const passed = isPass ? withPasses(view, ahead, now) : view.passed;
+  return withIdleFront({ ...view, waiters: others, passed, isLockStale: true }, now);
 }
 
 /** After something that may have changed the lock entry. */
