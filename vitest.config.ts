@@ -30,6 +30,8 @@ export default defineConfig({
         resolve,
         test: {
           name: "unit",
+          // They wait for nothing, but the machine may have other things to do.
+          testTimeout: 60_000,
           include: ["test/unit/**/*.test.ts", "test/fuzz/**/*.test.ts", "examples/**/*.test.ts"],
         },
       },

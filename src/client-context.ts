@@ -85,13 +85,13 @@ export class ClientContext {
     work.then(done, done);
   };
 
-  /** Ends what waits, gives back what is held, and waits for both, but no longer than `patience`. */
+  /** Ends all waits, releases all slots, and waits for both, but no longer than `patience`. */
   async end(patience: number): Promise<void> {
     this.#closing.abort(new SemaphoreClosedError());
     for (const slot of [...this.#held]) slot.release().catch(() => undefined);
     const over = new AbortController();
     const settled = Promise.allSettled([...this.#calls]).then(() => {
-      over.abort();
+      over.abort("settled");
     });
     await Promise.race([settled, sleep(patience, over.signal)]);
     await this.idleSessions.close();

@@ -75,7 +75,7 @@ export class ConsulClient implements SemaphoreClient, AsyncDisposable {
   }
 
   /**
-   * Ends all that goes on with this client. Whoever waits for a slot is rejected with a
+   * Ends all that goes on with this client. Waiters are rejected with a
    * {@link SemaphoreClosedError}; slots that are held are released, so that their signals abort;
    * kept sessions are destroyed; then requests under way are ended and the connections closed. A
    * dispatcher that you gave stays open. It takes a few round trips. Where Consul does not answer, it

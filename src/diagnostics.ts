@@ -122,7 +122,7 @@ export interface ReleaseEvent extends SlotEvent {
 
 /**
  * One try to renew a session. Tracing channel `consul-semaphore:renew`. Where there is no such session
- * any more, the try has not failed; the slot is lost, which `consul-semaphore:lost` tells.
+ * any more, the try has not failed; the slot is lost, which `consul-semaphore:lost` reports.
  *
  * @example
  * ```ts
@@ -148,7 +148,7 @@ export const releaseChannel = named<ReleaseEvent>("release");
 export const renewChannel = named<RenewEvent>("renew");
 const lostChannel = channel("consul-semaphore:lost");
 
-/** Tells of a call, if anybody listens. */
+/** Publishes a call, if anybody listens. */
 export function traced<Event extends object, Result>(
   tracing: TracingChannel<unknown, Event>,
   event: Event,
@@ -157,7 +157,7 @@ export function traced<Event extends object, Result>(
   return tracing.hasSubscribers ? tracing.tracePromise(call, event) : call();
 }
 
-/** Tells of a time that begins now, if anybody listens. The result ends it; `error`: why, if badly. */
+/** Publishes a span that begins now, if anybody listens. The result ends it, with an error if given. */
 export function tracedTime<Event extends object>(
   tracing: TracingChannel<unknown, Event>,
   event: Event,

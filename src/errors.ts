@@ -43,8 +43,8 @@ export class SemaphoreOptionsError extends TypeError {
 }
 
 /**
- * `acquire` or `destroy` on a semaphore whose slot has not been released (Go: `ErrSemaphoreHeld`). A
- * slot that was lost has to be released as well.
+ * `acquire` or `destroy` on a semaphore that holds a slot (Go: `ErrSemaphoreHeld`). One that was lost
+ * is held no longer.
  *
  * @example
  * ```ts
@@ -218,7 +218,7 @@ export class SemaphoreDecodingError extends SemaphoreError {
  *
  * - `SEMAPHORE_SESSION_FAILED`: that for a session, or the first renewal of one of yours.
  * - `SEMAPHORE_CONTENDER_FAILED`: that for the contender entry, the place in the queue.
- * - `SEMAPHORE_READ_FAILED`: a look at the prefix, or at the lock entry.
+ * - `SEMAPHORE_READ_FAILED`: reading the prefix, or one of its entries.
  * - `SEMAPHORE_UPDATE_FAILED`: a write to the lock entry, to get into a slot or out of it.
  * - `SEMAPHORE_LEAVE_FAILED`: taking the contender entry away.
  * - `SEMAPHORE_REMOVE_FAILED`: `destroy`.

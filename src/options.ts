@@ -78,8 +78,8 @@ export interface SemaphoreOptions {
    */
   readonly limit: number;
   /**
-   * Stored in the contender entry, to tell people who it is: a host name, say. All of them are read
-   * with each look, so keep it short (Go: `Value`).
+   * Stored in the contender entry, to tell people who it is: a host name, say. Each list of the prefix
+   * has the values of all contenders, so keep it short (Go: `Value`).
    */
   readonly value?: Uint8Array | string | undefined;
   /**

@@ -1,9 +1,13 @@
 import { settleAfterAbort } from "./async/settle-after-abort.js";
-import { onAbort } from "./async/on-abort.js";
 import { Deadline } from "./async/deadline.js";
 import { eitherSignal } from "./async/either-signal.js";
 import { SerialQueue, type Background } from "./async/serial-queue.js";
-import { contextOf, type ClientContext, type SemaphoreClient } from "./client-context.js";
+import {
+  contextOf,
+  type ClientContext,
+  type Releasable,
+  type SemaphoreClient,
+} from "./client-context.js";
 import { parseDuration } from "./consul/duration.js";
 import {
   acquireChannel,
@@ -41,7 +45,7 @@ import type { SessionLease } from "./session/lease.js";
 import { HeldSlot, type SemaphoreSlot } from "./slot.js";
 
 /**
- * Who holds a semaphore and who waits for it.
+ * The holders and the waiters of a semaphore.
  *
  * @example
  * ```ts
@@ -52,9 +56,9 @@ import { HeldSlot, type SemaphoreSlot } from "./slot.js";
 export interface SemaphoreState {
   /** The limit in Consul, or this semaphore's where nobody has used the prefix yet. */
   readonly limit: number;
-  /** Who holds a slot, in the order of their arrival. */
+  /** In the order of their arrival. */
   readonly holders: readonly Contender[];
-  /** Who waits for one, in the order of their arrival. */
+  /** In the order of their arrival. */
   readonly waiters: readonly Contender[];
 }
 
@@ -62,6 +66,8 @@ export interface SemaphoreState {
 interface Held {
   readonly slot: HeldSlot;
   readonly claim: Claim;
+  /** What the end of the client does with it. */
+  readonly onClose: Releasable;
 }
 
 /** Which slot a semaphore has. */
@@ -119,14 +125,16 @@ export class Semaphore {
 
   /**
    * Whether it has a slot that is still yours, by the clock at the moment of the call (Go: `isHeld`).
+   * After a loss it has none.
    */
   get isHeld(): boolean {
     return this.#state.kind === "held" && this.#state.held.slot.held;
   }
 
   /**
-   * Waits for a slot and takes it (Go: `Acquire`). Once it is in the queue, it rides out outages of
-   * any length; on the way there it tries each step for 15 s.
+   * Waits for a slot and takes it (Go: `Acquire`). Once it is in the queue, it survives outages of any
+   * length; on the way there it tries each step for 15 s. After a loss it may be called at once, and
+   * cleans up what is left first.
    *
    * @param signal gives up waiting: the promise then rejects with the signal's reason, at once or,
    *   if there is something to clear away, within 100 ms. Nothing stays behind. Once acquired, the
@@ -184,7 +192,7 @@ export class Semaphore {
 
   /**
    * Gives the slot back, and aborts its signal at once (Go: `Release`). It tries until that is done.
-   * After a loss it cleans up what is left.
+   * After a loss it cleans up what is left, and resolves.
    *
    * @throws {@link SemaphoreNotHeldError} when there is no slot
    * @throws {@link SemaphoreRequestError} when Consul refuses a request, or could not be reached for
@@ -279,8 +287,8 @@ export class Semaphore {
   }
 
   /**
-   * Who holds and who waits, of this library and of any other that uses the prefix. It may be called
-   * at any time, and waits for no other call.
+   * The holders and the waiters, those of Go programs included. It may be called at any time, and waits
+   * for no other call.
    *
    * @throws {@link SemaphoreConflictError} or {@link SemaphoreDecodingError} when the lock entry is no
    *   semaphore's
@@ -438,12 +446,15 @@ export class Semaphore {
       ended: (reason) => {
         const error = reason instanceof SemaphoreLostError ? reason : undefined;
         if (error !== undefined) traceLoss({ ...event, error });
+        // A lost slot that nobody releases goes with its session.
+        if (error !== undefined) lease.stop();
         traceEnd(error);
       },
     });
     lease.holdsSlot();
-    this.#state = { kind: "held", held: { slot, claim } };
-    this.#releaseOnClose(slot);
+    const onClose = { release: () => this.#releaseSlot(slot, { kind: "released by close" }) };
+    this.#context.hold(onClose);
+    this.#state = { kind: "held", held: { slot, claim, onClose } };
     const { monitorRetries: retries, monitorRetryTime } = this.#options;
     this.#queue.monitor.add({
       session,
@@ -459,14 +470,6 @@ export class Semaphore {
     return slot;
   }
 
-  #releaseOnClose(slot: HeldSlot): void {
-    const onClose = { release: () => this.#releaseSlot(slot, { kind: "released by close" }) };
-    this.#context.hold(onClose);
-    onAbort(slot.signal, () => {
-      this.#context.letGo(onClose);
-    });
-  }
-
   /** Releases a slot in turn, unless that has been done. */
   async #releaseSlot(slot: HeldSlot, then: State): Promise<void> {
     const held = (): Held | undefined =>
@@ -479,10 +482,15 @@ export class Semaphore {
     });
   }
 
-  async #release({ slot, claim }: Held, background: Background, then = NOTHING): Promise<void> {
+  async #release(
+    { slot, claim, onClose }: Held,
+    background: Background,
+    then = NOTHING,
+  ): Promise<void> {
     const isLost = slot.loss() !== undefined;
     // First of all it is no longer ours: whatever works in it must hear before the next one may.
     this.#state = isLost ? LOST : then;
+    this.#context.letGo(onClose);
     slot.end(new SemaphoreReleasedError());
     const { ttl } = claim.lease;
     const patience = ttl === Infinity ? RELEASE_MS : Math.min(ttl, LONGEST_RELEASE_MS);
@@ -497,8 +505,12 @@ export class Semaphore {
   }
 
   /** Resolves to whether there is time left to contend again. */
-  async #cleanUpLost({ slot, claim }: Held, { until, background }: Wait): Promise<boolean> {
+  async #cleanUpLost(
+    { slot, claim, onClose }: Held,
+    { until, background }: Wait,
+  ): Promise<boolean> {
     this.#state = LOST;
+    this.#context.letGo(onClose);
     slot.end(new SemaphoreReleasedError());
     const cleanUp = claim.cleanUp();
     background(cleanUp.finished);

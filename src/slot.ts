@@ -71,7 +71,7 @@ export interface SemaphoreSlot extends AsyncDisposable {
 /** What becomes of a slot. */
 export interface SlotEnds {
   readonly release: () => Promise<void>;
-  /** Told once, when the slot's signal has aborted. */
+  /** Called once, when the slot's signal has aborted. */
   readonly ended: (reason: unknown) => void;
 }
 
@@ -98,7 +98,7 @@ export class HeldSlot implements SemaphoreSlot {
   }
 
   get signal(): AbortSignal {
-    // Code that has blocked the event loop is ahead of the timer that would tell.
+    // Code that has blocked the event loop is ahead of the timer.
     this.#lease.checkLost();
     return this.#controller.signal;
   }

@@ -108,6 +108,7 @@ const DENIED = /^(?:rpc error[^:]*: )*permission denied/i;
 /** The same in the body of an answer. */
 const DENIED_IN_ANSWER = /"What":\s*"(?:rpc error[^:"]*: )*permission denied/i;
 
+/** Whether an operation only reads. Of these, Consul asks the right to write for `check-not-exists`. */
 const READS: ReadonlySet<KVOperation["verb"]> = new Set<KVOperation["verb"]>([
   "get",
   "get-tree",
@@ -149,7 +150,10 @@ export async function transact(
   }
   // Consul answers 409 as for a failed check, but a retry cannot succeed.
   const { verb, key } = operations[denied.operation] ?? { verb: "set", key: "" };
-  throw answer.denied(keyPermission(READS.has(verb) ? "read" : "write", key), denied.what);
+  throw answer.denied(
+    keyPermission(READS.has(verb) && verb !== "check-not-exists" ? "read" : "write", key),
+    denied.what,
+  );
 }
 
 /** Written by hand, since `JSON.stringify` cannot write flags beyond 2^53. */

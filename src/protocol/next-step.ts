@@ -1,6 +1,6 @@
 import { SemaphoreLimitConflictError } from "../errors.js";
-import { freeSlots, type QueueView } from "./queue-view.js";
-import type { ContenderEntry } from "./snapshot.js";
+import { freeSlots, isWaitedFor, type QueueView } from "./queue-view.js";
+import { liveHolders, type ContenderEntry } from "./snapshot.js";
 
 /** A waiter of this client. */
 export interface Waiter {
@@ -8,6 +8,12 @@ export interface Waiter {
   readonly limit: number;
   /** A reading that was asked for since then shows its contender entry, if that is still there. */
   readonly enteredAt: number;
+}
+
+/** The waiter that one waits for, and since when. */
+export interface Target {
+  readonly createIndex: bigint;
+  readonly since: number;
 }
 
 /** What a waiter that is the first of its client in the queue does next. */
@@ -31,10 +37,11 @@ export type Step =
 
 /**
  * How long the first in line takes it that the holders are alive, in milliseconds. A dead holder's
- * entry goes while the lock entry stays, and its slot is to be taken within a second. Those behind
- * check as well, each half as much later as the one ahead: the first in line may have died, too.
+ * entry goes while the lock entry stays, and its slot is to be taken within a second. The first in
+ * line may have died with it: so some of those behind check as well, each a quarter later.
  */
 const HOLDERS_LIVE_MS = 800;
+const CHECKERS = 8;
 
 /**
  * How long a free slot is left to one waiter ahead, in milliseconds: it may be slow, or dead. Each
@@ -44,51 +51,107 @@ const PATIENCE_MS = 250;
 
 /**
  * A waiter behind a Go client, or behind one that does not move, hears of nothing. It looks at the
- * lock after a while: later, the more waiters are ahead, and each time after twice as long.
+ * lock after a while: later, the more waiters are ahead, and each time after three times as long.
  */
 const FIRST_LOOK_MS = 200;
-const WAITERS_PER_LOOK = 10;
-const LONGEST_LOOK_PER_WAITER_MS = 500;
-const LONGEST_LOOK_MS = 5_000;
+const LOOK_PER_WAITER_MS = 20;
+const LONGEST_LOOK_PER_WAITER_MS = 300;
+const LONGEST_LOOK_MS = 60_000;
+
+/**
+ * A waiter hears nothing of those further ahead while the one right ahead does not move. Where
+ * newcomers become holders meanwhile, it reads the prefix again, and each time after twice as long:
+ * of those that it takes for waiters, most may have gone.
+ */
+const FIRST_REREAD_MS = 2_000;
 
 /** For how long a reading says that nobody waits: a newcomer must not pass others for longer. */
 const NOBODY_WAITS_MS = 250;
 
 /**
- * What to do, by what is known. `waitsSince`: since when it has waited for the one right ahead.
+ * What to do, by what is known, and by whom it has waited for so far.
  *
  * @throws SemaphoreLimitConflictError where the others go by another limit
  */
-export function nextStep(view: QueueView, me: Waiter, waitsSince: number, now: number): Step {
+export function nextStep(view: QueueView, me: Waiter, target: Target, now: number): Step {
   if (view.readAt < me.enteredAt) return { kind: "read" };
   if (view.isLockStale) return { kind: "look" };
   requireSameLimit(view, me.limit);
   if (view.lock.holders.has(me.session)) {
     return { kind: view.dead.has(me.session) ? "gone" : "rejoin" };
   }
-  const ahead = waitersAhead(view, me.session);
+  const ahead = waitersAhead(view, me.session)?.filter((it) => isWaitedFor(view, it, now));
   if (ahead === undefined) return { kind: "gone" };
 
   const free = freeSlots(view, me.limit);
   if (ahead.length < free) return { kind: "join", passing: [] };
-  const aliveAt = Math.min(...view.aliveAt.values());
-  const checkAt = aliveAt + HOLDERS_LIVE_MS * (1 + ahead.length / 2);
-  if (free === 0 && now >= checkAt) return { kind: "check" };
-  const last = ahead.at(-1);
-  if (last === undefined) return { kind: "watch lock", atMost: checkAt - now };
+  return free === 0
+    ? waitForRoom(view, ahead, target, now)
+    : waitForOthers(view, ahead, free, target, now);
+}
 
-  const idleSince = view.idleFront?.since ?? Infinity;
-  const passAt = idleSince + PATIENCE_MS * (1 + Math.log2(ahead.length - free + 1));
-  if (now >= passAt) {
-    // Others may have come first and gone since: passed is who stands ahead now.
-    return view.readAt < passAt ? { kind: "read" } : { kind: "join", passing: ahead };
-  }
-  const lookAfter = Math.min(
-    Math.max(FIRST_LOOK_MS * (1 + ahead.length / WAITERS_PER_LOOK), now - waitsSince),
-    LONGEST_LOOK_PER_WAITER_MS * ahead.length,
-    LONGEST_LOOK_MS,
-  );
-  return { kind: "watch entry", entry: last, atMost: Math.min(lookAfter, passAt - now) };
+/** No slot is free. */
+function waitForRoom(
+  view: QueueView,
+  ahead: readonly ContenderEntry[],
+  target: Target,
+  now: number,
+): Step {
+  const checkAt =
+    ahead.length < CHECKERS
+      ? holdersSeenAt(view) + HOLDERS_LIVE_MS * (1 + ahead.length / 4)
+      : Infinity;
+  if (now < checkAt) return waitBehind(view, ahead, target, now, checkAt);
+  // Who holds has to be known from then: the first in line, which watches the lock, knows.
+  return ahead.length > 0 && view.lockAt < checkAt ? { kind: "look" } : { kind: "check" };
+}
+
+/** A slot is free, which is for those ahead. */
+function waitForOthers(
+  view: QueueView,
+  ahead: readonly ContenderEntry[],
+  free: number,
+  target: Target,
+  now: number,
+): Step {
+  // Right behind it, one hears of each move of the first in line. Further back, a lock that changes
+  // means that it moves.
+  const seenSince = ahead.length === 1 ? -Infinity : view.lockSince;
+  const { idleFront } = view;
+  const isFront = idleFront?.createIndex === ahead[0]?.createIndex;
+  const idleSince = isFront ? Math.max(idleFront?.since ?? Infinity, seenSince) : Infinity;
+  // Of a dead holder those ahead hear only when they check.
+  const noticed = view.dead.size === 0 ? 0 : HOLDERS_LIVE_MS;
+  const patience = PATIENCE_MS * (1 + Math.log2(ahead.length - free + 1));
+  const passAt = idleSince + noticed + patience;
+  if (now < passAt) return waitBehind(view, ahead, target, now, passAt);
+  if (view.lockAt < passAt) return { kind: "look" };
+  // Others may have come first and gone since: passed is who stands ahead now.
+  return view.readAt < passAt ? { kind: "read" } : { kind: "join", passing: ahead };
+}
+
+/** Waits for the one right ahead, or for the lock entry where there is none. */
+function waitBehind(
+  view: QueueView,
+  ahead: readonly ContenderEntry[],
+  target: Target,
+  now: number,
+  until: number,
+): Step {
+  const last = ahead.at(-1);
+  if (last === undefined) return { kind: "watch lock", atMost: until - now };
+  const since = last.createIndex === target.createIndex ? target.since : now;
+
+  const rereadAt = view.readAt + Math.max(FIRST_REREAD_MS, view.readAt - since);
+  const isOvertaken = [...liveHolders(view)].some((session) => !view.known.has(session));
+  if (ahead.length > 1 && isOvertaken && now >= rereadAt) return { kind: "read" };
+
+  const first = Math.max(FIRST_LOOK_MS, LOOK_PER_WAITER_MS * ahead.length);
+  const longest = Math.min(LONGEST_LOOK_PER_WAITER_MS * ahead.length, LONGEST_LOOK_MS);
+  const lookedAt = Math.max(view.lockAt, since);
+  const lookAt = lookedAt + Math.min(Math.max(2 * (lookedAt - since), first), longest);
+  if (now >= lookAt) return { kind: "look" };
+  return { kind: "watch entry", entry: last, atMost: Math.min(lookAt, until) - now };
 }
 
 /** Whether a newcomer may take a slot at once: one is free, and nobody waits. */
@@ -97,12 +160,15 @@ export function mayJoinAtOnce(view: QueueView, limit: number, now: number): bool
     now < view.readAt + NOBODY_WAITS_MS &&
     (view.lock.limit === undefined || view.lock.limit === limit) &&
     !view.isLockStale &&
-    view.waiters.every(({ createIndex }) => view.passed.has(createIndex)) &&
+    !view.waiters.some((waiter) => isWaitedFor(view, waiter, now)) &&
     freeSlots(view, limit) > 0
   );
 }
 
-/** Whether a slot that comes free is for this waiter: being first in line is for good. */
+/**
+ * Whether a slot that comes free is for this waiter: being first in line is for good. Those that were
+ * passed count as well: a slot that is handed over is never free for them.
+ */
 export function isNextInLine(view: QueueView, me: Waiter): boolean {
   const ahead = waitersAhead(view, me.session);
   if (ahead === undefined || view.readAt < me.enteredAt) return false;
@@ -115,9 +181,16 @@ export function requireSameLimit({ lock }: Pick<QueueView, "lock">, limit: numbe
   throw new SemaphoreLimitConflictError(lock.limit, limit);
 }
 
-/** Those that a waiter waits for; nothing where it is no waiter. */
-function waitersAhead(view: QueueView, session: string): readonly ContenderEntry[] | undefined {
-  const place = view.waiters.findIndex((waiter) => waiter.session === session);
-  if (place === -1) return undefined;
-  return view.waiters.slice(0, place).filter(({ createIndex }) => !view.passed.has(createIndex));
+/** The waiters that came before; nothing for one that is no waiter. */
+function waitersAhead(
+  { waiters }: QueueView,
+  session: string,
+): readonly ContenderEntry[] | undefined {
+  const place = waiters.findIndex((waiter) => waiter.session === session);
+  return place === -1 ? undefined : waiters.slice(0, place);
+}
+
+/** When the holder that was last seen alive the longest ago was seen so. */
+function holdersSeenAt(view: QueueView): number {
+  return Math.min(...[...liveHolders(view)].map((it) => view.aliveAt.get(it) ?? -Infinity));
 }

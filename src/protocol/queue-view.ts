@@ -9,21 +9,28 @@ import { liveHolders, type ContenderEntry, type KnownLock, type Snapshot } from 
 export interface QueueView extends KnownLock {
   /** In the order of their arrival. */
   readonly waiters: readonly ContenderEntry[];
-  /**
-   * The create indexes of entries whose owners have let somebody behind them go first. They may still
-   * take a slot, but nobody waits for them any more.
-   */
-  readonly passed: ReadonlySet<bigint>;
-  /** The first waiter that others wait for, where each look since then has shown a slot for it. */
+  /** By their create indexes, the entries whose owners have let somebody behind them go first. */
+  readonly passed: ReadonlyMap<bigint, Pass>;
+  /** The first waiter that others wait for, and since when it was seen with a slot for it. */
   readonly idleFront: { readonly createIndex: bigint; readonly since: number } | undefined;
+  /** The sessions that the last reading of the whole prefix has shown. */
+  readonly known: ReadonlySet<string>;
   /** The greatest index in the last reading of the whole prefix, and when that was asked for. */
   readonly readIndex: bigint;
   readonly readAt: number;
+  /** When the lock was first seen as it is. */
+  readonly lockSince: number;
   /** When the lock was last heard of, and whether it has to be looked at before anything else. */
   readonly lockAt: number;
   readonly isLockStale: boolean;
   /** When each holder was last known to be alive. */
   readonly aliveAt: ReadonlyMap<string, number>;
+}
+
+/** How often a waiter was passed, and until when nobody waits for it. It may take a slot all the time. */
+export interface Pass {
+  readonly times: number;
+  readonly until: number;
 }
 
 /** Times are those of `performance.now()`, by which the request was sent, and answered. */
@@ -32,14 +39,20 @@ export interface ReadTimes {
   readonly now: number;
 }
 
+/** One that was only slow is waited for again soon; one that is dead, after twice as long each time. */
+const FIRST_PASS_MS = 5_000;
+const LONGEST_PASS_MS = 60_000;
+
 const NOTHING: QueueView = {
   lock: { limit: undefined, holders: new Set(), modifyIndex: 0n },
   dead: new Map(),
   waiters: [],
-  passed: new Set(),
+  passed: new Map(),
   idleFront: undefined,
+  known: new Set(),
   readIndex: 0n,
   readAt: -Infinity,
+  lockSince: -Infinity,
   lockAt: -Infinity,
   isLockStale: false,
   aliveAt: new Map(),
@@ -61,9 +74,10 @@ export function afterReading(
     {
       ...before,
       ...{ dead, readIndex, readAt: sentAt },
+      known: new Set(contenders.map(({ session }) => session)),
       aliveAt: new Map(contenders.map(({ session }) => [session, sentAt])),
       waiters: contenders,
-      passed: new Set([...before.passed].filter((createIndex) => present.has(createIndex))),
+      passed: new Map([...before.passed].filter(([createIndex]) => present.has(createIndex))),
     },
     isNews ? lock : before.lock,
     // A slot that it shows was free already when it was asked for, as far as those behind go.
@@ -86,7 +100,9 @@ export function afterWrite(
   const waiters = view.waiters.filter(({ session }) => session !== left);
   // What was read of the lock while the answer was on its way may be newer.
   const isNews = lock.modifyIndex > view.lock.modifyIndex;
-  return withLock({ ...view, waiters }, isNews ? lock : view.lock, { now });
+  return isNews
+    ? withLock({ ...view, waiters }, lock, { now })
+    : withIdleFront({ ...view, waiters }, now);
 }
 
 /**
@@ -107,41 +123,42 @@ export function afterEntry(
     const readAt = place > 0 ? -Infinity : view.readAt;
     return withIdleFront({ ...view, waiters: others, readAt, isLockStale: true }, now);
   }
-  if (entry.lockIndex === waiter.lockIndex) {
-    const { modifyIndex } = entry;
-    const waiters = view.waiters.with(place, { ...waiter, modifyIndex });
+  if (entry.lockIndex <= waiter.lockIndex) {
+    const { modifyIndex, lockIndex } = entry;
+    const waiters = view.waiters.with(place, { ...waiter, modifyIndex, lockIndex });
     return { ...view, waiters };
   }
-  const passed = new Set(view.passed);
-  for (const { createIndex } of view.waiters.slice(0, place)) passed.add(createIndex);
-  const waiters = view.waiters.slice(place + 1);
-  return withIdleFront({ ...view, waiters, passed, isLockStale: true }, now);
+  const ahead = view.waiters.slice(0, place).filter((other) => isWaitedFor(view, other, now));
+  // Where there was a slot for each of them as well, those ahead are about to join.
+  const isPass = ahead.length >= (view.lock.limit ?? Infinity);
+  const passed = isPass ? withPasses(view, ahead, now) : view.passed;
+  return withIdleFront({ ...view, waiters: others, passed, isLockStale: true }, now);
 }
 
-/** After something has happened that the lock entry tells of, if it has happened. */
+/** After something that may have changed the lock entry. */
 export function afterDoubt(view: QueueView): QueueView {
   return { ...view, isLockStale: true };
 }
 
 /** After the contender entries of these holders were seen to be there. */
-export function afterCheck(
-  view: QueueView,
-  sessions: Iterable<string>,
-  sentAt: number,
-): QueueView {
+export function afterCheck(view: QueueView, sessions: Iterable<string>, sentAt: number): QueueView {
   const aliveAt = new Map(view.aliveAt);
   for (const session of sessions) aliveAt.set(session, sentAt);
   return { ...view, aliveAt };
 }
 
-/** A free slot was let go by: nobody waits for these any more. */
+/** These have let a free slot go by. */
 export function afterPassing(
   view: QueueView,
   waiters: readonly ContenderEntry[],
   now: number,
 ): QueueView {
-  const passed = new Set([...view.passed, ...waiters.map(({ createIndex }) => createIndex)]);
-  return withIdleFront({ ...view, passed }, now);
+  return withIdleFront({ ...view, passed: withPasses(view, waiters, now) }, now);
+}
+
+/** Whether others wait for a waiter that is ahead of them. */
+export function isWaitedFor({ passed }: QueueView, { createIndex }: ContenderEntry, now: number) {
+  return now >= (passed.get(createIndex)?.until ?? -Infinity);
 }
 
 /** How many slots nobody holds, as far as is known. */
@@ -152,6 +169,22 @@ export function freeSlots(view: KnownLock, limit: number): number {
 /** By its index, or since it was asked for after what is known was known: indexes can go backwards. */
 function isNewer(view: QueueView, lock: LockState, sentAt: number): boolean {
   return sentAt >= view.lockAt || lock.modifyIndex > view.lock.modifyIndex;
+}
+
+function withPasses(
+  { passed }: QueueView,
+  waiters: readonly ContenderEntry[],
+  now: number,
+): ReadonlyMap<bigint, Pass> {
+  const passes = new Map(passed);
+  for (const { createIndex } of waiters) {
+    const { times, until } = passed.get(createIndex) ?? { times: 0, until: -Infinity };
+    // While nobody waits for it, it is not passed a second time.
+    if (now < until) continue;
+    const lasts = Math.min(FIRST_PASS_MS * 2 ** times, LONGEST_PASS_MS);
+    passes.set(createIndex, { times: times + 1, until: now + lasts });
+  }
+  return passes;
 }
 
 function greatestIndex(lock: LockState, contenders: readonly ContenderEntry[]): bigint {
@@ -170,6 +203,7 @@ function withLock(
     {
       ...view,
       ...{ lock, lockAt: now, isLockStale: false },
+      lockSince: lock.modifyIndex === view.lock.modifyIndex ? view.lockSince : since,
       // One that was not in there before has only just come, and is alive.
       aliveAt: new Map([...lock.holders].map((it) => [it, view.aliveAt.get(it) ?? now])),
       dead: new Map([...view.dead].filter(([session]) => lock.holders.has(session))),
@@ -181,11 +215,12 @@ function withLock(
 }
 
 function withIdleFront(view: QueueView, now: number): QueueView {
-  const { lock, waiters, passed, idleFront: before } = view;
-  const front = waiters.find(({ createIndex }) => !passed.has(createIndex));
-  const hasRoom = lock.limit === undefined || freeSlots(view, lock.limit) > 0;
-  if (front === undefined || !hasRoom) return { ...view, idleFront: undefined };
+  const { lock, waiters, idleFront: before } = view;
+  const front = waiters.find((waiter) => isWaitedFor(view, waiter, now));
+  if (front === undefined) return { ...view, idleFront: undefined };
   const { createIndex } = front;
-  const since = before?.createIndex === createIndex ? before.since : now;
-  return { ...view, idleFront: { createIndex, since } };
+  // Where others take the slot before it, it has let that go by as well.
+  if (before?.createIndex === createIndex) return view;
+  const hasRoom = lock.limit === undefined || freeSlots(view, lock.limit) > 0;
+  return { ...view, idleFront: hasRoom ? { createIndex, since: now } : undefined };
 }

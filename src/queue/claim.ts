@@ -47,6 +47,9 @@ export type WaitOutcome = bigint | "gone" | "over";
 /** A short wait time is meant for `tryAcquire`, and no reason to ask Consul all the time. */
 const SHORTEST_WATCH_MS = 1_000;
 
+/** Many proxies cut a connection that was idle for a minute. */
+const LONGEST_WATCH_MS = 30_000;
+
 /** With little time, a free slot is tried for that long at least: others may be faster to take it. */
 const SHORTEST_TRY_MS = 1_000;
 
@@ -66,19 +69,24 @@ export class Claim implements Waiter {
   readonly #waiting = new AbortController();
   #settle: Settle | undefined;
   #isSwapUnderWay = false;
+  /** Whether it was seen that there is no slot for it. */
   #hasHadToWait = false;
   /** Whether its caller waits no longer, and whether it does not try any more either. */
   #isTimeOver = false;
   #isTryOver = false;
   #tryUntil = Infinity;
-  #failure: unknown;
   #refusals = { index: -1n, times: 0 };
 
-  constructor(queue: ClaimedQueue, lease: SessionLease, { value, limit, longestWatch }: ClaimOptions) {
+  constructor(
+    queue: ClaimedQueue,
+    lease: SessionLease,
+    { value, limit, longestWatch }: ClaimOptions,
+  ) {
     this.#queue = queue;
     this.lease = lease;
     this.limit = limit;
-    this.watchTime = Math.min(Math.max(longestWatch, SHORTEST_WATCH_MS), lease.ttl / 2);
+    const longest = Math.min(LONGEST_WATCH_MS, lease.ttl / 2);
+    this.watchTime = Math.min(Math.max(longestWatch, SHORTEST_WATCH_MS), longest);
     this.entry = { session: lease.id, value };
   }
 
@@ -133,25 +141,27 @@ export class Claim implements Waiter {
         until,
         signal,
       });
-      if (refusal === undefined) return true;
-      // The entry of a session of ours is its own; but one that was ended while it was idle has left
-      // it under lock-delay, of which Consul speaks first.
-      if (this.lease.own) return false;
     } catch (error) {
       if (this.lease.own && this.lease.checkLost()) return false;
       throw error;
     }
+    if (refusal === undefined) return true;
+    // The entry of a session of ours is its own; but one that was ended while it was idle has left it
+    // under lock-delay, of which Consul speaks first.
+    const isSessions = /invalid session|lock delay|lock is already held/i.test(refusal);
+    if (this.lease.own && isSessions) return false;
     this.#state = { kind: "nothing" };
-    const why = /invalid session/i.test(refusal)
-      ? refusal
-      : `another session has the lock of the entry of ${this.session}, or had it a moment ago, ` +
-        `as when that session was ended and its lock-delay is not over (${refusal})`;
+    const why =
+      isSessions && !/invalid session/i.test(refusal)
+        ? `another session has the lock of the entry of ${this.session}, or had it a moment ago, ` +
+          `as when that session was ended and its lock-delay is not over`
+        : refusal;
     throw new SemaphoreRequestError("SEMAPHORE_CONTENDER_FAILED", why);
   }
 
   /**
    * Waits in the queue for a slot. It survives failures of any length there: it has nothing to lose
-   * but its session. With a time limit, it looks at least once.
+   * but its session. With a time limit, it tries at least once.
    *
    * @throws the signal's reason, or why it cannot go on
    */
@@ -197,7 +207,7 @@ export class Claim implements Waiter {
     return new CleanUp(this.#queue, this.lease, remains, options);
   }
 
-  // What the queue tells it.
+  // What the queue reports to it.
 
   /** How long the next request for it may take, in milliseconds. */
   requestTimeout(): number {
@@ -256,9 +266,8 @@ export class Claim implements Waiter {
 
   /** A request for it has failed; where that is transient, it goes on. */
   requestFailed(error: unknown): void {
-    this.#failure = error;
-    if (!isTransient(error)) this.#settle?.reject(error);
-    else this.#endIfOver();
+    if (!isOutcomeUnknown(error)) this.#settle?.reject(error);
+    else if (this.#isTimeOver) this.#settle?.resolve("over");
   }
 
   /** How often a swap was refused in a row while the lock had this index. */
@@ -270,8 +279,7 @@ export class Claim implements Waiter {
 
   #endIfOver(): void {
     if (!this.#isTimeOver || this.#isSwapUnderWay) return;
-    if (this.#hasHadToWait) this.#settle?.resolve("over");
-    else if (this.#isTryOver && this.#failure !== undefined) this.#settle?.reject(this.#failure);
+    if (this.#hasHadToWait || this.#isTryOver) this.#settle?.resolve("over");
   }
 
   async #tryToEnter(timeout: number): Promise<string | undefined> {

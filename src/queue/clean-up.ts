@@ -1,4 +1,6 @@
+import { callAfter } from "../async/call-after.js";
 import { retry } from "../async/retry.js";
+import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
 import { isOutcomeUnknown, SemaphoreRequestError } from "../errors.js";
@@ -70,7 +72,7 @@ export class CleanUp {
     this.#remains = remains;
     const timeout = Math.max(SHORTEST_ATTEMPT_MS, Math.min(LONGEST_ATTEMPT_MS, lease.ttl / 4));
     this.#attempt = { timeout };
-    this.finished = this.#run(keep);
+    this.finished = inSharedContext(() => this.#run(keep));
     this.finished.catch(() => undefined);
   }
 
@@ -81,16 +83,18 @@ export class CleanUp {
    * @throws why it has failed, or has not finished yet; not if only the session is still to end
    */
   async within(ms: number): Promise<void> {
-    const over = new AbortController();
-    const late = sleep(ms, over.signal).then(() => {
-      if (!this.#hasLeft) throw this.#failure ?? tookTooLong(ms);
+    let cancel = (): void => undefined;
+    const late = new Promise<void>((resolve, reject) => {
+      cancel = callAfter(ms, () => {
+        if (this.#hasLeft) resolve();
+        else reject(this.#failure ?? tookTooLong(ms));
+      });
     });
     try {
       await Promise.race([this.finished, late]);
     } finally {
       this.#isAwaited = false;
-      over.abort();
-      late.catch(() => undefined);
+      cancel();
     }
   }
 

@@ -1,9 +1,12 @@
 import { Backoff } from "../async/backoff.js";
+import { eitherSignal } from "../async/either-signal.js";
 import { inSharedContext } from "../async/shared-context.js";
+import { sleep } from "../async/sleep.js";
 import { unlessAborted } from "../async/unless-aborted.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
-import { isTransient } from "../errors.js";
-import { nextStep, type Step } from "../protocol/next-step.js";
+import type { KVEntry } from "../consul/kv.js";
+import { isOutcomeUnknown } from "../errors.js";
+import { nextStep, type Step, type Target } from "../protocol/next-step.js";
 import { afterCheck, afterEntry, type QueueView } from "../protocol/queue-view.js";
 import { liveHolders, type ContenderEntry } from "../protocol/snapshot.js";
 import type { Claim } from "./claim.js";
@@ -14,8 +17,8 @@ import { blocking, type PrefixRequests } from "./requests.js";
 export interface LineOptions {
   readonly requests: PrefixRequests;
   readonly known: KnownQueue;
-  /** Takes a slot for a claim, if it still is its turn. */
-  readonly join: (claim: Claim) => Promise<void>;
+  /** Takes a slot for a claim, if it still is its turn. Resolves to whether Consul has refused. */
+  readonly join: (claim: Claim) => Promise<boolean>;
   /** Whether a holder is one of this client's. */
   readonly isOwnHolder: (session: string) => boolean;
 }
@@ -25,6 +28,10 @@ const ANSWER_GRACE_MS = 5_000;
 
 /** The pauses of a waiter whose requests fail. */
 const RETRY_PAUSES = { first: 50, longest: 1_000 };
+
+/** How often in a row a refused swap is repeated at once, and the pauses after that. */
+const IMMEDIATE_RETRIES = 3;
+const RACE_PAUSES = { first: 5, longest: 500 };
 
 /** A slot that this client holds is handed over by its release. To watch for it would cost a read. */
 const OWN_RELEASE_MS = 50;
@@ -36,10 +43,13 @@ export class Line {
   readonly #options: LineOptions;
   /** In the order in which they entered. */
   readonly #claims = new Set<Claim>();
-  #isServing = false;
-  /** Whom the first in line waits for, and since when. */
-  #target = { createIndex: -1n, since: 0 };
+  /** The claim that is served, and what ends its wait for another. */
+  #served: Claim | undefined;
+  #entryWatch: AbortController | undefined;
+  #target: Target = { createIndex: -1n, since: 0 };
   #lockWatch: LockWatch | undefined;
+  readonly #races = new Backoff(RACE_PAUSES);
+  #refusals = 0;
 
   constructor(options: LineOptions) {
     this.#options = options;
@@ -65,9 +75,9 @@ export class Line {
     if (this.#claims.size > 0) claim.hasToWait();
     this.#claims.add(claim);
     this.#known.stir();
-    if (this.#isServing) return;
-    this.#isServing = true;
-    inSharedContext(() => void this.#serve());
+    if (this.#served === undefined) inSharedContext(() => void this.#serve());
+    // One that comes with a slot, or with an entry from before, need not wait for those who wait.
+    else if (this.#first() !== this.#served) this.#entryWatch?.abort("another is first");
   }
 
   remove(claim: Claim): void {
@@ -80,12 +90,14 @@ export class Line {
   stepOf(claim: Claim): Step {
     const { view } = this.#known;
     if (view === undefined) return { kind: "read" };
-    return nextStep(view, claim, this.#target.since, performance.now());
+    return nextStep(view, claim, this.#target, performance.now());
   }
 
   async #serve(): Promise<void> {
     const pauses = new Backoff(RETRY_PAUSES);
     for (let first = this.#first(); first !== undefined; first = this.#first()) {
+      if (this.#served !== first) this.#beginRace();
+      this.#served = first;
       try {
         await this.#advance(first);
         pauses.reset();
@@ -93,21 +105,23 @@ export class Line {
         this.#endLockWatch();
         if (!this.#claims.has(first)) continue;
         first.requestFailed(error);
-        if (isTransient(error)) await this.#known.nextChange(pauses.next());
+        if (isOutcomeUnknown(error)) await this.#known.nextChange(pauses.next());
         else this.#claims.delete(first);
       }
     }
-    this.#isServing = false;
+    this.#served = undefined;
   }
 
-  /** The claim that is first in the queue; before it one that is no waiter any more, to be told. */
+  /** The claim that is first in the queue; before it one that has a slot, or no entry any more. */
   #first(): Claim | undefined {
     const { view } = this.#known;
     const [oldest] = this.#claims;
     if (view === undefined || this.#claims.size < 2) return oldest;
     const places = new Map(view.waiters.map(({ session }, place) => [session, place]));
-    const placeOf = (claim: Claim): number =>
-      places.get(claim.session) ?? (view.readAt < claim.enteredAt ? Infinity : -1);
+    const placeOf = ({ session, enteredAt }: Claim): number => {
+      const isUnread = view.readAt < enteredAt && !view.lock.holders.has(session);
+      return places.get(session) ?? (isUnread ? Infinity : -1);
+    };
     return [...this.#claims].reduce((first, claim) =>
       placeOf(claim) < placeOf(first) ? claim : first,
     );
@@ -119,7 +133,7 @@ export class Line {
     switch (step.kind) {
       case "join":
       case "rejoin":
-        await this.#options.join(claim);
+        await this.#join(claim);
         break;
       case "gone":
         this.#claims.delete(claim);
@@ -136,13 +150,28 @@ export class Line {
         break;
       case "watch lock":
         claim.hasToWait();
+        this.#beginRace();
         await this.#watchLock(claim, step.atMost);
         break;
       case "watch entry":
         claim.hasToWait();
+        this.#beginRace();
+        this.#endLockWatch();
         await this.#watchEntry(claim, step.entry, step.atMost);
         break;
     }
+  }
+
+  /** One that is overtaken time and again comes back after growing pauses. */
+  async #join(claim: Claim): Promise<void> {
+    const isRefused = await this.#options.join(claim);
+    this.#refusals = isRefused ? this.#refusals + 1 : 0;
+    if (this.#refusals > IMMEDIATE_RETRIES) await sleep(this.#races.next(), claim.signal);
+  }
+
+  #beginRace(): void {
+    this.#refusals = 0;
+    this.#races.reset();
   }
 
   async #checkHolders(options: RequestOptions): Promise<void> {
@@ -193,14 +222,23 @@ export class Line {
     if (this.#target.createIndex !== createIndex) {
       this.#target = { createIndex, since: performance.now() };
     }
-    const found = await this.#requests.readContender(session, {
-      // Since its own index, not the newest that is known: it may have changed between the two.
-      ...blocking(modifyIndex, Math.min(atMost, claim.watchTime), ANSWER_GRACE_MS),
-      signal: claim.signal,
-    });
+    const watch = (this.#entryWatch = new AbortController());
+    const either = eitherSignal(claim.signal, watch.signal);
+    let found: KVEntry | null;
+    try {
+      found = await this.#requests.readContender(session, {
+        // Since its own index, not the newest that is known: it may have changed between the two.
+        ...blocking(modifyIndex, Math.min(atMost, claim.watchTime), ANSWER_GRACE_MS),
+        signal: either.signal,
+      });
+    } catch (error) {
+      if (watch.signal.aborted) return;
+      throw error;
+    } finally {
+      either.dispose();
+    }
     const { view } = this.#known;
-    if (found?.modifyIndex === modifyIndex) this.#known.doubt();
-    else if (view !== undefined)
-      this.#known.learn(afterEntry(view, entry, found, performance.now()));
+    if (view === undefined || found?.modifyIndex === modifyIndex) return;
+    this.#known.learn(afterEntry(view, entry, found, performance.now()));
   }
 }

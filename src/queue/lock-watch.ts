@@ -1,10 +1,10 @@
-/** One blocking query on the lock entry, which goes on while whoever asked for it does other things. */
+/** One blocking query on the lock entry, which goes on when the waiter that began it has left. */
 export class LockWatch {
   readonly #controller = new AbortController();
   #failure: { readonly error: unknown } | undefined;
   #isOver = false;
 
-  /** `changed` is told when it has been answered, or has failed. */
+  /** Calls `changed` when it has been answered, or has failed. */
   constructor(query: (signal: AbortSignal) => Promise<void>, changed: () => void) {
     query(this.#controller.signal)
       .catch((error: unknown) => {

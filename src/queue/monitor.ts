@@ -1,8 +1,12 @@
 import { Backoff } from "../async/backoff.js";
+import { callAfter } from "../async/call-after.js";
+import { eitherSignal } from "../async/either-signal.js";
 import { isAborted } from "../async/is-aborted.js";
 import { onAbort } from "../async/on-abort.js";
 import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
+import type { KVEntry } from "../consul/kv.js";
+import { nextIndex, type QueryOptions } from "../consul/query.js";
 import { isOutcomeUnknown, SemaphoreLostError, SemaphoreRequestError } from "../errors.js";
 import { liveHolders, type Snapshot } from "../protocol/snapshot.js";
 import { blocking, type PrefixRequests } from "./requests.js";
@@ -20,7 +24,7 @@ export interface MonitoredSlot {
   readonly retries: number;
   /** The pause before each of them, in milliseconds. */
   readonly retryTime: number;
-  /** Told how the slot was lost. */
+  /** Called with how the slot was lost. */
   readonly lost: (loss: SemaphoreLostError) => void;
 }
 
@@ -50,6 +54,9 @@ const PATIENCE_TTLS = 2;
 
 const RETRY_PAUSES = { first: 50, longest: 500 };
 
+/** Reads for the slots that are due, and resolves to the pause after it. */
+type Reader = (due: readonly MonitoredSlot[]) => Promise<number>;
+
 /**
  * Hears of the loss of the slots that one client holds on a prefix (Go: `monitorLock`), by the two
  * keys that each hangs on: the lock entry, which all share, and its own contender entry.
@@ -59,9 +66,8 @@ export class HolderMonitor {
   readonly #isShared: () => boolean;
   readonly #slots = new Map<MonitoredSlot, { readonly since: number }>();
   #stop: AbortController | undefined;
-  /** The index that the next query on the lock waits on. */
-  #lockIndex = 0n;
-  #entryIndex = 0n;
+  /** The blocking query on the contender entry of the only slot. */
+  #entryWatch: AbortController | undefined;
 
   /** `isShared`: whether waiters of the client need a connection for a blocking query as well. */
   constructor(requests: PrefixRequests, isShared: () => boolean) {
@@ -72,7 +78,12 @@ export class HolderMonitor {
   /** Watches a slot from now on, until its signal aborts. */
   add(slot: MonitoredSlot): void {
     this.#slots.set(slot, { since: performance.now() });
+    // Two slots need more than one blocking query, once they are worth a reading.
+    const cancel = callAfter(FIRST_READING_MS, () => {
+      if (this.#slots.size > 1) this.giveUpEntryWatch();
+    });
     onAbort(slot.signal, () => {
+      cancel();
       this.#slots.delete(slot);
       if (this.#slots.size > 0) return;
       this.#stop?.abort("nobody holds");
@@ -81,16 +92,18 @@ export class HolderMonitor {
     if (this.#slots.size === 0 || this.#stop !== undefined) return;
     const { signal } = (this.#stop = new AbortController());
     inSharedContext(() => {
-      void this.#watch(signal, (due) => this.#readLock(due, signal));
-      void this.#watch(signal, (due) => this.#readEntries(due, signal));
+      void this.#watch(signal, this.#lockReader(signal));
+      void this.#watch(signal, this.#entryReader(signal));
     });
   }
 
+  /** Gives up the connection that the only slot has for its entry: others need it. */
+  giveUpEntryWatch(): void {
+    this.#entryWatch?.abort("given up");
+  }
+
   /** Reads again and again, with the pause that a reading asks for. */
-  async #watch(
-    signal: AbortSignal,
-    read: (due: readonly MonitoredSlot[]) => Promise<number>,
-  ): Promise<void> {
+  async #watch(signal: AbortSignal, read: Reader): Promise<void> {
     const patience = new Map<MonitoredSlot, Patience>();
     const pauses = new Backoff(RETRY_PAUSES);
     while (!signal.aborted) {
@@ -121,32 +134,59 @@ export class HolderMonitor {
       .map(([slot]) => slot);
   }
 
-  async #readLock(due: readonly MonitoredSlot[], signal: AbortSignal): Promise<number> {
-    const { lock, index } = await this.#requests.readLock({
-      ...this.#query(due, this.#lockIndex),
-      signal,
-    });
-    // Consul's rule: where the index goes backwards, start again.
-    this.#lockIndex = index < this.#lockIndex ? 0n : index;
-    if (due.some(({ session }) => !lock.holders.has(session))) await this.#judge(signal);
-    return PAUSE_MS;
+  #lockReader(signal: AbortSignal): Reader {
+    let since = 0n;
+    return async (due) => {
+      const query = { ...this.#query(due, since), signal };
+      const { lock, index } = await this.#requests.readLock(query);
+      since = nextIndex(since, index);
+      if (due.some(({ session }) => !lock.holders.has(session))) await this.#judge(signal);
+      return PAUSE_MS;
+    };
   }
 
-  async #readEntries(due: readonly MonitoredSlot[], signal: AbortSignal): Promise<number> {
-    const [only, ...others] = due;
-    if (only !== undefined && others.length === 0 && !this.#isShared()) {
-      const query = { ...this.#query(due, this.#entryIndex), signal };
-      const entry = await this.#requests.readContender(only.session, query);
-      this.#entryIndex = entry?.modifyIndex ?? 0n;
-      if (entry?.session === only.session) return 0;
-    } else {
-      const { timeout } = this.#query(due, 0n);
-      const sessions = due.map(({ session }) => session);
-      if (await this.#requests.areAlive(sessions, { timeout, signal })) return CHECK_MS;
+  #entryReader(signal: AbortSignal): Reader {
+    let seen = { session: "", index: 0n };
+    return async (due) => {
+      const [only, ...others] = due;
+      if (
+        only !== undefined &&
+        others.length === 0 &&
+        this.#slots.size === 1 &&
+        !this.#isShared()
+      ) {
+        const { session } = only;
+        const query = this.#query(due, seen.session === session ? seen.index : 0n);
+        const entry = await this.#watchEntry(session, query, signal);
+        if (entry === "given up") return 0;
+        seen = { session, index: entry?.modifyIndex ?? 0n };
+        if (entry?.session === session) return 0;
+      } else {
+        const { timeout } = this.#query(due, 0n);
+        const sessions = due.map(({ session }) => session);
+        if (await this.#requests.areAlive(sessions, { timeout, signal })) return CHECK_MS;
+      }
+      await this.#judge(signal);
+      return PAUSE_MS;
+    };
+  }
+
+  async #watchEntry(
+    session: string,
+    query: QueryOptions,
+    signal: AbortSignal,
+  ): Promise<KVEntry | null | "given up"> {
+    const watch = (this.#entryWatch = new AbortController());
+    const either = eitherSignal(signal, watch.signal);
+    try {
+      return await this.#requests.readContender(session, { ...query, signal: either.signal });
+    } catch (error) {
+      if (watch.signal.aborted && !signal.aborted) return "given up";
+      throw error;
+    } finally {
+      either.dispose();
+      this.#entryWatch = undefined;
     }
-    this.#entryIndex = 0n;
-    await this.#judge(signal);
-    return PAUSE_MS;
   }
 
   /** Something is not as it should be: the whole prefix says what has become of each slot. */
@@ -183,7 +223,7 @@ class Patience {
     this.#retriesLeft = this.#slot.retries;
   }
 
-  /** Tells how long to pause, where that matters; or ends the slot. */
+  /** The pause before the next read, where that matters; or the slot ends. */
   failed(error: unknown): number | undefined {
     const { ttl, isHeld, lost, retryTime } = this.#slot;
     if (!isHeld()) return undefined;

@@ -6,7 +6,7 @@ import { SemaphoreRequestError } from "../errors.js";
 import type { LockState } from "../protocol/lock-entry.js";
 import { isNextInLine, mayJoinAtOnce, requireSameLimit } from "../protocol/next-step.js";
 import { afterPassing, afterWrite, type QueueView } from "../protocol/queue-view.js";
-import { liveHolders, readSnapshot, type Snapshot } from "../protocol/snapshot.js";
+import { readSnapshot, type Snapshot } from "../protocol/snapshot.js";
 import type { Claim, ClaimedQueue } from "./claim.js";
 import type { LeaveOptions } from "./clean-up.js";
 import { KnownQueue } from "./known-queue.js";
@@ -19,6 +19,9 @@ type Refused = Extract<TransactionOutcome, { applied: false }>;
 
 /** Writes of one client to one lock get in each other's way; but none waits for one that hangs. */
 const WRITE_PATIENCE_MS = 100;
+
+/** A reading that was asked for at that very moment need not show the entry. */
+const ONE_TICK_MS = 1e-6;
 
 /** For how long a reading does for the release as well. */
 const LOOK_BACK_AFTER_MS = 10;
@@ -97,11 +100,12 @@ export class Queue implements ClaimedQueue {
     );
     if (!outcome.applied) return wordsOf(outcome);
     const now = performance.now();
-    claim.entered(isBehind ? now : sentAt);
+    claim.entered(isBehind ? now + ONE_TICK_MS : sentAt);
     if (isBehind) return undefined;
     const [, ...entries] = outcome.entries;
     const snapshot = readSnapshot(keys, entries);
     this.#known.readingShows(snapshot, { sentAt, now }, claim.session);
+    requireSameLimit(snapshot, claim.limit);
     const own = snapshot.contenders.find(({ session }) => session === claim.session);
     if (own !== undefined && snapshot.lock.holders.has(claim.session)) {
       claim.resumes(own.createIndex > snapshot.lock.modifyIndex);
@@ -111,6 +115,7 @@ export class Queue implements ClaimedQueue {
 
   /** Has a claim wait for a slot. */
   wait(claim: Claim): void {
+    this.monitor.giveUpEntryWatch();
     this.#line.add(claim);
   }
 
@@ -151,8 +156,10 @@ export class Queue implements ClaimedQueue {
     try {
       const operations = this.requests.transactions.enterAndJoin(claim.entry, view, claim.limit);
       const outcome = await this.#swap(operations, timeout);
-      claim.afterSwap();
-      if (!outcome.applied) return undefined;
+      if (!outcome.applied) {
+        claim.afterSwap();
+        return undefined;
+      }
       const index = this.#joined(claim, view, outcome);
       claim.holds(index);
       return index;
@@ -162,13 +169,16 @@ export class Queue implements ClaimedQueue {
     }
   }
 
-  /** Takes a slot for the first in line, or makes sure of one that it has. */
-  async #join(claim: Claim): Promise<void> {
+  /**
+   * Takes a slot for the first in line, or makes sure of one that it has. Resolves to whether Consul
+   * has refused.
+   */
+  async #join(claim: Claim): Promise<boolean> {
     const { view } = this.#known;
-    if (view === undefined || !this.#line.has(claim)) return;
+    if (view === undefined || !this.#line.has(claim)) return false;
     const step = this.#line.stepOf(claim);
     // What is known may have changed while other writes had their turn.
-    if (step.kind !== "join" && step.kind !== "rejoin") return;
+    if (step.kind !== "join" && step.kind !== "rejoin") return false;
     const { transactions } = this.requests;
     const isHolder = step.kind === "rejoin";
     const operations = isHolder
@@ -177,10 +187,10 @@ export class Queue implements ClaimedQueue {
     claim.beforeSwap(isHolder);
     try {
       const outcome = await this.#swap(operations, claim.requestTimeout());
-      claim.afterSwap();
       if (!outcome.applied) {
+        claim.afterSwap();
         this.#refused(claim, view, outcome, operations);
-        return;
+        return true;
       }
       const index = this.#joined(claim, view, outcome);
       const { view: current } = this.#known;
@@ -189,6 +199,7 @@ export class Queue implements ClaimedQueue {
       }
       this.#line.remove(claim);
       claim.holds(index);
+      return false;
     } catch (error) {
       claim.swapWentUnanswered();
       this.#known.doubt();
@@ -196,11 +207,12 @@ export class Queue implements ClaimedQueue {
     }
   }
 
-  /** Takes in a swap that went well, and tells its index. */
+  /** Takes in a swap that went well, and returns its index. */
   #joined({ session, limit }: Claim, view: QueueView, outcome: Applied): bigint {
     const modifyIndex = this.#lockIndexIn(outcome);
     this.#holders.add(session);
-    this.#known.wrote({ limit, holders: liveHolders(view).add(session), modifyIndex });
+    const holders = this.requests.transactions.holdersAfter(session, view);
+    this.#known.wrote({ limit, holders, modifyIndex });
     return modifyIndex;
   }
 
@@ -253,7 +265,10 @@ export class Queue implements ClaimedQueue {
         return;
       }
       const { keys } = this.requests;
-      if (successor !== undefined && isAbout(outcome, operations, keys.contender(successor.session))) {
+      if (
+        successor !== undefined &&
+        isAbout(outcome, operations, keys.contender(successor.session))
+      ) {
         gone.add(successor);
       } else if (known === undefined) {
         refusal = { index: lock.modifyIndex, words: wordsOf(outcome) };
@@ -275,7 +290,7 @@ export class Queue implements ClaimedQueue {
       const { transactions, keys } = this.requests;
       const looking = looksBack ? [...operations, transactions.readAll()] : operations;
       const outcome = await this.#swap(looking, timeout);
-      successor?.afterSwap();
+      if (!outcome.applied) successor?.afterSwap();
       if (outcome.applied && looksBack) {
         // The last of the operations is a deletion, which answers with no entry.
         const snapshot = readSnapshot(keys, outcome.entries.slice(operations.length - 1));
@@ -290,9 +305,9 @@ export class Queue implements ClaimedQueue {
   }
 
   /**
-   * Whether a release reads who is left: whoever takes the slot again at once must let them go first.
-   * Not where others were waiting, whom the next acquire finds in the queue; nor hundreds of times a
-   * second.
+   * Whether a release reads the prefix as it leaves it: an acquire that follows at once must let those
+   * go first that have come meanwhile. Where others were waiting, the next acquire finds them in the
+   * queue.
    */
   #looksBack(): boolean {
     const { view, isContended } = this.#known;
@@ -356,7 +371,7 @@ export class Queue implements ClaimedQueue {
     if (written !== undefined) return written.modifyIndex;
     throw new SemaphoreRequestError(
       "SEMAPHORE_UPDATE_FAILED",
-      `Consul did not tell the index of the write to ${lock}`,
+      `Consul answered without the index of the write to ${lock}`,
     );
   }
 }

@@ -16,7 +16,7 @@ import { Transactions } from "../protocol/transactions.js";
 /** What was read, and when. */
 export type Reading = ReadTimes & { readonly snapshot: Snapshot };
 
-/** The lock entry as it was read, and the index for a blocking query that tells of the next change. */
+/** The lock entry as it was read, and the index for a blocking query on the next change. */
 export type LockReading = ReadTimes & { readonly lock: LockState; readonly index: bigint };
 
 /**

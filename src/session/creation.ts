@@ -1,5 +1,6 @@
 import { attemptTimeout } from "../async/attempt-timeout.js";
 import { retry } from "../async/retry.js";
+import { inSharedContext } from "../async/shared-context.js";
 import type { Background } from "../async/serial-queue.js";
 import { sleep } from "../async/sleep.js";
 import { ConsulError } from "../consul/http/consul-error.js";
@@ -50,16 +51,18 @@ export async function openOwnSession(
       until,
       signal,
     });
-    void creation.destroyLateStrays();
+    inSharedContext(() => void creation.destroyLateStrays());
     return lease;
   } catch (error) {
     // Where that fails too, its TTL ends it.
     const ended = performance.now() + parseDuration(ttl);
-    const search = retry(() => creation.destroyStrays(), {
-      isTransient,
-      until: ended,
-      keepAlive: () => false,
-    });
+    const search = inSharedContext(() =>
+      retry(() => creation.destroyStrays(), {
+        isTransient,
+        until: ended,
+        keepAlive: () => false,
+      }),
+    );
     background(search.catch(() => undefined));
     throw error;
   }
@@ -67,7 +70,7 @@ export async function openOwnSession(
 
 /**
  * Creates one session, however many tries it takes. Consul makes up the ID, so that a session whose
- * answer was lost has to be known by something else. Nobody looks at its lock-delay: it delays a
+ * answer was lost has to be known by something else. Its lock-delay is of no use otherwise: it delays a
  * contender entry that no other session uses.
  */
 class SessionCreation {
@@ -77,7 +80,7 @@ class SessionCreation {
   readonly #watchdogs: Watchdogs;
   /** The lock-delays of sessions that may be there, or may yet come: a late request is a request. */
   readonly #inDoubt = new Set<number>();
-  /** Why the last of them is in doubt. */
+  /** Why the outcome of the last of them is unknown. */
   #doubt: ConsulError | undefined;
   #searched = true;
 

@@ -1,11 +1,12 @@
+import { inSharedContext } from "../async/shared-context.js";
 import type { SessionLease } from "./lease.js";
 
-/** A session is of use to who comes soon; a service that comes back later makes a new one. */
+/** An idle session is for the next acquire; a service that comes back later makes a new one. */
 const LONGEST_KEPT_MS = 5_000;
-/** Nor is one kept that would outlive its process for longer than it was of use. */
+/** And it is not kept for long beside the time for which it would outlive its process. */
 const KEPT_TTLS = 1 / 3;
 
-/** How long the end of a kept session may take when all are ended. */
+/** How long the destruction of an idle session may take. */
 const DESTRUCTION_TIMEOUT_MS = 1_000;
 
 interface IdleSession {
@@ -14,33 +15,35 @@ interface IdleSession {
 }
 
 /**
- * Sessions between two uses: to create and to destroy one for each slot would be two writes more.
- * They are renewed meanwhile, and do not keep the process alive.
+ * Sessions between two slots: to create and destroy one for each would be two writes more. They are
+ * renewed meanwhile, and do not keep the process alive.
  */
 export class IdleSessions {
   readonly #kept = new Map<string, IdleSession[]>();
   #isClosed = false;
 
-  /** Keeps a session that hangs on nothing for the next who asks for this `use`. */
+  /** Keeps a session for the next acquire with the same `use`. */
   keep(use: string, lease: SessionLease): void {
     if (this.#isClosed || lease.checkLost()) {
       void end(lease);
       return;
     }
     lease.holdsNoSlot();
-    const timer = setTimeout(
-      () => {
-        this.#remove(use, kept);
-        void end(lease);
-      },
-      Math.min(LONGEST_KEPT_MS, lease.ttl * KEPT_TTLS),
+    const timer = inSharedContext(() =>
+      setTimeout(
+        () => {
+          this.#remove(use, kept);
+          void end(lease);
+        },
+        Math.min(LONGEST_KEPT_MS, lease.ttl * KEPT_TTLS),
+      ),
     );
     timer.unref();
     const kept = { lease, timer };
     this.#kept.set(use, [...(this.#kept.get(use) ?? []), kept]);
   }
 
-  /** The session that was kept last, if it is still there: those that nobody needs grow old. */
+  /** The session that was kept last, if it still lives: the others grow old. */
   take(use: string): SessionLease | undefined {
     for (;;) {
       const kept = this.#kept.get(use)?.at(-1);

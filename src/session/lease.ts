@@ -49,9 +49,12 @@ export class SessionLease {
     this.#scope = scope;
     this.#term = term;
     this.#destroyStrays = destroyStrays;
-    this.#watchdog = new Watchdog(watchdogs, endOfTerm(term), () => {
-      this.#lose(new SemaphoreLostError("session-expired", this.#failure));
-    });
+    this.#watchdog = inSharedContext(
+      () =>
+        new Watchdog(watchdogs, endOfTerm(term), () => {
+          this.#lose(new SemaphoreLostError("session-expired", this.#failure));
+        }),
+    );
     if (term.ttl !== Infinity) inSharedContext(() => void this.#renew());
   }
 

@@ -10,7 +10,7 @@ import type { SessionEntry } from "../consul/session.js";
 import { SemaphoreLostError } from "../errors.js";
 import { endOfTerm, type SessionTerm } from "./term.js";
 
-/** How often a session is renewed in each TTL, and what tells that this has changed. */
+/** How often a session is renewed in each TTL, and a signal of another pace. */
 export interface RenewalPace {
   readonly perTtl: number;
   readonly changed: AbortSignal;
@@ -19,14 +19,14 @@ export interface RenewalPace {
 export interface SessionRenewal {
   readonly term: SessionTerm;
   readonly pace: () => RenewalPace;
-  /** Told when the next renewal is due. */
+  /** Called with the time of the next renewal. */
   readonly sleepsUntil: (at: number) => void;
   /** Ends the loop. */
   readonly signal: AbortSignal;
   readonly renew: (options: RequestOptions) => Promise<SessionEntry | null>;
-  /** Told of each new term. */
+  /** Called with each new term. */
   readonly renewed: (term: SessionTerm) => void;
-  /** Told of each try that failed. */
+  /** Called with the error of each failed attempt. */
   readonly failed: (error: unknown) => void;
 }
 

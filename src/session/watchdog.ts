@@ -16,7 +16,7 @@ export class Watchdogs {
   }
 
   /**
-   * Has all of them look at the clock. After the event loop was blocked, answers may be read before
+   * Compares all of them with the clock. After the event loop was blocked, answers may be read before
    * any timer has run: nothing else is to be reported before what has expired meanwhile.
    */
   check(): void {
@@ -36,7 +36,7 @@ export class Watchdog {
   #state: "watching" | "expired" | "stopped" = "watching";
 
   /**
-   * @param group those that look at the clock together with it, as long as it watches
+   * @param group those that are compared with the clock together, while it watches
    * @param expiresAt on the clock of `performance.now()`; `Infinity` for never
    */
   constructor(group: Watchdogs, expiresAt: number, expire: () => void) {
@@ -77,7 +77,7 @@ export class Watchdog {
       if (this.#expiresAt - performance.now() < TIMER_EARLINESS_MS) this.#end();
       else this.#arm();
     }, timerMs(left));
-    // What keeps a holder's process alive is its look at the slot.
+    // What keeps a holder's process alive is its monitor.
     this.#timer.unref();
   }
 

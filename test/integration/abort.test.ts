@@ -11,6 +11,7 @@ import {
   type ConsulClientConfig,
   type Semaphore,
   type SemaphoreOptions,
+  type SemaphoreSlot,
 } from "../../src/index.js";
 import {
   connect,
@@ -40,7 +41,7 @@ const STEPS = {
   "at once": { "its own": ["session create", "prefix listing", "join"], "the user's": [] },
   "by the queue": {
     "its own": ["contender entry", "join in turn"],
-    "the user's": ["session renewal", "contender entry", "prefix listing", "join"],
+    "the user's": ["session renewal", "contender entry", "join in turn"],
   },
 } as const satisfies Record<Way, Record<WhoseSession, readonly RequestKind[]>>;
 
@@ -58,14 +59,20 @@ const CASES: readonly Case[] = (["at once", "by the queue"] as const).flatMap((w
   ),
 );
 
-const FAILURES: Readonly<Record<Step, string>> = {
+const FAILURES: Readonly<Record<Step | "lock read", string>> = {
   "session create": "failed to create session: ",
   "session renewal": "failed to create session: ",
   "contender entry": "failed to make contender entry: ",
   "prefix listing": "failed to read prefix: ",
+  "lock read": "failed to read prefix: ",
   join: "failed to update lock: ",
   "join in turn": "failed to update lock: ",
 };
+
+/** A prefix that cannot be read first is read with the contender entry: that has to fail as well. */
+function allThatDoFor(step: Step): RequestKind {
+  return step === "prefix listing" ? "prefix reading" : step;
+}
 
 /** How long "at once" may take, far below the 15 s of a blocking query, far above a busy machine. */
 const AT_ONCE_MS = 5_000;
@@ -92,6 +99,13 @@ async function occupiedSemaphore(client: ConsulClient, prefix: string): Promise<
   const holder = client.semaphorePrefix(prefix, 1);
   await holder.acquire();
   return holder;
+}
+
+async function inQueue(observer: Semaphore, count: number): Promise<void> {
+  await eventually(
+    () => observer.inspect(),
+    ({ waiters }) => waiters.length === count,
+  );
 }
 
 /** A scene in which a slot is come by in one way, and has to be. */
@@ -129,10 +143,7 @@ test("a waiting acquire rejects at once with the signal's reason and leaves noth
   const controller = new AbortController();
   const sem = client.semaphoreOpts({ prefix, limit: 1, sessionName: prefix });
   const attempt = sem.acquire(controller.signal);
-  await eventually(
-    () => holder.inspect(),
-    ({ waiters }) => waiters.length === 1,
-  );
+  await inQueue(holder, 1);
 
   const reason = new Error("shutting down");
   controller.abort(reason);
@@ -160,18 +171,12 @@ test("with a session of the user's, its contender entry goes and the session sta
   const session = await makeSession();
   const controller = new AbortController();
   const attempt = client.semaphoreOpts({ prefix, limit: 1, session }).acquire(controller.signal);
-  await eventually(
-    () => holder.inspect(),
-    ({ waiters }) => waiters.length === 1,
-  );
+  await inQueue(holder, 1);
 
   controller.abort();
 
   expect(await rejectionAtOnce(attempt)).toMatchObject({ name: "AbortError" });
-  await eventually(
-    () => holder.inspect(),
-    ({ waiters }) => waiters.length === 0,
-  );
+  await inQueue(holder, 0);
   expect((await client.session.info(session)).value?.id).toBe(session);
   await holder.release();
 });
@@ -209,10 +214,7 @@ test("tryAcquire rejects when aborted, as acquire does", async () => {
   const controller = new AbortController();
   const sem = client.semaphoreOpts({ prefix, limit: 1, semaphoreWaitTime: "10m" });
   const attempt = sem.tryAcquire(controller.signal);
-  await eventually(
-    () => holder.inspect(),
-    ({ waiters }) => waiters.length === 1,
-  );
+  await inQueue(holder, 1);
   controller.abort();
   expect(await rejectionAtOnce(attempt)).toMatchObject({ name: "AbortError" });
   await holder.release();
@@ -246,6 +248,93 @@ describe.concurrent("aborted while its request hangs", () => {
       await settled(sem);
       await expectNothingLeft(prefix);
       expect(sem.isHeld).toBe(false);
+    },
+  );
+});
+
+/** What a waiter asks for, time and again, that is second in the queue. */
+const WAITING = ["blocking query", "lock read", "holders check"] as const;
+
+interface Waiting extends Scene {
+  /** Comes last. */
+  readonly sem: Semaphore;
+  readonly attempt: Promise<SemaphoreSlot>;
+  /** Lets it have its turn. */
+  readonly makeRoom: () => Promise<void>;
+}
+
+/** Behind the proxy somebody waits behind another waiter, who talks to Consul directly. */
+async function waitingBehindAnother(ending: Ending, signal?: AbortSignal): Promise<Waiting> {
+  const setting = await scene(ending);
+  const { direct, prefix } = setting;
+  const holder = await occupiedSemaphore(direct, prefix);
+  const other = direct.semaphorePrefix(prefix, 1);
+  const othersTurn = other.acquire();
+  const sem = await semaphoreOf("its own", setting, ending);
+  await inQueue(holder, 1);
+  const attempt = sem.acquire(signal);
+  attempt.catch(() => undefined);
+  await inQueue(holder, 2);
+  const makeRoom = async (): Promise<void> => {
+    await holder.release();
+    await othersTurn;
+    await other.release();
+  };
+  return { ...setting, sem, attempt, makeRoom };
+}
+
+describe.concurrent("a waiter that is aborted", () => {
+  test.for(WAITING.flatMap((step) => (["hang", "fail"] as const).map((fate) => ({ step, fate }))))(
+    "while its next requests go wrong ($step, $fate) rejects at once and leaves nothing",
+    async ({ step, fate }, context) => {
+      const controller = new AbortController();
+      const waiting = await waitingBehindAnother(context, controller.signal);
+      const { proxy, prefix, sem, attempt, makeRoom } = waiting;
+      const arrived = new Promise<void>((resolve) => {
+        proxy.decide = (request): Fate => {
+          if (!REQUESTS[step](request)) return "pass";
+          resolve();
+          return fate;
+        };
+      });
+      await arrived;
+
+      const reason = new Error("shutting down");
+      controller.abort(reason);
+
+      expect(await rejectionAtOnce(attempt)).toBe(reason);
+      await settled(sem);
+      expect(await sessionsNamed(prefix)).toEqual([]);
+      await makeRoom();
+      expect((await sem.inspect()).waiters).toEqual([]);
+    },
+  );
+});
+
+describe.concurrent("a failure is mended where others are ahead, too", () => {
+  const fates = ["fail", "throttle", "reset", "lose the answer"] as const;
+
+  test.for(WAITING.flatMap((step) => fates.map((fate) => ({ step, fate }))))(
+    "($step, $fate)",
+    async ({ step, fate }, context) => {
+      const TIMES = 3;
+      const waiting = await waitingBehindAnother(context);
+      const { proxy, prefix, behind, sem, attempt, makeRoom } = waiting;
+      const before = proxy.seen(step).length;
+      proxy.afflict(fate, step, TIMES);
+      await eventually(
+        () => Promise.resolve(proxy.seen(step).length),
+        (count) => count > before + TIMES,
+      );
+
+      await makeRoom();
+
+      const slot = await attempt;
+      expect(slot.held).toBe(true);
+      expect(proxy.seen("contender entry")).toHaveLength(1);
+      expect(await sessionsNamed(prefix)).toEqual([slot.session]);
+      await sem.release();
+      await expectNothingLeftOnceClosed(behind, prefix);
     },
   );
 });
@@ -296,12 +385,13 @@ describe.concurrent("a failure that another try can mend is mended", () => {
     async ({ whose, way, step, fate, times }, context) => {
       const setting = await sceneOf(way, context);
       const { proxy, prefix, behind } = setting;
-      proxy.afflict(fate, step, times);
+      const failing = allThatDoFor(step);
+      proxy.afflict(fate, failing, times);
       const sem = await semaphoreOf(whose, setting, context);
 
       const slot = await sem.acquire();
 
-      expect(proxy.seen(step).length).toBeGreaterThan(times);
+      expect(proxy.seen(failing).length).toBeGreaterThan(times);
       expect(slot.held).toBe(true);
       expect(await lockBelow(prefix)).toEqual({
         value: `{"Limit":1,"Holders":{"${slot.session}":true}}`,
@@ -330,10 +420,7 @@ describe.concurrent("a failure is mended where the semaphore was occupied, too",
     proxy.afflict(fate, step, times);
     const sem = await semaphoreOf("its own", setting, context);
     const attempt = sem.acquire();
-    await eventually(
-      () => holder.inspect(),
-      ({ waiters }) => waiters.length === 1,
-    );
+    await inQueue(holder, 1);
 
     await holder.release();
 
@@ -390,7 +477,8 @@ describe.concurrent("a refusal is told at once, and nothing stays", () => {
       proxy.decide = ({ path }) => (path.startsWith("/v1/txn") ? "refuse" : "pass");
       const sem = await semaphoreOf(whose, setting, context);
 
-      expect(String(await rejectionAtOnce(sem.acquire()))).toContain(FAILURES.join);
+      const step = whose === "its own" ? "join" : "contender entry";
+      expect(String(await rejectionAtOnce(sem.acquire()))).toContain(FAILURES[step]);
 
       await settled(sem);
       await expectNothingLeft(prefix);
@@ -406,7 +494,7 @@ describe.concurrent("a refusal is told at once, and nothing stays", () => {
     };
     const sem = await semaphoreOf("the user's", setting, context);
 
-    expect(String(await rejectionAtOnce(sem.acquire()))).toContain(FAILURES["prefix listing"]);
+    expect(String(await rejectionAtOnce(sem.acquire()))).toContain(FAILURES["lock read"]);
 
     await settled(sem);
     // It is still in the lock, but without a contender entry it counts as dead.
@@ -507,7 +595,7 @@ describe.concurrent("tryAcquire keeps its time in an outage", () => {
     async ({ whose, way, step, fate }, context) => {
       const setting = await sceneOf(way, context);
       const { proxy, prefix } = setting;
-      proxy.afflict(fate, step);
+      proxy.afflict(fate, allThatDoFor(step));
       const sem = await semaphoreOf(whose, setting, context, { semaphoreWaitTime: WAIT_MS });
       const start = performance.now();
 
@@ -518,30 +606,57 @@ describe.concurrent("tryAcquire keeps its time in an outage", () => {
       expect(passed).toBeLessThan(AT_ONCE_MS);
       // After a look that went well there is nothing to complain of.
       if (step === "join" || step === "join in turn") expect(outcome).toBeNull();
-      else expect(outcome).toContain(FAILURES[step]);
+      else
+        expect(outcome).toContain(FAILURES[step === "prefix listing" ? "contender entry" : step]);
       proxy.heal();
       await settled(sem);
       await expectNothingLeft(prefix);
     },
   );
 
-  test("(all that follows a first look at an occupied semaphore)", async (context) => {
-    const setting = await scene(context);
-    const { proxy, prefix, direct } = setting;
-    const holder = await occupiedSemaphore(direct, prefix);
-    const before = await keysBelow(prefix);
-    const sem = await semaphoreOf("its own", setting, context, { semaphoreWaitTime: WAIT_MS });
-    // One look whether there is room for a newcomer, and the first one in the queue.
-    proxy.decide = () => (proxy.seen("prefix listing").length > 2 ? "fail" : "pass");
+  test.for(["fail", "hang"] as const)(
+    "(the listing before its entry, %s) and has the slot in time",
+    async (fate, context) => {
+      const setting = await scene(context);
+      const { proxy, behind, prefix } = setting;
+      proxy.afflict(fate, "prefix listing");
+      const sem = await semaphoreOf("its own", setting, context, { semaphoreWaitTime: WAIT_MS });
+      const start = performance.now();
 
-    expect(await sem.tryAcquire()).toBeNull();
+      expect(await sem.tryAcquire()).toMatchObject({ held: true });
 
-    proxy.heal();
-    await settled(sem);
-    expect(await keysBelow(prefix)).toEqual(before);
-    expect(await sessionsNamed(prefix)).toEqual([]);
-    await holder.release();
-  });
+      expect(performance.now() - start).toBeLessThan(AT_ONCE_MS);
+      expect(proxy.seen("prefix listing")).toHaveLength(1);
+      await sem.release();
+      await expectNothingLeftOnceClosed(behind, prefix);
+    },
+  );
+
+  test.for(["fail", "hang"] as const)(
+    "(all that follows a first look at an occupied semaphore, %s)",
+    async (fate, context) => {
+      const setting = await scene(context);
+      const { proxy, prefix, direct } = setting;
+      const holder = await occupiedSemaphore(direct, prefix);
+      const before = await keysBelow(prefix);
+      const sem = await semaphoreOf("its own", setting, context, { semaphoreWaitTime: WAIT_MS });
+      // The first look in the queue comes with the contender entry.
+      proxy.decide = (request) => {
+        const [entry] = proxy.seen("contender entry");
+        return entry === undefined || request === entry ? "pass" : fate;
+      };
+      const start = performance.now();
+
+      expect(await sem.tryAcquire()).toBeNull();
+
+      expect(performance.now() - start).toBeLessThan(AT_ONCE_MS);
+      proxy.heal();
+      await settled(sem);
+      expect(await keysBelow(prefix)).toEqual(before);
+      expect(await sessionsNamed(prefix)).toEqual([]);
+      await holder.release();
+    },
+  );
 });
 
 describe.concurrent("an outage on the way in", () => {

@@ -21,7 +21,6 @@ const TEST_MS = 240_000;
 
 /** So long that whatever happens before its end has another reason. */
 const LONG = { sessionTTL: "5m" };
-const NO_CHECKS = { sessionChecks: [] };
 
 interface Scene {
   /** The agent of the holder's machine. */
@@ -70,8 +69,7 @@ async function scene(options: Partial<SemaphoreOptions>, atEnd: AtEnd): Promise<
 
 describe.concurrent("a machine that is cut off", { timeout: TEST_MS }, () => {
   test("without health checks has told its holder before another can have the slot", async (context) => {
-    const options = { sessionTTL: "10s", ...NO_CHECKS };
-    const { agent, slot, overtaken } = await scene(options, context.onTestFinished);
+    const { agent, slot, overtaken } = await scene({ sessionTTL: "10s" }, context.onTestFinished);
     agent.suspend();
     await overtaken();
     expect(slot.held).toBe(false);
@@ -80,7 +78,8 @@ describe.concurrent("a machine that is cut off", { timeout: TEST_MS }, () => {
   });
 
   test("with Consul's own loses its slot when it is taken for dead, whatever the TTL", async (context) => {
-    const { agent, overtaken } = await scene(LONG, context.onTestFinished);
+    const options = { ...LONG, sessionChecks: ["serfHealth"] };
+    const { agent, overtaken } = await scene(options, context.onTestFinished);
     agent.suspend();
     await overtaken();
     agent.resume();
@@ -89,8 +88,7 @@ describe.concurrent("a machine that is cut off", { timeout: TEST_MS }, () => {
 
 describe.concurrent("an agent", { timeout: TEST_MS }, () => {
   test("that is killed and comes back costs no slot, without health checks", async (context) => {
-    const options = { ...LONG, ...NO_CHECKS };
-    const { agent, holder, slot, waiter, overtaken } = await scene(options, context.onTestFinished);
+    const { agent, holder, slot, waiter, overtaken } = await scene(LONG, context.onTestFinished);
     await agent.kill();
     await agent.start();
     await untilReady(agent.address, AbortSignal.timeout(PATIENCE_MS));
@@ -102,8 +100,7 @@ describe.concurrent("an agent", { timeout: TEST_MS }, () => {
   });
 
   test("that leaves in order takes the slot with it, also without health checks", async (context) => {
-    const options = { ...LONG, ...NO_CHECKS };
-    const { agent, overtaken } = await scene(options, context.onTestFinished);
+    const { agent, overtaken } = await scene(LONG, context.onTestFinished);
     await fetch(`${agent.address}/v1/agent/leave`, { method: "PUT" });
     await overtaken();
   });

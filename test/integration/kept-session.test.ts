@@ -52,7 +52,7 @@ test("whoever asks for another kind of session gets one", async () => {
   const kinds = [
     {},
     { sessionTTL: "30s" },
-    { sessionChecks: [] },
+    { sessionChecks: ["serfHealth"] },
     { sessionName: `${prefix} again` },
     { prefix: `${prefix}/below` },
   ];

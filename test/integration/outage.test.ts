@@ -1,5 +1,6 @@
 // What an outage costs: nothing for as long as the session lasts, whatever Consul's side answers
 // meanwhile, if it answers at all. The tests wait for Consul's own times to pass, side by side.
+import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { describe, expect, test, type TestContext } from "vitest";
@@ -29,8 +30,13 @@ const LATE_MS = 5_000;
 /** For how long connections are refused, of which nobody sees the tries: half a TTL. */
 const REFUSED_MS = 5_000;
 
+/** A holder that is the only one of its client watches the lock entry and its contender entry. */
+const HOLDERS_QUERIES = 2;
+
 const TROUBLES = ["5xx", "429", "resets", "refused connections"] as const;
-type Trouble = (typeof TROUBLES)[number];
+/** What a proxy answers in Consul's place. */
+const PAGES = ["page 200", "page 401", "page 403", "page 404"] as const;
+type Trouble = (typeof TROUBLES)[number] | (typeof PAGES)[number];
 
 const FATES = { "5xx": "fail", "429": "throttle", resets: "reset" } as const;
 
@@ -46,10 +52,14 @@ async function outage(
     await proxy.reopen();
     return;
   }
-  proxy.afflict(FATES[trouble]);
+  proxy.afflict(isPage(trouble) ? trouble : FATES[trouble]);
   proxy.cut();
   await meanwhile();
   proxy.heal();
+}
+
+function isPage(trouble: Trouble): trouble is (typeof PAGES)[number] {
+  return trouble.startsWith("page ");
 }
 
 /** Several requests of each kind have failed; nobody sees those whose connections are refused. */
@@ -60,18 +70,18 @@ async function severalFail(proxy: Proxy, trouble: Trouble, ...kinds: RequestKind
 
 /** So many more requests of a kind have come. */
 async function more(proxy: Proxy, kind: RequestKind, count: number): Promise<void> {
-  await arrived(proxy, proxy.seen(kind).length + count, kind);
-}
-
-/** So many requests of a kind have come in all. */
-async function arrived(
-  proxy: Proxy,
-  count: number,
-  kind: RequestKind = "prefix listing",
-): Promise<void> {
+  const before = proxy.seen(kind).length;
   await eventually(
     () => Promise.resolve(proxy.seen(kind).length),
-    (seen) => seen >= count,
+    (seen) => seen >= before + count,
+  );
+}
+
+/** So many blocking queries wait for a change. */
+async function watching(proxy: Proxy, count: number): Promise<void> {
+  await eventually(
+    () => Promise.resolve(proxy.underWay("blocking query")),
+    (queries) => queries === count,
   );
 }
 
@@ -82,14 +92,13 @@ async function waiting({ direct, prefix }: Scene): Promise<string[]> {
 
 /** The time is up by the clock that slots go by, unless it is lost before. */
 async function heldUntil(slot: SemaphoreSlot, end: number): Promise<void> {
-  await Promise.race([
-    pause(end - performance.now()),
-    new Promise((resolve) => {
-      slot.signal.addEventListener("abort", resolve, { once: true });
-    }),
-  ]);
+  await Promise.race([pause(end - performance.now()), ended(slot)]);
   expect(slot.signal.reason).toBeUndefined();
   expect(slot.held).toBe(true);
+}
+
+async function ended({ signal }: SemaphoreSlot): Promise<void> {
+  if (!signal.aborted) await once(signal, "abort");
 }
 
 function holder({ behind, prefix }: Scene): Semaphore {
@@ -97,7 +106,7 @@ function holder({ behind, prefix }: Scene): Semaphore {
 }
 
 describe.concurrent("a holder", () => {
-  test.for(TROUBLES)(
+  test.for([...TROUBLES, ...PAGES])(
     "rides out %s, and has its slot longer than its TTL",
     async (trouble, context) => {
       const setting = await scene(context);
@@ -105,12 +114,16 @@ describe.concurrent("a holder", () => {
       const sem = holder(setting);
       const slot = await sem.acquire();
       const end = performance.now() + TTL_MS + 1_000;
-      await arrived(proxy, 2);
+      await watching(proxy, HOLDERS_QUERIES);
 
       await outage(proxy, trouble, () =>
-        severalFail(proxy, trouble, "session renewal", "prefix listing"),
+        Promise.race([
+          severalFail(proxy, trouble, "session renewal", "lock read", "entry read"),
+          ended(slot),
+        ]),
       );
 
+      expect(slot.signal.reason).toBeUndefined();
       await more(proxy, "session renewal", 1);
       await heldUntil(slot, end);
       expect((await direct.semaphorePrefix(prefix, 1).inspect()).holders).toMatchObject([
@@ -136,19 +149,30 @@ describe.concurrent("a holder", () => {
     await sem.release();
   });
 
-  test("rides out looks that fail for less than a TTL", async (context) => {
-    const setting = await scene(context);
-    const { proxy } = setting;
-    const sem = holder(setting);
-    const slot = await sem.acquire();
-    proxy.afflict("fail", "prefix listing");
-    await more(proxy, "prefix listing", 10);
-    expect(slot.held).toBe(true);
-    proxy.heal();
-    await more(proxy, "prefix listing", 2);
-    expect(slot.held).toBe(true);
-    await sem.release();
-  });
+  test.for([
+    { kind: "lock read", holders: 1 },
+    { kind: "entry read", holders: 1 },
+    // Who holds several slots looks at their entries at one go.
+    { kind: "holders check", holders: 2 },
+  ] as const)(
+    "rides out looks that fail for less than a TTL ($kind, holders: $holders)",
+    async ({ kind, holders }, context) => {
+      const { proxy, behind, prefix } = await scene(context);
+      const semaphores = Array.from({ length: holders }, () =>
+        behind.semaphoreOpts({ prefix, limit: holders, sessionTTL: TTL_MS }),
+      );
+      const slots = await Promise.all(semaphores.map((sem) => sem.acquire()));
+      await more(proxy, kind, 1);
+      proxy.afflict("fail", kind);
+      proxy.cut();
+      await more(proxy, kind, 10);
+      expect(slots.map(({ held }) => held)).not.toContain(false);
+      proxy.heal();
+      await more(proxy, kind, 2);
+      expect(slots.map(({ held }) => held)).not.toContain(false);
+      await Promise.all(semaphores.map((sem) => sem.release()));
+    },
+  );
 
   test("without a renewal for a whole TTL has lost its slot, with the last failure", async (context) => {
     const setting = await scene(context);
@@ -169,10 +193,14 @@ describe.concurrent("a holder", () => {
     await sem.release();
   });
 
-  test.for(["its own", "the user's"] as const)(
-    "whose looks fail for two TTLs has monitorRetries more, though it is renewed (%s session)",
+  test.for(
+    (["its own", "the user's"] as const).flatMap((whose) =>
+      (["lock read", "entry read"] as const).map((kind) => ({ whose, kind })),
+    ),
+  )(
+    "whose looks fail for two TTLs has monitorRetries more, though it is renewed ($whose session, $kind)",
     { timeout: 90_000 },
-    async (whose, context) => {
+    async ({ whose, kind }, context) => {
       const setting = await scene(context);
       const { proxy, behind, prefix } = setting;
       const RETRIES = 2;
@@ -188,11 +216,10 @@ describe.concurrent("a holder", () => {
         monitorRetryTime: RETRY_MS,
       });
       const slot = await sem.acquire();
-      // One of the acquire, one of the monitor at once, and one that waits for a change.
-      await arrived(proxy, 3);
+      await watching(proxy, HOLDERS_QUERIES);
       // The last good look is the one that the monitor's blocking query has come from.
-      const [, lastGood] = proxy.seen("prefix listing");
-      proxy.afflict("fail", "prefix listing");
+      const [lastGood] = proxy.seen(kind);
+      proxy.afflict("fail", kind);
       proxy.cut();
 
       const reason = await abortWithin(slot.signal, 2 * patience);
@@ -240,11 +267,10 @@ describe.concurrent("a waiter", () => {
       const sem = holder(setting);
       const attempt = sem.acquire();
       const session = await oneWaiter(setting);
-      // It waits for a change now.
-      await arrived(proxy, 2);
+      await watching(proxy, 1);
 
       await outage(proxy, trouble, () =>
-        severalFail(proxy, trouble, "session renewal", "prefix listing"),
+        severalFail(proxy, trouble, "session renewal", "holders check"),
       );
 
       await more(proxy, "session renewal", 1);
@@ -268,7 +294,7 @@ describe.concurrent("a waiter", () => {
 
     await outage(proxy, trouble, async () => {
       await occupant.release();
-      await severalFail(proxy, trouble, "prefix listing");
+      await severalFail(proxy, trouble, "holders check");
     });
 
     expect((await attempt).session).toBe(session);
@@ -309,10 +335,16 @@ describe.concurrent("a waiter", () => {
     const setting = await scene(context);
     const { proxy, prefix, behind } = setting;
     const sem = holder(setting);
-    proxy.afflict("fail", "prefix listing");
+    const pass: readonly RequestKind[] = [
+      "session create",
+      "session renewal",
+      "prefix listing",
+      "contender entry",
+    ];
+    proxy.decide = (request) => (pass.some((kind) => REQUESTS[kind](request)) ? "pass" : "fail");
     const start = performance.now();
     const attempt = sem.acquire();
-    // 15 s on the way in; and each failed look costs a pause of up to a second.
+    // 15 s on the way in; and each failed request costs a pause of up to a second.
     await eventually(
       () => Promise.resolve(performance.now() - start),
       (passed) => passed > 17_000,
@@ -337,7 +369,7 @@ describe.concurrent("a waiter", () => {
     const reason = new Error("shutting down");
 
     await outage(proxy, "5xx", async () => {
-      await more(proxy, "prefix listing", 2);
+      await more(proxy, "holders check", 2);
       const start = performance.now();
       controller.abort(reason);
       expect(await attempt).toBe(reason);
@@ -375,23 +407,21 @@ describe.concurrent("on the way in", () => {
       "session create",
       "join at once",
       "contender entry",
-      "prefix listing",
       "join in turn",
+      // It shows what became of a join without an answer.
+      "lock read",
     ] as const;
     const seen = new Map<RequestKind, number>();
     proxy.decide = (request: SeenRequest) => {
       const kind = kinds.find((name) => REQUESTS[name](request));
-      // A join at once that has failed gives way to the queue, and is not even tried after a look
-      // that has failed.
-      if (kind === undefined || (kind === "prefix listing" && !seen.has("join at once"))) {
-        return "pass";
-      }
+      if (kind === undefined) return "pass";
       const before = seen.get(kind) ?? 0;
       seen.set(kind, before + 1);
       return troubles[before] ?? "pass";
     };
     const sem = holder(setting);
     const slot = await sem.acquire();
+    // One that has failed gives way to the queue.
     expect(seen.get("join at once")).toBe(1);
     seen.delete("join at once");
     expect([...seen.keys()].sort()).toEqual(kinds.filter((kind) => kind !== "join at once").sort());
@@ -402,18 +432,18 @@ describe.concurrent("on the way in", () => {
   });
 });
 
-test("a session without checks has none; by default it has Consul's own", async (context) => {
+test("by default a session has no checks; whoever asks for Consul's own gets that", async (context) => {
   const { direct, prefix } = await scene(context);
   const options = { prefix, limit: 2, sessionName: prefix };
-  const without = direct.semaphoreOpts({ ...options, sessionChecks: [] });
   const byDefault = direct.semaphoreOpts(options);
-  const [one, two] = [await without.acquire(), await byDefault.acquire()];
+  const checked = direct.semaphoreOpts({ ...options, sessionChecks: ["serfHealth"] });
+  const [one, two] = [await byDefault.acquire(), await checked.acquire()];
   const checksOf = async ({ session }: SemaphoreSlot): Promise<unknown> =>
     JSON.parse(await consul("GET", `/v1/session/info/${session}`));
   expect(await checksOf(one)).toMatchObject([{ NodeChecks: [] }]);
   expect(await checksOf(two)).toMatchObject([{ NodeChecks: ["serfHealth"] }]);
   expect((await direct.session.info(one.session)).value?.checks).toEqual([]);
   expect((await direct.session.info(two.session)).value?.checks).toEqual(["serfHealth"]);
-  await without.release();
   await byDefault.release();
+  await checked.release();
 });

@@ -12,16 +12,22 @@ import { inject, onTestFinished, type TestContext } from "vitest";
  * - `"fail"`: it is answered with 500 and does not reach Consul.
  * - `"refuse"`: it is answered with 403 and does not reach Consul.
  * - `"throttle"`: it is answered with 429 and does not reach Consul.
+ * - `"page …"`: it is answered with a page of that status and does not reach Consul.
  * - `"reset"`: its connection is reset and it does not reach Consul.
  * - `"hang"`: nothing ever happens.
  * - `"lose the answer"`: Consul gets it, but its answer does not arrive; the connection is reset.
  * - `"repeat"`: Consul gets it twice, and it is the second answer that arrives.
  */
-export type Fate =
-  "pass" | "fail" | "refuse" | "throttle" | "reset" | "hang" | "lose the answer" | "repeat";
+export type Fate = "pass" | "reset" | "hang" | "lose the answer" | "repeat" | keyof typeof ANSWERS;
 
-/** The answers that do not come from Consul, but say what Consul's own say. */
+const PAGE = "<!DOCTYPE html><title>The gateway</title><p>Somebody answers in Consul's place.";
+
+/** The answers that do not come from Consul. Some say what Consul's own say. */
 const ANSWERS = {
+  "page 200": [200, PAGE],
+  "page 401": [401, PAGE],
+  "page 403": [403, PAGE],
+  "page 404": [404, PAGE],
   fail: [500, "out of order"],
   refuse: [403, "Permission denied"],
   throttle: [429, "Your IP is issuing too many concurrent connections, please rate limit"],
@@ -35,20 +41,20 @@ export interface SeenRequest {
   readonly at: number;
 }
 
-function isTransactionWith(verb: string, { path, body }: SeenRequest): boolean {
-  return path.startsWith("/v1/txn") && body.includes(`"${verb}"`);
+function isTransactionWith({ path, body }: SeenRequest, ...verbs: readonly string[]): boolean {
+  return path.startsWith("/v1/txn") && verbs.every((verb) => body.includes(`"${verb}"`));
 }
 
 function isLeave(request: SeenRequest): boolean {
-  return isTransactionWith("delete", request);
+  return isTransactionWith(request, "delete");
 }
 
-function isJoinAtOnce(request: SeenRequest): boolean {
-  return isTransactionWith("lock", request);
+function isJoin(request: SeenRequest): boolean {
+  return isTransactionWith(request, "lock", "cas") && !isLeave(request);
 }
 
-function isJoinInTurn(request: SeenRequest): boolean {
-  return isTransactionWith("check-session", request) && !isLeave(request);
+function isFromTheQueue(request: SeenRequest): boolean {
+  return isTransactionWith(request, "check-session");
 }
 
 /** The requests of a semaphore, by what they are for. */
@@ -56,20 +62,28 @@ export const REQUESTS = {
   "session create": ({ path }) => path.startsWith("/v1/session/create"),
   "session renewal": ({ path }) => path.startsWith("/v1/session/renew/"),
   "session destroy": ({ path }) => path.startsWith("/v1/session/destroy/"),
-  "contender entry": ({ path }) => path.includes("acquire="),
+  "contender entry": (request) =>
+    isTransactionWith(request, "lock") && !isJoin(request) && !isLeave(request),
   "contender delete": ({ method }) => method === "DELETE",
   "prefix listing": ({ path }) => path.includes("recurse"),
+  /** By a listing, or in a transaction that writes as well. */
+  "prefix reading": (request) =>
+    request.path.includes("recurse") || isTransactionWith(request, "get-tree"),
   "lock read": ({ method, path }) => method === "GET" && path.includes("/.lock"),
+  /** The contender entry of one session, by itself. */
+  "entry read": ({ method, path }) =>
+    method === "GET" && /^\/v1\/kv\/.*\/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}\?/.test(path),
   "blocking query": ({ path }) => path.includes("index="),
-  /** Whatever makes its sender a holder, */
-  join: (request) => isJoinAtOnce(request) || isJoinInTurn(request),
+  "holders check": (request) => isFromTheQueue(request) && !request.body.includes('"lock"'),
+  /** What makes its sender a holder, */
+  join: isJoin,
   /** with the contender entry in the same write, */
-  "join at once": isJoinAtOnce,
+  "join at once": (request) => isJoin(request) && !isFromTheQueue(request),
   /** or out of the queue. */
-  "join in turn": isJoinInTurn,
+  "join in turn": (request) => isJoin(request) && isFromTheQueue(request),
   leave: isLeave,
   /** One that makes a waiter a holder in the same write. */
-  handover: (request) => isLeave(request) && request.body.includes('"check-session"'),
+  handover: (request) => isLeave(request) && isFromTheQueue(request),
 } satisfies Record<string, (request: SeenRequest) => boolean>;
 
 export type RequestKind = keyof typeof REQUESTS;
@@ -127,9 +141,14 @@ export class Proxy {
     return this.requests.filter(REQUESTS[kind]);
   }
 
-  /** How many requests of a kind wait for their answers now. */
+  /** The requests of a kind that wait for their answers now. */
+  pending(kind: RequestKind): SeenRequest[] {
+    return [...this.#underWay].filter(REQUESTS[kind]);
+  }
+
+  /** How many that are. */
   underWay(kind: RequestKind): number {
-    return [...this.#underWay].filter(REQUESTS[kind]).length;
+    return this.pending(kind).length;
   }
 
   /** What becomes of the next `count` requests of a kind. All others pass from now on. */
@@ -194,19 +213,17 @@ export class Proxy {
     const isBarred = [...this.#barred].some((kind) => REQUESTS[kind](seen));
     const fate = isBarred ? "fail" : await this.decide(seen);
     const answered = (): Promise<http.IncomingMessage> => forward(request, bytes, response);
+    if (isAnswer(fate)) {
+      const [status, text] = ANSWERS[fate];
+      response.writeHead(status).end(text);
+      return;
+    }
     switch (fate) {
       case "hang":
         return;
       case "reset":
         response.destroy();
         return;
-      case "fail":
-      case "refuse":
-      case "throttle": {
-        const [status, text] = ANSWERS[fate];
-        response.writeHead(status).end(text);
-        return;
-      }
       case "lose the answer":
         await buffer(await answered());
         response.destroy();
@@ -220,6 +237,10 @@ export class Proxy {
         deliver(await answered(), response);
     }
   }
+}
+
+function isAnswer(fate: Fate): fate is keyof typeof ANSWERS {
+  return fate in ANSWERS;
 }
 
 /** Sends a request on to Consul, for as long as somebody waits for the answer. */

@@ -312,12 +312,7 @@ test.each([
   },
 );
 
-const MOMENTS: readonly RequestKind[] = [
-  "session renewal",
-  "contender entry",
-  "prefix listing",
-  "join",
-];
+const MOMENTS: readonly RequestKind[] = ["session renewal", "contender entry", "join in turn"];
 
 test.each(
   MOMENTS.flatMap((moment) =>

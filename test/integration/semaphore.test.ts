@@ -3,6 +3,7 @@ import { expect, inject, test } from "vitest";
 
 import {
   ConsulClient,
+  SEMAPHORE_FLAG_VALUE,
   SemaphoreConflictError,
   SemaphoreHeldError,
   SemaphoreInUseError,
@@ -11,9 +12,11 @@ import {
   SemaphoreNotHeldError,
   SemaphoreReleasedError,
   type Semaphore,
+  type SemaphoreOptions,
+  type SemaphoreSlot,
 } from "../../src/index.js";
 import { abortWithin, connect, consul, freshPrefix, keysBelow, makeSession } from "./fixture.js";
-import { Proxy, type Fate } from "./proxy.js";
+import { Proxy, REQUESTS, type Fate } from "./proxy.js";
 
 async function semaphoreWithSession(
   client: ConsulClient,
@@ -92,7 +95,50 @@ test("tells the holder within a second that somebody took it out of the holders"
   expect(await abortWithin(slot.signal, 1_000)).toMatchObject({ reason: "holder-removed" });
 });
 
-test("after a loss asks for a release before the next acquire, and then works on", async () => {
+test("tells each holder of a client within a second, also one that came later", async () => {
+  const prefix = freshPrefix();
+  const proxy = await Proxy.start();
+  const client = connect({ address: proxy.address });
+  const [one, two] = [client.semaphorePrefix(prefix, 2), client.semaphorePrefix(prefix, 2)];
+  const first = await one.acquire();
+  // The first is watched by now: the lock entry, and its own.
+  await expect.poll(() => proxy.underWay("blocking query")).toBe(2);
+  const second = await two.acquire();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+
+  await client.session.destroy(second.session);
+
+  expect(await abortWithin(second.signal, 1_000)).toMatchObject({ reason: "session-invalidated" });
+  expect(first.held).toBe(true);
+  await client.session.destroy(first.session);
+  expect(await abortWithin(first.signal, 1_000)).toMatchObject({ reason: "session-invalidated" });
+});
+
+test("after a loss acquires again at once, and clears away first what is left", async () => {
+  const prefix = freshPrefix();
+  const session = await makeSession();
+  const client = connect();
+  const sem = client.semaphoreOpts({ prefix, limit: 1, session });
+  const slot = await sem.acquire();
+  // Whoever is thrown out of the lock still has its contender entry.
+  await consul(
+    "PUT",
+    `/v1/kv/${prefix}/.lock?flags=16210313421097356768`,
+    '{"Limit":1,"Holders":{}}',
+  );
+  expect(await abortWithin(slot.signal, 1_000)).toBeInstanceOf(SemaphoreLostError);
+  expect(sem.isHeld).toBe(false);
+
+  const next = await sem.acquire();
+
+  expect(next.fencingToken).toBeGreaterThan(slot.fencingToken);
+  expect(slot.signal.reason).toBeInstanceOf(SemaphoreLostError);
+  expect((await sem.inspect()).holders).toMatchObject([{ session }]);
+  await sem.release();
+  expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`]);
+});
+
+test("after a loss there is nothing to release, of which release does not complain", async () => {
   const client = connect();
   const prefix = freshPrefix();
   const sem = client.semaphorePrefix(prefix, 1);
@@ -100,14 +146,18 @@ test("after a loss asks for a release before the next acquire, and then works on
   await client.session.destroy(slot.session);
   await abortWithin(slot.signal, 1_000);
 
-  expect(sem.isHeld).toBe(true);
-  await expect(sem.acquire()).rejects.toThrow("Semaphore already held");
+  expect(sem.isHeld).toBe(false);
   await sem.release();
+  await sem.release();
+  await slot.release();
   expect(slot.signal.reason).toBeInstanceOf(SemaphoreLostError);
 
   const next = await sem.acquire();
   expect(next.session).not.toBe(slot.session);
+  await slot.release();
+  expect(next.held).toBe(true);
   await sem.release();
+  await expect(sem.release()).rejects.toThrow(SemaphoreNotHeldError);
 });
 
 test("gives each of 4 contenders for 2 slots its turn", async () => {
@@ -201,93 +251,144 @@ test("refuses a key that is a lock of Consul's, and leaves nothing there", async
   expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`]);
 });
 
-// Without a TTL there is nothing but `monitorRetries` to be patient by.
-test("rides out failed looks as often as monitorRetries says, and no oftener", async () => {
+/** By what a holder hears of a loss; who has several slots looks at their entries at one go. */
+const LOOKS = [
+  { kind: "lock read", holders: 1 },
+  { kind: "entry read", holders: 1 },
+  { kind: "holders check", holders: 2 },
+] as const;
+
+interface Holders {
+  readonly proxy: Proxy;
+  readonly slots: readonly SemaphoreSlot[];
+  /** Ends the blocking queries that are under way. */
+  readonly stir: () => Promise<void>;
+  readonly release: () => Promise<void>;
+}
+
+/** So many slots of one client behind a proxy, each of them watched. */
+async function holdersBehindProxy(
+  count: number,
+  options: (session: string) => Partial<SemaphoreOptions>,
+): Promise<Holders> {
   const proxy = await Proxy.start();
   const prefix = freshPrefix();
-  const sem = connect({ address: proxy.address }).semaphoreOpts({
-    prefix,
-    limit: 2,
-    session: await makeSession({ ttl: null }),
-    monitorRetries: 3,
-    monitorRetryTime: "50ms",
-  });
-  const another = connect().semaphorePrefix(prefix, 2);
-  let failures = 0;
-  const looks = (): number => proxy.requests.filter(isLook).length;
-  const failNextLooks = async (count: number): Promise<void> => {
-    failures = count;
-    // Anything that changes the prefix wakes the monitor from its blocking query.
+  const client = connect({ address: proxy.address });
+  const limit = count + 1;
+  const semaphores: Semaphore[] = [];
+  const slots: SemaphoreSlot[] = [];
+  while (slots.length < count) {
+    const session = await makeSession({ ttl: null });
+    const sem = client.semaphoreOpts({ prefix, limit, ...options(session) });
+    semaphores.push(sem);
+    slots.push(await sem.acquire());
+  }
+  const isWatched = (): boolean =>
+    count === 1
+      ? proxy.underWay("blocking query") === 2
+      : proxy
+          .seen("holders check")
+          .some(({ body }) => slots.every((it) => body.includes(it.session)));
+  await expect.poll(isWatched, { timeout: 10_000 }).toBe(true);
+  const another = connect().semaphorePrefix(prefix, limit);
+  let changes = 0;
+  const stir = async (): Promise<void> => {
     await (another.isHeld ? another.release() : another.acquire());
+    changes += 1;
+    for (const { session } of slots) {
+      const entry = `${prefix}/${session}?acquire=${session}&flags=${SEMAPHORE_FLAG_VALUE}`;
+      await consul("PUT", `/v1/kv/${entry}`, `${changes}`);
+    }
   };
-  proxy.decide = (request) => {
-    if (!isLook(request) || failures === 0) return "pass";
-    failures -= 1;
-    return "fail";
+  const release = async (): Promise<void> => {
+    proxy.heal();
+    await Promise.all(semaphores.map((sem) => sem.release()));
   };
-  const slot = await sem.acquire();
-  await expect.poll(looks).toBeGreaterThan(0);
+  return { proxy, slots, stir, release };
+}
 
-  await failNextLooks(3);
-  await expect.poll(() => failures, { timeout: 10_000 }).toBe(0);
-  const looksSoFar = looks();
-  await expect.poll(looks, { timeout: 10_000 }).toBeGreaterThan(looksSoFar);
-  expect(slot.held).toBe(true);
+// Without a TTL there is nothing but `monitorRetries` to be patient by.
+test.each(LOOKS)(
+  "rides out failed looks as often as monitorRetries says, and no oftener ($kind, holders: $holders)",
+  async ({ kind, holders }) => {
+    const { proxy, slots, stir, release } = await holdersBehindProxy(holders, (session) => ({
+      session,
+      monitorRetries: 3,
+      monitorRetryTime: "50ms",
+    }));
+    let failures = 0;
+    const looks = (): number => proxy.seen(kind).length;
+    const failNextLooks = async (count: number): Promise<void> => {
+      failures = count;
+      await stir();
+    };
+    proxy.decide = (request) => {
+      if (!REQUESTS[kind](request) || failures === 0) return "pass";
+      failures -= 1;
+      return "fail";
+    };
+    await failNextLooks(3);
+    await expect.poll(() => failures, { timeout: 10_000 }).toBe(0);
+    const looksSoFar = looks();
+    await expect.poll(looks, { timeout: 10_000 }).toBeGreaterThan(looksSoFar);
+    expect(slots.map(({ held }) => held)).not.toContain(false);
 
-  await failNextLooks(10);
-  expect(await abortWithin(slot.signal, 10_000)).toMatchObject({
-    reason: "monitor-failed",
-    cause: { code: "SEMAPHORE_READ_FAILED", cause: { status: 500 } },
-  });
-  expect(failures).toBe(10 - 4);
-  await sem.release();
-});
+    await failNextLooks(10);
+    for (const { signal } of slots) {
+      expect(await abortWithin(signal, 10_000)).toMatchObject({
+        reason: "monitor-failed",
+        cause: { code: "SEMAPHORE_READ_FAILED", cause: { status: 500 } },
+      });
+    }
+    expect(failures).toBe(10 - 4);
+    await release();
+  },
+);
 
-test("without monitorRetries loses its slot at the first failed look, as the original", async () => {
-  const proxy = await Proxy.start();
-  const prefix = freshPrefix();
-  const sem = connect({ address: proxy.address }).semaphoreOpts({
-    prefix,
-    limit: 2,
-    session: await makeSession({ ttl: null }),
-  });
-  const slot = await sem.acquire();
-  let failed = 0;
-  proxy.decide = (request) => {
-    if (!isLook(request)) return "pass";
-    failed += 1;
-    return "fail";
-  };
-  // Whatever changes the prefix ends the look that is under way.
-  const another = connect().semaphorePrefix(prefix, 2);
-  await another.acquire();
-  expect(await abortWithin(slot.signal, 10_000)).toMatchObject({ reason: "monitor-failed" });
-  expect(failed).toBe(1);
-  await another.release();
-  await sem.release();
-});
+test.each(LOOKS)(
+  "without monitorRetries loses its slot at the first failed look, as the original ($kind, holders: $holders)",
+  async ({ kind, holders }) => {
+    const { proxy, slots, stir, release } = await holdersBehindProxy(holders, (session) => ({
+      session,
+    }));
+    let failed = 0;
+    proxy.decide = (request) => {
+      if (!REQUESTS[kind](request)) return "pass";
+      failed += 1;
+      return "fail";
+    };
+    await stir();
+    for (const { signal } of slots) {
+      expect(await abortWithin(signal, 10_000)).toMatchObject({ reason: "monitor-failed" });
+    }
+    expect(failed).toBe(1);
+    await release();
+  },
+);
 
-test("a look that is refused ends the slot at once, with a TTL too: Consul has spoken", async () => {
-  const proxy = await Proxy.start();
-  const sem = connect({ address: proxy.address }).semaphoreOpts({
-    prefix: freshPrefix(),
-    limit: 2,
-    monitorRetries: 3,
-  });
-  const slot = await sem.acquire();
-  let refused = 0;
-  proxy.decide = (request) => {
-    if (!isLook(request)) return "pass";
-    refused += 1;
-    return "refuse";
-  };
-  expect(await abortWithin(slot.signal, 10_000)).toMatchObject({
-    reason: "monitor-failed",
-    cause: { cause: { status: 403 } },
-  });
-  expect(refused).toBe(1);
-  await sem.release();
-});
+test.each(LOOKS)(
+  "a look that is refused ends the slot at once, with a TTL too: Consul has spoken ($kind, holders: $holders)",
+  async ({ kind, holders }) => {
+    const { proxy, slots, stir, release } = await holdersBehindProxy(holders, () => ({
+      monitorRetries: 3,
+    }));
+    let refused = 0;
+    proxy.decide = (request) => {
+      if (!REQUESTS[kind](request)) return "pass";
+      refused += 1;
+      return "refuse";
+    };
+    await stir();
+    for (const { signal } of slots) {
+      expect(await abortWithin(signal, 10_000)).toMatchObject({
+        reason: "monitor-failed",
+        cause: { cause: { status: 403 } },
+      });
+    }
+    expect(refused).toBe(1);
+    await release();
+  },
+);
 
 test("tryAcquire waits as long as semaphoreWaitTime, and leaves nothing behind", async () => {
   const client = connect();
@@ -362,10 +463,6 @@ test("tryAcquire keeps its time also while it waits for another call on its sema
   expect((await acquired).held).toBe(true);
   await sem.release();
 });
-
-function isLook({ method, path }: { method: string; path: string }): boolean {
-  return method === "GET" && path.includes("recurse") && path.includes("consistent");
-}
 
 test("an address may be given by CONSUL_HTTP_ADDR", async () => {
   const { host } = new URL(inject("consulAddress"));

@@ -8,6 +8,7 @@ import {
   SemaphoreDecodingError,
   type Semaphore,
   type SemaphoreOptions,
+  type SemaphoreSlot,
 } from "../../src/index.js";
 import {
   abortWithin,
@@ -18,7 +19,7 @@ import {
   lockBelow,
   makeSession,
 } from "./fixture.js";
-import { Proxy, type SeenRequest } from "./proxy.js";
+import { Proxy, REQUESTS, type Fate, type SeenRequest } from "./proxy.js";
 
 const FLAGS = "16210313421097356768";
 
@@ -98,7 +99,7 @@ test("a holder writes a contender entry and the lock, byte for byte as the origi
     name: "Consul API Semaphore",
     ttl: "15s",
     behavior: "delete",
-    checks: ["serfHealth"],
+    checks: [],
   });
 
   await one.release();
@@ -156,10 +157,12 @@ async function wireOf(prefix: string, options: Partial<SemaphoreOptions> = {}): 
   return { sem, sent: () => proxy.requests.splice(0) };
 }
 
-/** A slow machine may fit looks of the monitor in between; then a release need not look back. */
+/** Without what the monitor reads, for which there is time on a slow machine. */
 function withoutLooks(requests: readonly SeenRequest[]): readonly SeenRequest[] {
-  return requests.filter(({ path }) => !path.includes("recurse&consistent"));
+  return requests.filter(({ method }) => method !== "GET");
 }
+
+/** A release reads the prefix, unless that was done a moment ago. */
 
 function withoutLookBack(operations: unknown): unknown {
   return z
@@ -227,20 +230,88 @@ test("a release tells who is left, and a waiter that it shows has its turn befor
   await sem.release();
 });
 
-test("with a session of the user's, it is renewed to learn its TTL, and stays", async () => {
+test("with a session of the user's, it is renewed, enters the queue, and then joins", async () => {
   const prefix = freshPrefix();
   const session = await makeSession();
-  const { sem, sent } = await wireOf(prefix, { session });
+  const { sem, sent } = await wireOf(prefix, { session, value: "host-1" });
 
   await sem.acquire();
-  expect(linesOf(sent())).toEqual([
+
+  const acquire = sent();
+  expect(linesOf(acquire)).toEqual([
     `PUT /v1/session/renew/${session}`,
-    `PUT /v1/kv/${prefix}/${session}?acquire=${session}&flags=${FLAGS}`,
-    `GET /v1/kv/${prefix}/?recurse&consistent`,
     "PUT /v1/txn",
+    "PUT /v1/txn",
+  ]);
+  const [, enter, join] = acquire;
+  expect(operationsIn(enter?.body)).toEqual(entering(prefix, session));
+  expect(operationsIn(join?.body)).toEqual([
+    { Verb: "check-session", Key: `${prefix}/${session}`, Session: session },
+    swapOf(prefix, { limit: 1, holders: [session], index: 0n }),
+    ...touching(prefix, session),
   ]);
   await sem.release();
   expect(linesOf(withoutLooks(sent()))).toEqual(["PUT /v1/txn"]);
+});
+
+/** The operation that writes a contender entry, and those that touch one. */
+function writing(verb: string, prefix: string, session: string): object {
+  const key = `${prefix}/${session}`;
+  return { Verb: verb, Key: key, Value: "host-1", Flags: FLAGS, Session: session };
+}
+
+function entering(prefix: string, session: string): readonly object[] {
+  return [writing("lock", prefix, session), { Verb: "get-tree", Key: `${prefix}/` }];
+}
+
+function touching(prefix: string, session: string): readonly object[] {
+  return [writing("unlock", prefix, session), writing("lock", prefix, session)];
+}
+
+interface LockWrite {
+  readonly limit: number;
+  readonly holders: readonly string[];
+  readonly index?: bigint;
+}
+
+/** The operation that swaps the lock; without an index one that sets it. */
+function swapOf(prefix: string, { limit, holders, index }: LockWrite): object {
+  const listed = holders.toSorted().map((session) => `"${session}":true`);
+  const Value = `{"Limit":${limit},"Holders":{${listed.join(",")}}}`;
+  return {
+    ...{ Verb: index === undefined ? "set" : "cas", Key: `${prefix}/.lock`, Value, Flags: FLAGS },
+    ...(index === undefined ? {} : { Index: index.toString() }),
+  };
+}
+
+test("whoever joins out of the queue touches its own entry", async () => {
+  const prefix = freshPrefix();
+  const occupant = connect().semaphorePrefix(prefix, 1);
+  await occupant.acquire();
+  const proxy = await Proxy.start();
+  const client = connect({ address: proxy.address });
+  const sem = client.semaphoreOpts({ prefix, limit: 1, value: "host-1" });
+  let index = 0n;
+  proxy.decide = async (request): Promise<Fate> => {
+    if (REQUESTS["join in turn"](request)) index = (await lockBelow(prefix)).modifyIndex;
+    return "pass";
+  };
+  const attempt = sem.acquire();
+  await expect.poll(async () => (await occupant.inspect()).waiters.length).toBe(1);
+  await occupant.release();
+  const { session } = await attempt;
+
+  // Whether the holders are alive is a question, and no write.
+  const transactions = proxy.requests.filter(({ path }) => path === "/v1/txn");
+  const [enter, join] = transactions.map(({ body }) => operationsIn(body));
+  expect(transactions).toHaveLength(2);
+  expect(enter).toEqual(entering(prefix, session));
+  expect(join).toEqual([
+    { Verb: "check-session", Key: `${prefix}/${session}`, Session: session },
+    swapOf(prefix, { limit: 1, holders: [session], index }),
+    ...touching(prefix, session),
+  ]);
+  await sem.release();
 });
 
 test("one that is a holder already leaves and joins again in one transaction", async () => {
@@ -249,30 +320,135 @@ test("one that is a holder already leaves and joins again in one transaction", a
   const other = await connect().semaphorePrefix(prefix, 2).acquire();
   await connect().semaphoreOpts({ prefix, limit: 2, session }).acquire();
   const { modifyIndex } = await lockBelow(prefix);
-  const { sem, sent } = await wireOf(prefix, { limit: 2, session });
+  const { sem, sent } = await wireOf(prefix, { limit: 2, session, value: "host-1" });
 
   await sem.acquire();
 
   const resuming = sent();
   expect(linesOf(resuming)).toEqual([
     `PUT /v1/session/renew/${session}`,
-    `PUT /v1/kv/${prefix}/${session}?acquire=${session}&flags=${FLAGS}`,
-    `GET /v1/kv/${prefix}/?recurse&consistent`,
+    "PUT /v1/txn",
     "PUT /v1/txn",
   ]);
-  const [first = "", second = ""] = [other.session, session].sort();
-  const lock = `${prefix}/.lock`;
-  const without = `{"Limit":2,"Holders":{"${other.session}":true}}`;
-  const withBoth = `{"Limit":2,"Holders":{"${first}":true,"${second}":true}}`;
-  expect(operationsIn(resuming[3]?.body)).toEqual([
+  const [, enter, rejoin] = resuming;
+  expect(operationsIn(enter?.body)).toEqual(entering(prefix, session));
+  expect(operationsIn(rejoin?.body)).toEqual([
     { Verb: "check-session", Key: `${prefix}/${session}`, Session: session },
-    { Verb: "cas", Key: lock, Value: without, Flags: FLAGS, Index: modifyIndex.toString() },
-    { Verb: "set", Key: lock, Value: withBoth, Flags: FLAGS },
+    swapOf(prefix, { limit: 2, holders: [other.session], index: modifyIndex }),
+    swapOf(prefix, { limit: 2, holders: [other.session, session] }),
+    ...touching(prefix, session),
   ]);
   await sem.release();
 });
 
-test("a session is asked for as the original does, but for a mark in its lock-delay", async () => {
+test("a release that passes the slot on touches the entry of whoever gets it", async () => {
+  const prefix = freshPrefix();
+  const proxy = await Proxy.start();
+  const client = connect({ address: proxy.address });
+  const [one, two] = [
+    client.semaphorePrefix(prefix, 1),
+    client.semaphoreOpts({ prefix, limit: 1, value: "host-1" }),
+  ];
+  const first = await one.acquire();
+  const { modifyIndex } = await lockBelow(prefix);
+  const attempt = two.acquire();
+  // The holder watches the lock entry and the waiter does, which is in the queue by then.
+  await expect.poll(() => proxy.underWay("blocking query"), { timeout: 10_000 }).toBe(2);
+
+  await one.release();
+
+  const second = await attempt;
+  const handovers = proxy.seen("handover").map(({ body }) => operationsIn(body));
+  expect(handovers).toEqual([
+    [
+      { Verb: "check-session", Key: `${prefix}/${second.session}`, Session: second.session },
+      swapOf(prefix, { limit: 1, holders: [second.session], index: modifyIndex }),
+      ...touching(prefix, second.session),
+      { Verb: "delete", Key: `${prefix}/${first.session}` },
+    ],
+  ]);
+  await two.release();
+});
+
+test("a contender entry changes when its owner gets a slot, with the same index as the lock", async () => {
+  const prefix = freshPrefix();
+  const [client, other] = [connect(), connect()];
+  const entryOf = async (session: string) => {
+    const { value: entry } = await client.kv.get(`${prefix}/${session}`, { consistent: true });
+    if (entry === null) throw new Error(`no entry of ${session}`);
+    return entry;
+  };
+  const expectJoined = async ({ session, fencingToken }: SemaphoreSlot): Promise<void> => {
+    expect(await entryOf(session)).toMatchObject({ session, modifyIndex: fencingToken });
+    expect((await lockBelow(prefix)).modifyIndex).toBe(fencingToken);
+  };
+  const limit = 1;
+
+  // With its entry in one write,
+  const first = client.semaphorePrefix(prefix, limit);
+  await expectJoined(await first.acquire());
+
+  const waiters = [client.semaphorePrefix(prefix, limit), other.semaphorePrefix(prefix, limit)];
+  const attempts: Promise<SemaphoreSlot>[] = [];
+  for (const waiter of waiters) {
+    attempts.push(waiter.acquire());
+    await expect.poll(async () => (await first.inspect()).waiters.length).toBe(attempts.length);
+  }
+  const waiting = await Promise.all(
+    (await first.inspect()).waiters.map(({ session }) => entryOf(session)),
+  );
+  for (const { createIndex, modifyIndex, lockIndex } of waiting) {
+    expect({ modifyIndex, lockIndex }).toEqual({ modifyIndex: createIndex, lockIndex: 1n });
+  }
+
+  // by a release of its own client, and by itself.
+  await first.release();
+  for (const [place, attempt] of attempts.entries()) {
+    const slot = await attempt;
+    await expectJoined(slot);
+    expect((await entryOf(slot.session)).lockIndex).toBe(2n);
+    await waiters[place]?.release();
+  }
+
+  // Resumed, it is a new slot.
+  const session = await makeSession();
+  await client.semaphoreOpts({ prefix, limit, session }).acquire();
+  const resumed = other.semaphoreOpts({ prefix, limit, session });
+  await expectJoined(await resumed.acquire());
+  await resumed.release();
+});
+
+test.each([
+  ["below a folder of the prefix", (session: string) => `x/${session}`],
+  ["below its own key", (session: string) => `${session}/x`],
+  ["whose key ends like its own", (session: string) => `x${session}`],
+])("an entry %s makes nobody a holder or a waiter", async (_, keyOf) => {
+  const prefix = freshPrefix();
+  const session = await makeSession();
+  await consul("PUT", `/v1/kv/${prefix}/${keyOf(session)}?acquire=${session}&flags=${FLAGS}`);
+  await writeLock(prefix, `{"Limit":1,"Holders":{"${session}":true}}`);
+  const sem = connect().semaphorePrefix(prefix, 1);
+  expect(await sem.inspect()).toEqual({ limit: 1, holders: [], waiters: [] });
+
+  const slot = await sem.acquire();
+
+  expect((await lockOf(prefix)).value).toBe(`{"Limit":1,"Holders":{"${slot.session}":true}}`);
+  expect((await sem.inspect()).holders.map((holder) => holder.session)).toEqual([slot.session]);
+  await sem.release();
+});
+
+test("nor is a holder alive whose entry another session has locked", async () => {
+  const prefix = freshPrefix();
+  const [session, thief] = [await makeSession(), await makeSession()];
+  await consul("PUT", `/v1/kv/${prefix}/${session}?acquire=${thief}&flags=${FLAGS}`);
+  await writeLock(prefix, `{"Limit":1,"Holders":{"${session}":true}}`);
+  const sem = connect().semaphorePrefix(prefix, 1);
+  expect(await sem.inspect()).toEqual({ limit: 1, holders: [], waiters: [] });
+  await acquireAndRelease(sem);
+  expect((await lockOf(prefix)).value).toBe('{"Limit":1,"Holders":{}}');
+});
+
+test("a session is asked for as the original does, but for its checks and a mark in its lock-delay", async () => {
   const marks: unknown[] = [];
   for (const sessionChecks of [undefined, [], ["serfHealth"]]) {
     const prefix = freshPrefix();
@@ -286,7 +462,7 @@ test("a session is asked for as the original does, but for a mark in its lock-de
       Name: prefix,
       TTL: "15s",
       Behavior: "delete",
-      ...(sessionChecks === undefined ? {} : { Checks: sessionChecks, NodeChecks: sessionChecks }),
+      ...{ Checks: sessionChecks ?? [], NodeChecks: sessionChecks ?? [] },
     });
     // From 15 s, which is Consul's own, to 16 s.
     expect(LockDelay).toMatch(/^15\d{3}(\.\d+)?ms$/);

@@ -66,7 +66,7 @@ export function outlived(
 export function notTold(
   tenure: Tenure,
   forcedAt: number,
-  trouble: Trouble,
+  { trouble, lag }: { readonly trouble: Trouble; readonly lag: Trouble },
   restoredAt: number,
   now: number,
 ): Violation | undefined {
@@ -79,7 +79,8 @@ export function notTold(
   // after that, cannot tell; but the next can.
   const look = Math.min(LONGEST_WAIT_MS, (ttl ?? Infinity) / 2) * LENGTHENED;
   const outdated = Math.max(0, restoredAt + look - from);
-  const allowed = Math.max(unanswered, outdated) + TOLD_WITHIN_MS;
+  // Slow messages are no trouble, but take their time there and back.
+  const allowed = Math.max(unanswered, outdated) + TOLD_WITHIN_MS + lag.share(from, now);
   if (trouble.longestCalm(from, now) <= allowed) return undefined;
   return {
     kind: "B-not-told",

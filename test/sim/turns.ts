@@ -8,10 +8,10 @@ import type { Violation } from "./violation.js";
 const TAKEN_WITHIN_MS = 1_500;
 
 /** What one who is dead may cost a process in all: it has to notice only once, and at times again. */
-const MOST_COST_MS = 2_000;
+const MOST_COST_MS = 3_000;
 
 /** So much longer a slot may be free at once for anybody but the first. */
-const OBSTACLES_MS = 2_000;
+const OBSTACLES_MS = 3_000;
 
 /** Who has come only just now may be passed by one who could not know it yet. */
 const NEWCOMER_MS = 250;
@@ -138,9 +138,12 @@ export class Turns {
     const hasWaited = before.some((waiter) => waiter.session === session);
     const takerLink = this.#world.linkOfSession(session);
     const patient: Ready[] = [];
+    let isHeldUp = false;
     for (const waiter of this.#queue.waiters) {
       if (waiter.createIndex >= createIndex) break;
       const ready = this.#ready(waiter, now);
+      // Those behind one that does not move notice it by and by, each for itself.
+      isHeldUp ||= ready === undefined;
       if (ready === undefined) continue;
       // Who has come back to an entry that was there before was dead for the others meanwhile.
       if (waiter.enteredAt < ready.attempt.calledAt) continue;
@@ -148,7 +151,7 @@ export class Turns {
       const wasSlow =
         freeSince !== undefined &&
         (now - freeSince >= GRACE_MS || ready.link.lag.share(freeSince, now) > 0);
-      if (wasSlow) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
+      if (wasSlow || isHeldUp) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
       const links =
         hasWaited && takerLink !== undefined ? [ready.link, takerLink] : this.#world.links;
       if (calm(ready.since, now, links) < NEWCOMER_MS) continue;

@@ -213,8 +213,7 @@ export class World implements LinkObserver, Bystander {
       this.report(outlived(tenure, this.confirmedTerm(tenure), now));
       const forcedAt = this.forcedAt(tenure);
       if (forcedAt === undefined) continue;
-      const trouble = this.linkOf(tenure).trouble;
-      this.report(notTold(tenure, forcedAt, trouble, this.#restoredAt, now));
+      this.report(notTold(tenure, forcedAt, this.linkOf(tenure), this.#restoredAt, now));
     }
     return this.isSound();
   }

@@ -1,8 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { SemaphoreDecodingError } from "../../../src/errors.js";
-import { decodeLock, encodeLock } from "../../../src/protocol/lock-entry.js";
+import { SemaphoreConflictError, SemaphoreDecodingError } from "../../../src/errors.js";
+import {
+  decodeLock,
+  encodeLock,
+  readLockEntry,
+  SEMAPHORE_FLAG_VALUE,
+} from "../../../src/protocol/lock-entry.js";
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, "utf8");
 
@@ -215,5 +220,72 @@ describe("encoding a lock", () => {
         expect(encodeLock({ limit: 3, holders: new Set(sessions.reverse()) })).toBe(text);
       }),
     );
+  });
+});
+
+describe("the flags of a semaphore's entries", () => {
+  test("are Go's SemaphoreFlagValue to the last bit", () => {
+    expect(SEMAPHORE_FLAG_VALUE).toBe(16210313421097356768n);
+  });
+});
+
+describe("a lock entry", () => {
+  const entry = (text: string, flags = SEMAPHORE_FLAG_VALUE) => ({
+    flags,
+    value: bytes(text),
+    modifyIndex: 7n,
+  });
+
+  test("says the limit, the holders and its index", () => {
+    expect(readLockEntry(entry('{"Limit":3,"Holders":{"b":true,"a":true}}'))).toEqual({
+      limit: 3,
+      holders: new Set(["a", "b"]),
+      modifyIndex: 7n,
+    });
+  });
+
+  test("that is not there says nothing, and is swapped under index 0", () => {
+    expect(readLockEntry(null)).toEqual({
+      limit: undefined,
+      holders: new Set(),
+      modifyIndex: 0n,
+    });
+  });
+
+  test("without a value says nothing, but has an index to swap it under", () => {
+    const nothing = { limit: undefined, holders: new Set(), modifyIndex: 7n };
+    expect(readLockEntry({ ...entry(""), value: null })).toEqual(nothing);
+    expect(readLockEntry({ ...entry("", 0n), value: null })).toEqual(nothing);
+  });
+
+  test("with the flags of Go's first release, 0, is read", () => {
+    expect(readLockEntry(entry('{"Limit":3}', 0n)).limit).toBe(3);
+  });
+
+  test.each(["{}", "null", '{"Limit":0,"Holders":{"a":true}}', '{"name":"somebody else\'s"}'])(
+    "with flags 0 and no limit is a conflict: %s",
+    (text) => {
+      expect(() => readLockEntry(entry(text, 0n))).toThrow(SemaphoreConflictError);
+      expect(readLockEntry(entry(text)).limit).toBe(0);
+    },
+  );
+
+  test.each([
+    ["those of Consul's single lock", 0x2ddccbc058a50c18n],
+    ["1", 1n],
+    ["the semaphore's as a double", BigInt(Number(SEMAPHORE_FLAG_VALUE))],
+    ["one less than the semaphore's", SEMAPHORE_FLAG_VALUE - 1n],
+    ["one more than the semaphore's", SEMAPHORE_FLAG_VALUE + 1n],
+    ["the greatest of all", 2n ** 64n - 1n],
+  ])("with other flags is a conflict: %s", (_, flags) => {
+    expect(() => readLockEntry(entry('{"Limit":3}', flags))).toThrow(SemaphoreConflictError);
+    expect(() => readLockEntry({ ...entry("", flags), value: null })).toThrow(
+      "Existing key does not match semaphore use",
+    );
+  });
+
+  test("with a value that no semaphore writes fails to decode", () => {
+    expect(() => readLockEntry(entry("garbage"))).toThrow(SemaphoreDecodingError);
+    expect(() => readLockEntry(entry("garbage"))).toThrow(/^lock decoding failed: /);
   });
 });

@@ -1,0 +1,951 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { SemaphoreLimitConflictError } from "../../../src/errors.js";
+import {
+  isNextInLine,
+  mayJoinAtOnce,
+  nextStep,
+  requireSameLimit,
+  type Step,
+  type Waiter,
+} from "../../../src/protocol/next-step.js";
+import { afterCheck, type QueueView } from "../../../src/protocol/queue-view.js";
+import { contender, contenders, HEARD, lockOf, passedUntil, viewOf, waiter } from "./views.js";
+
+interface Case {
+  readonly that: string;
+  readonly view: QueueView;
+  readonly me?: Waiter;
+  /** Whom it has waited for so far, and for how long. */
+  readonly target?: number;
+  readonly waited?: number;
+  /** How long ago all of this was heard. */
+  readonly later?: number;
+  readonly step: Step;
+}
+
+function stepOf({
+  view,
+  me = waiter(9),
+  target = 8,
+  waited = 0,
+  later = 0,
+}: Omit<Case, "that" | "step">): Step {
+  const now = HEARD + later;
+  const step = nextStep(view, me, { createIndex: BigInt(target), since: now - waited }, now);
+  // What is left of a time is no round number to the last bit.
+  return "atMost" in step ? { ...step, atMost: Number(step.atMost.toFixed(3)) } : step;
+}
+
+const goesTo = (cases: readonly Case[]): void => {
+  const titled = cases.map(({ that, ...rest }) => [that, rest] as const);
+  test.each(titled)("%s", (_, { step, ...given }) => {
+    expect(stepOf(given)).toEqual(step);
+  });
+};
+
+const JOIN: Step = { kind: "join", passing: [] };
+const FULL = lockOf(1, ["h"]);
+
+describe("a waiter whose view is not good enough", () => {
+  goesTo([
+    {
+      that: "reads the prefix where the last reading is older than its entry",
+      view: viewOf({ waiters: contenders(9), readAt: HEARD - 1 }),
+      step: { kind: "read" },
+    },
+    {
+      that: "does not where that reading was asked for at the moment of its entry",
+      view: viewOf({ waiters: contenders(9), readAt: HEARD }),
+      step: JOIN,
+    },
+    {
+      that: "looks at the lock where something has happened that the lock tells of",
+      view: viewOf({ waiters: contenders(9), isLockStale: true }),
+      step: { kind: "look" },
+    },
+    {
+      that: "reads the prefix, which shows the lock as well, where it needs both",
+      view: viewOf({ waiters: contenders(9), readAt: HEARD - 1, isLockStale: true }),
+      step: { kind: "read" },
+    },
+    {
+      that: "looks before it says that the limit in the lock is another",
+      view: viewOf({ lock: lockOf(2), waiters: contenders(9), isLockStale: true }),
+      step: { kind: "look" },
+    },
+  ]);
+});
+
+describe("a waiter", () => {
+  goesTo([
+    {
+      that: "joins where it is alone and nobody has written a lock yet",
+      view: viewOf({ lock: lockOf(undefined, [], 0n), waiters: contenders(9) }),
+      step: JOIN,
+    },
+    {
+      that: "joins when it is first in line and a slot is free",
+      view: viewOf({ lock: lockOf(2, ["h"]), waiters: contenders(9, 10) }),
+      me: waiter(9, { limit: 2 }),
+      step: JOIN,
+    },
+    {
+      that: "joins behind others where there is a slot for each of them too",
+      view: viewOf({ lock: lockOf(4, ["h"]), waiters: contenders(7, 8, 9) }),
+      me: waiter(9, { limit: 4 }),
+      step: JOIN,
+    },
+    {
+      that: "does not join where there is a slot for all but one of them",
+      view: viewOf({ lock: lockOf(4, ["h", "i"]), waiters: contenders(7, 8, 9) }),
+      me: waiter(9, { limit: 4 }),
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
+    },
+    {
+      that: "joins in place of a dead holder",
+      view: viewOf({ lock: FULL, dead: new Map([["h", 0n]]), waiters: contenders(9) }),
+      step: JOIN,
+    },
+    {
+      that: "does not count those behind it",
+      view: viewOf({ waiters: contenders(9, 10, 11) }),
+      step: JOIN,
+    },
+    {
+      that: "joins before those that have let somebody go first",
+      view: viewOf({ waiters: contenders(7, 8, 9), passed: passedUntil(HEARD + 1, 7, 8) }),
+      step: JOIN,
+    },
+    {
+      that: "waits for them again after a while",
+      view: viewOf({ waiters: contenders(8, 9), passed: passedUntil(HEARD + 1, 8) }),
+      later: 1,
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
+    },
+    {
+      that: "does not join where more hold than the limit allows",
+      view: viewOf({ lock: lockOf(1, ["h", "i"]), waiters: contenders(9) }),
+      step: { kind: "watch lock", atMost: 800 },
+    },
+    {
+      that: "makes sure of a slot that it has already",
+      view: viewOf({ lock: lockOf(1, ["s9"]) }),
+      step: { kind: "rejoin" },
+    },
+    {
+      that: "is gone where it is in the lock, but was seen without a contender entry",
+      view: viewOf({ lock: lockOf(1, ["s9"]), dead: new Map([["s9", 0n]]) }),
+      step: { kind: "gone" },
+    },
+    {
+      that: "is gone where the reading does not show its contender entry",
+      view: viewOf({ waiters: contenders(7, 8) }),
+      step: { kind: "gone" },
+    },
+  ]);
+
+  test.each([
+    ["smaller", 1],
+    ["greater", 3],
+    ["missing in what the lock says", 0],
+  ])("refuses to go on where the limit of the others is %s", (_, limit) => {
+    const view = viewOf({ lock: lockOf(limit), waiters: contenders(9) });
+    const me = waiter(9, { limit: 2 });
+    expect(() => stepOf({ view, me })).toThrow(new SemaphoreLimitConflictError(limit, 2));
+  });
+
+  test("refuses another limit also with a slot, or without a contender entry", () => {
+    const me = waiter(9, { limit: 2 });
+    expect(() => stepOf({ view: viewOf({ lock: lockOf(3, ["s9"]) }), me })).toThrow(
+      SemaphoreLimitConflictError,
+    );
+    expect(() => stepOf({ view: viewOf({ lock: lockOf(3) }), me })).toThrow(
+      SemaphoreLimitConflictError,
+    );
+  });
+});
+
+describe("the first in line, while no slot is free,", () => {
+  const front = viewOf({ lock: FULL, waiters: contenders(9, 10) });
+
+  goesTo([
+    {
+      that: "watches the lock until the holder may have died unseen",
+      view: front,
+      step: { kind: "watch lock", atMost: 800 },
+    },
+    {
+      that: "watches the lock for what is left of that time",
+      view: front,
+      later: 799,
+      step: { kind: "watch lock", atMost: 1 },
+    },
+    {
+      that: "then checks that the holder is alive",
+      view: front,
+      later: 800,
+      step: { kind: "check" },
+    },
+    {
+      that: "goes by the holder that it has not heard of for longest",
+      view: viewOf({
+        lock: lockOf(2, ["h", "i"]),
+        waiters: contenders(9),
+        aliveAt: new Map([
+          ["h", HEARD],
+          ["i", HEARD - 500],
+        ]),
+      }),
+      me: waiter(9, { limit: 2 }),
+      step: { kind: "watch lock", atMost: 300 },
+    },
+    {
+      that: "is also one that has only those ahead that have let somebody go first",
+      view: viewOf({
+        lock: FULL,
+        waiters: contenders(8, 9),
+        passed: passedUntil(HEARD + 5_000, 8),
+      }),
+      step: { kind: "watch lock", atMost: 800 },
+    },
+    {
+      that: "does not go by a holder that is known to be dead",
+      view: viewOf({
+        lock: lockOf(1, ["h", "i"]),
+        dead: new Map([["i", 0n]]),
+        waiters: contenders(9),
+        aliveAt: new Map([
+          ["h", HEARD],
+          ["i", HEARD - 5_000],
+        ]),
+      }),
+      step: { kind: "watch lock", atMost: 800 },
+    },
+    {
+      that: "checks a holder at once that was never seen alive",
+      view: viewOf({
+        lock: lockOf(2, ["h", "i"]),
+        waiters: contenders(9),
+        aliveAt: new Map([["h", HEARD]]),
+      }),
+      me: waiter(9, { limit: 2 }),
+      step: { kind: "check" },
+    },
+  ]);
+});
+
+describe("a waiter behind others, while no slot is free,", () => {
+  const behind = (...indexes: readonly number[]): QueueView =>
+    viewOf({ lock: FULL, waiters: contenders(...indexes, 9) });
+
+  goesTo([
+    {
+      that: "watches the entry right ahead",
+      view: behind(7, 8),
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
+    },
+    {
+      that: "passes over those that have let somebody go first",
+      view: { ...behind(6, 7, 8), passed: passedUntil(HEARD + 1, 6, 8) },
+      step: { kind: "watch entry", entry: contender(7), atMost: 200 },
+    },
+    {
+      that: "watches the entry as it was last seen",
+      view: viewOf({ lock: FULL, waiters: [contender(8, { modifyIndex: 50n }), contender(9)] }),
+      step: { kind: "watch entry", entry: contender(8, { modifyIndex: 50n }), atMost: 200 },
+    },
+    {
+      that: "leaves the check of the holders to the first in line for a quarter as long again",
+      view: behind(8),
+      later: 999,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "looks at the lock before it checks the holders itself",
+      view: { ...behind(8), lockAt: HEARD + 999 },
+      later: 1_500,
+      step: { kind: "look" },
+    },
+    {
+      that: "checks those that it has heard of since the check was due",
+      view: { ...behind(8), lockAt: HEARD + 1_000 },
+      later: 1_500,
+      step: { kind: "check" },
+    },
+    {
+      that: "checks them later, the more are ahead: not yet",
+      view: behind(6, 7, 8),
+      later: 1_399,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "checks them later, the more are ahead: now",
+      view: { ...behind(6, 7, 8), lockAt: HEARD + 1_400 },
+      later: 1_400,
+      step: { kind: "check" },
+    },
+    {
+      that: "checks them no later for those that have let somebody go first",
+      view: {
+        ...behind(6, 7, 8),
+        lockAt: HEARD + 1_000,
+        passed: passedUntil(HEARD + 5_000, 6, 7),
+      },
+      later: 1_000,
+      step: { kind: "check" },
+    },
+    {
+      that: "checks them as the eighth: not yet",
+      view: behind(2, 3, 4, 5, 6, 7, 8),
+      later: 2_199,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "checks them as the eighth: now",
+      view: { ...behind(2, 3, 4, 5, 6, 7, 8), lockAt: HEARD + 2_200 },
+      later: 2_200,
+      step: { kind: "check" },
+    },
+    {
+      that: "leaves it to others further back than that",
+      view: behind(1, 2, 3, 4, 5, 6, 7, 8),
+      later: 60_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
+    },
+    {
+      that: "checks them also further back, where it is one of the first eight that others wait for",
+      view: {
+        ...behind(1, 2, 3, 4, 5, 6, 7, 8),
+        lockAt: HEARD + 2_200,
+        passed: passedUntil(HEARD + 5_000, 1),
+      },
+      later: 2_200,
+      step: { kind: "check" },
+    },
+    {
+      that: "passes nobody, for however long they have let slots go by",
+      view: { ...behind(8), idleFront: { createIndex: 8n, since: 0 } },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
+    },
+  ]);
+});
+
+describe("a waiter behind others that has heard nothing for a while", () => {
+  // No check is due for a while.
+  const aliveAt = new Map([["h", HEARD + 600_000]]);
+  const quiet = viewOf({ lock: FULL, waiters: contenders(8, 9), aliveAt });
+  const watchFor = (atMost: number): Step => ({ kind: "watch entry", entry: contender(8), atMost });
+
+  // How many are ahead, how long it had waited for the last of them at its last look, and how much
+  // later it looks again.
+  test.each([
+    [1, 0, 200],
+    [1, 100, 200],
+    [1, 101, 202],
+    [1, 149, 298],
+    [1, 151, 300],
+    [1, 60_000, 300],
+    [2, 0, 200],
+    [2, 299, 598],
+    [2, 301, 600],
+    [10, 0, 200],
+    [10, 1_499, 2_998],
+    [10, 1_501, 3_000],
+    [11, 0, 220],
+    [100, 0, 2_000],
+    [100, 1_001, 2_002],
+    [100, 14_999, 29_998],
+    [100, 60_000, 30_000],
+    [200, 29_999, 59_998],
+    [200, 30_001, 60_000],
+    [201, 600_000, 60_000],
+    [300, 0, 6_000],
+    [3_001, 0, 60_000],
+  ])("%d of them, and had waited %d ms then, looks again %d ms later", (ahead, waited, after) => {
+    const waiters = contenders(...Array.from({ length: ahead + 1 }, (_, i) => i + 1));
+    const given = { view: { ...quiet, waiters }, me: waiter(ahead + 1), target: ahead };
+    const stepAfter = (later: number): Step => stepOf({ ...given, waited: waited + later, later });
+    expect(stepAfter(0)).toEqual({ kind: "watch entry", entry: contender(ahead), atMost: after });
+    expect(stepAfter(after - 1)).toMatchObject({ kind: "watch entry", atMost: 1 });
+    expect(stepAfter(after)).toEqual({ kind: "look" });
+  });
+
+  goesTo([
+    {
+      that: "has not looked before it waited for the one right ahead: not yet",
+      view: quiet,
+      waited: 199,
+      later: 5_000,
+      step: watchFor(1),
+    },
+    {
+      that: "has not looked before it waited for the one right ahead: now",
+      view: quiet,
+      waited: 200,
+      later: 5_000,
+      step: { kind: "look" },
+    },
+    {
+      that: "begins anew where it has waited for another so far",
+      view: quiet,
+      target: 7,
+      waited: 5_000,
+      later: 5_000,
+      step: watchFor(200),
+    },
+    {
+      that: "does not look as long as it hears of the lock by other ways",
+      view: { ...quiet, lockAt: HEARD + 4_900 },
+      waited: 5_000,
+      later: 5_000,
+      step: watchFor(200),
+    },
+    {
+      that: "looks also long before it checks the holders",
+      view: { ...quiet, aliveAt: new Map([["h", HEARD]]) },
+      waited: 200,
+      later: 200,
+      step: { kind: "look" },
+    },
+    {
+      that: "looks also while a slot is free",
+      view: { ...quiet, lock: lockOf(1) },
+      waited: 200,
+      later: 200,
+      step: { kind: "look" },
+    },
+  ]);
+});
+
+describe("a waiter behind some that do not move, while newcomers hold,", () => {
+  /** The reading has not shown the holder, the lock was last seen so much later, and no check is due. */
+  const overtaken = (lookedAfter: number, given: Partial<QueueView> = {}): QueueView =>
+    viewOf({
+      lock: FULL,
+      waiters: contenders(7, 8, 9),
+      known: new Set(["s7", "s8", "s9"]),
+      lockAt: HEARD + lookedAfter,
+      aliveAt: new Map([["h", HEARD + 60_000]]),
+      ...given,
+    });
+  const looks: Step = { kind: "watch entry", entry: contender(8), atMost: 600 };
+
+  goesTo([
+    {
+      that: "goes by what it has read for two seconds",
+      view: overtaken(1_999),
+      later: 1_999,
+      waited: 1_999,
+      step: looks,
+    },
+    {
+      that: "then reads the prefix again",
+      view: overtaken(2_000),
+      later: 2_000,
+      waited: 2_000,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads it rather than only the lock",
+      view: overtaken(0),
+      later: 2_000,
+      waited: 2_000,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads it after twice as long each time: not yet",
+      view: overtaken(5_999),
+      later: 5_999,
+      waited: 6_000 + 5_999,
+      step: looks,
+    },
+    {
+      that: "reads it after twice as long each time: now",
+      view: overtaken(6_000),
+      later: 6_000,
+      waited: 6_000 + 6_000,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads it after two seconds at the soonest, however little it has waited before: not yet",
+      view: overtaken(1_999),
+      later: 1_999,
+      waited: 1_999 + 1_999,
+      step: looks,
+    },
+    {
+      that: "reads it after two seconds at the soonest, however little it has waited before: now",
+      view: overtaken(2_000),
+      later: 2_000,
+      waited: 2_000 + 1_999,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads it after two seconds where it has waited for another so far",
+      view: overtaken(2_000),
+      target: 7,
+      later: 2_000,
+      waited: 60_000,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads it where one of the holders is a newcomer",
+      view: overtaken(2_000, {
+        lock: lockOf(2, ["s4", "h"]),
+        known: new Set(["s4", "s7", "s8", "s9"]),
+        aliveAt: new Map(["s4", "h"].map((session) => [session, HEARD + 60_000])),
+      }),
+      me: waiter(9, { limit: 2 }),
+      later: 2_000,
+      waited: 2_000,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads it also while a slot is free",
+      view: overtaken(2_000, { lock: lockOf(2, ["h"]) }),
+      me: waiter(9, { limit: 2 }),
+      later: 2_000,
+      waited: 2_000,
+      step: { kind: "read" },
+    },
+    {
+      that: "checks the holders before that, where that is due",
+      view: overtaken(5_000, { aliveAt: new Map([["h", HEARD]]) }),
+      later: 5_000,
+      waited: 5_000,
+      step: { kind: "check" },
+    },
+    {
+      that: "has no reason to read it where the reading has shown those that hold",
+      view: overtaken(5_000, { known: new Set(["h", "s7", "s8", "s9"]) }),
+      later: 5_000,
+      waited: 5_000,
+      step: looks,
+    },
+    {
+      that: "has no reason to read it where one that it has read of has become a holder",
+      view: overtaken(5_000, {
+        lock: lockOf(1, ["s6"], 110n),
+        known: new Set(["s6"]),
+        aliveAt: new Map([["s6", HEARD + 60_000]]),
+      }),
+      later: 5_000,
+      waited: 5_000,
+      step: looks,
+    },
+    {
+      that: "has no reason to read it right behind the first in line, of whose moves it hears",
+      view: overtaken(5_000, { waiters: contenders(8, 9) }),
+      later: 5_000,
+      waited: 5_000,
+      step: { ...looks, atMost: 300 },
+    },
+    {
+      that: "has no reason to read it either where the others have let somebody go first",
+      view: overtaken(5_000, { passed: passedUntil(HEARD + 60_000, 7) }),
+      later: 5_000,
+      waited: 5_000,
+      step: { ...looks, atMost: 300 },
+    },
+  ]);
+});
+
+describe("a waiter behind one that does not take a free slot", () => {
+  /** The slot has been free, and the lock the same, since a second before all of this was heard. */
+  const IDLE_SINCE = HEARD - 1_000;
+  const idle = (...ahead: readonly number[]): QueueView =>
+    viewOf({
+      waiters: contenders(...ahead, 9),
+      lockSince: IDLE_SINCE,
+      idleFront: { createIndex: BigInt(ahead[0] ?? 0), since: IDLE_SINCE },
+    });
+  /** The prefix and its lock were read after all that. */
+  const freshly = (view: QueueView): QueueView => ({
+    ...view,
+    ...{ readAt: HEARD + 60_000, lockAt: HEARD + 60_000 },
+  });
+
+  goesTo([
+    {
+      that: "leaves it the slot for a quarter of a second",
+      view: freshly(idle(8)),
+      later: 249 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "then passes it",
+      view: freshly(idle(8)),
+      later: 250 - 1_000,
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "is twice as patient behind two",
+      view: freshly(idle(7, 8)),
+      later: 499 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "passes both of them",
+      view: freshly(idle(7, 8)),
+      later: 500 - 1_000,
+      step: { kind: "join", passing: contenders(7, 8) },
+    },
+    {
+      that: "is three times as patient behind four",
+      view: freshly(idle(5, 6, 7, 8)),
+      later: 749 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "passes all four of them",
+      view: freshly(idle(5, 6, 7, 8)),
+      later: 750 - 1_000,
+      step: { kind: "join", passing: contenders(5, 6, 7, 8) },
+    },
+    {
+      that: "counts only those for whom there is no slot: not yet",
+      view: freshly({ ...idle(6, 7, 8), lock: lockOf(2) }),
+      me: waiter(9, { limit: 2 }),
+      later: 499 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "counts only those for whom there is no slot: now",
+      view: freshly({ ...idle(7, 8), lock: lockOf(2) }),
+      me: waiter(9, { limit: 2 }),
+      later: 250 - 1_000,
+      step: { kind: "join", passing: contenders(7, 8) },
+    },
+    {
+      that: "does not name those that were passed before",
+      view: freshly({ ...idle(8), waiters: contenders(7, 8, 9), passed: passedUntil(HEARD, 7) }),
+      later: 250 - 1_000,
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "names those as well that are waited for again since",
+      view: freshly({ ...idle(7, 8), passed: passedUntil(HEARD - 500, 7) }),
+      later: 500 - 1_000,
+      step: { kind: "join", passing: contenders(7, 8) },
+    },
+    {
+      that: "passes it also where the lock has changed: others have taken the slot before it",
+      view: freshly({ ...idle(8), lockSince: HEARD }),
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "passes it also where the lock has changed, behind others that were passed before",
+      view: freshly({
+        ...idle(8),
+        ...{ waiters: contenders(7, 8, 9), lockSince: HEARD, passed: passedUntil(HEARD + 1, 7) },
+      }),
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "is patient from anew with two where the lock has changed: not yet",
+      view: freshly({ ...idle(7, 8), lockSince: HEARD }),
+      later: 499,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "is patient from anew with two where the lock has changed: now",
+      view: freshly({ ...idle(7, 8), lockSince: HEARD }),
+      later: 500,
+      step: { kind: "join", passing: contenders(7, 8) },
+    },
+    {
+      that: "is patient with two since the slot is free, where the lock is older than that",
+      view: freshly({ ...idle(7, 8), lockSince: 0 }),
+      later: 499 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "leaves it the time to notice that the holder is dead: not yet",
+      view: freshly({ ...idle(8), lock: FULL, dead: new Map([["h", 0n]]) }),
+      later: 1_049 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "leaves it the time to notice that the holder is dead: now",
+      view: freshly({ ...idle(8), lock: FULL, dead: new Map([["h", 0n]]) }),
+      later: 1_050 - 1_000,
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "leaves two of them no more time for that than one: not yet",
+      view: freshly({ ...idle(7, 8), lock: FULL, dead: new Map([["h", 0n]]) }),
+      later: 1_299 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "leaves two of them no more time for that than one: now",
+      view: freshly({ ...idle(7, 8), lock: FULL, dead: new Map([["h", 0n]]) }),
+      later: 1_300 - 1_000,
+      step: { kind: "join", passing: contenders(7, 8) },
+    },
+    {
+      that: "looks at the lock once patience is over",
+      view: { ...idle(8), lockAt: IDLE_SINCE + 249, readAt: IDLE_SINCE + 249 },
+      me: waiter(9, { enteredAt: 0 }),
+      step: { kind: "look" },
+    },
+    {
+      that: "looks at it also where the prefix was asked for when patience was over",
+      view: { ...idle(8), lockAt: IDLE_SINCE + 249, readAt: IDLE_SINCE + 250 },
+      me: waiter(9, { enteredAt: 0 }),
+      step: { kind: "look" },
+    },
+    {
+      that: "reads the prefix once, after that, before it passes anybody",
+      view: { ...idle(8), lockAt: IDLE_SINCE + 250, readAt: IDLE_SINCE + 249 },
+      me: waiter(9, { enteredAt: 0 }),
+      step: { kind: "read" },
+    },
+    {
+      that: "does not read it again where that was asked for when patience was over",
+      view: { ...idle(8), lockAt: IDLE_SINCE + 250, readAt: IDLE_SINCE + 250 },
+      me: waiter(9, { enteredAt: 0 }),
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "watches its entry no longer than for the usual time",
+      view: { ...idle(8), idleFront: { createIndex: 8n, since: HEARD } },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
+    },
+    {
+      that: "watches its entry until patience is over, where that is sooner",
+      view: { ...idle(8), idleFront: { createIndex: 8n, since: HEARD - 100 } },
+      step: { kind: "watch entry", entry: contender(8), atMost: 150 },
+    },
+    {
+      that: "does not pass it while nobody knows since when the slot is free",
+      view: { ...idle(8), idleFront: undefined },
+      later: 60_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
+    },
+    {
+      that: "does not pass it for what is known of one that nobody waits for",
+      view: {
+        ...freshly(idle(7, 8)),
+        ...{ passed: passedUntil(HEARD + 60_000, 7), lockAt: HEARD },
+      },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
+    },
+    {
+      that: "does not pass those behind one that is waited for again, for what is known of them",
+      view: { ...freshly(idle(7, 8)), ...{ idleFront: idle(8).idleFront, lockAt: HEARD } },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
+    },
+    {
+      that: "has no reason to check the holders",
+      view: viewOf({ lock: lockOf(2, ["h"]), waiters: contenders(8, 9) }),
+      me: waiter(9, { limit: 2 }),
+      later: 60_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
+    },
+  ]);
+});
+
+describe("any step", () => {
+  const anyView = fc
+    .record({
+      limit: fc.integer({ min: 1, max: 4 }),
+      isWritten: fc.boolean(),
+      holders: fc.subarray(["h1", "h2", "h3", "h4", "s5"]),
+      dead: fc.subarray(["h1", "h2", "h3", "h4"]),
+      waiters: fc.subarray([1, 2, 3, 4, 5, 6, 7]),
+      passed: fc.subarray([1, 2, 3, 4]),
+      /** Those that were passed are waited for again from now on, or not yet. */
+      passUntil: fc.constantFrom(HEARD, HEARD + 1),
+      isLockStale: fc.boolean(),
+      hasIdleFront: fc.boolean(),
+      known: fc.subarray(["h1", "h2", "h3", "h4"]),
+      ages: fc.array(fc.integer({ min: 0, max: 6_000 }), { minLength: 5, maxLength: 5 }),
+    })
+    .map(({ limit, isWritten, holders, dead, waiters, passed, passUntil, ages, ...given }) => {
+      const [readAge = 0, aliveAge = 0, idleAge = 0, lockAge = 0, lookAge = 0] = ages;
+      const lock = isWritten ? lockOf(limit, holders) : lockOf(undefined, [], 0n);
+      const [front] = waiters.filter((it) => passUntil <= HEARD || !passed.includes(it));
+      const isFull = lock.holders.size - dead.filter((it) => lock.holders.has(it)).length >= limit;
+      const view = viewOf({
+        ...{ lock, isLockStale: given.isLockStale, passed: passedUntil(passUntil, ...passed) },
+        ...{ readAt: HEARD - readAge, lockSince: HEARD - lookAge - lockAge },
+        ...{ lockAt: HEARD - lookAge, known: new Set([...given.known, "s5"]) },
+        dead: new Map(dead.filter((it) => lock.holders.has(it)).map((it) => [it, 0n])),
+        waiters: contenders(...waiters).filter(({ session }) => !lock.holders.has(session)),
+        idleFront:
+          front === undefined || (isFull && !given.hasIdleFront)
+            ? undefined
+            : { createIndex: BigInt(front), since: HEARD - idleAge },
+        aliveAt: new Map([...lock.holders].map((session) => [session, HEARD - aliveAge])),
+      });
+      return { view, limit };
+    });
+  const ageOfEntry = fc.integer({ min: 0, max: 6_000 });
+  const anyTarget = fc.record({
+    createIndex: fc.constantFrom(-1n, 1n, 2n, 3n, 4n),
+    since: fc.integer({ min: HEARD - 6_000, max: HEARD }),
+  });
+
+  test("that waits, waits for some time, and not for ever", () => {
+    fc.assert(
+      fc.property(anyView, ageOfEntry, anyTarget, ({ view, limit }, age, target) => {
+        const me = waiter(5, { limit, enteredAt: HEARD - age });
+        const step = nextStep(view, me, target, HEARD);
+        if (step.kind !== "watch lock" && step.kind !== "watch entry") return;
+        expect(step.atMost).toBeGreaterThan(0);
+        // The last of five looks every 1.2 s at the latest.
+        expect(step.atMost).toBeLessThanOrEqual(1_200);
+      }),
+    );
+  });
+
+  test("that asks for something is not to be taken again once that is answered", () => {
+    fc.assert(
+      fc.property(anyView, ageOfEntry, anyTarget, ({ view, limit }, age, target) => {
+        const me = waiter(5, { limit, enteredAt: HEARD - age });
+        const stepFor = (known: QueueView) => nextStep(known, me, target, HEARD).kind;
+        const looked = { ...view, lockAt: HEARD, isLockStale: false };
+        const read = { ...looked, readAt: HEARD };
+        const checked = afterCheck(view, view.lock.holders, HEARD);
+        expect(stepFor(looked)).not.toBe("look");
+        expect(stepFor(read)).not.toBe("look");
+        expect(stepFor(read)).not.toBe("read");
+        expect(stepFor(checked)).not.toBe("check");
+      }),
+    );
+  });
+
+  test("that takes a slot takes one that is free, and passes those it names and no others", () => {
+    fc.assert(
+      fc.property(anyView, ageOfEntry, anyTarget, ({ view, limit }, age, target) => {
+        const me = waiter(5, { limit, enteredAt: HEARD - age });
+        const step = nextStep(view, me, target, HEARD);
+        if (step.kind !== "join") return;
+        const free = limit - view.lock.holders.size + view.dead.size;
+        const ahead = view.waiters.filter(
+          ({ createIndex }) =>
+            createIndex < 5n && (view.passed.get(createIndex)?.until ?? 0) <= HEARD,
+        );
+        expect(free).toBeGreaterThan(0);
+        expect(step.passing).toEqual(ahead.length < free ? [] : ahead);
+      }),
+    );
+  });
+});
+
+describe("a newcomer", () => {
+  const me = { limit: 2 };
+  const nobody = { lock: lockOf(2, ["h"]) };
+
+  test.each([
+    ["a slot is free and nobody waits", nobody, 0],
+    ["nobody has written a lock yet", { lock: lockOf(undefined, [], 0n) }, 0],
+    ["a dead holder has a slot", { lock: lockOf(2, ["h", "i"]), dead: new Map([["i", 0n]]) }, 0],
+    [
+      "those that wait have let somebody go first",
+      { ...nobody, waiters: contenders(7, 8), passed: passedUntil(HEARD + 1, 7, 8) },
+      0,
+    ],
+    ["the reading is just not too old", nobody, 249],
+  ])("may take a slot at once where %s", (_, given, later) => {
+    expect(mayJoinAtOnce(viewOf(given), me.limit, HEARD + later)).toBe(true);
+  });
+
+  test.each([
+    ["no slot is free", { lock: lockOf(2, ["h", "i"]) }, 0],
+    ["more hold than the limit allows", { lock: lockOf(2, ["h", "i", "j"]) }, 0],
+    ["the limit is another", { lock: lockOf(3, ["h"]) }, 0],
+    ["somebody waits", { ...nobody, waiters: contenders(8) }, 0],
+    [
+      "somebody waits behind one that has let somebody go first",
+      { ...nobody, waiters: contenders(7, 8), passed: passedUntil(HEARD + 1, 7) },
+      0,
+    ],
+    [
+      "one that has let somebody go first is waited for again",
+      { ...nobody, waiters: contenders(8), passed: passedUntil(HEARD + 1, 8) },
+      1,
+    ],
+    ["the lock may have changed", { ...nobody, isLockStale: true }, 0],
+    ["the reading is too old", nobody, 250],
+    [
+      "the lock was heard of since, but the prefix was not read",
+      { ...nobody, lockAt: HEARD + 250 },
+      250,
+    ],
+  ])("must enter the queue where %s", (_, given, later) => {
+    expect(mayJoinAtOnce(viewOf(given), me.limit, HEARD + later)).toBe(false);
+  });
+});
+
+describe("a slot that comes free", () => {
+  const me = waiter(9, { limit: 2 });
+
+  test.each([
+    ["the first in line", { lock: lockOf(2, ["h"]), waiters: contenders(9, 10) }],
+    ["the second where two are free", { lock: lockOf(2), waiters: contenders(8, 9) }],
+    [
+      "the second where two are free, also if the first has let somebody go first",
+      { lock: lockOf(2), waiters: contenders(8, 9), passed: passedUntil(HEARD + 1, 8) },
+    ],
+    [
+      "the first in line, however old the reading, since its entry",
+      { lock: lockOf(2, ["h"]), waiters: contenders(9), isLockStale: true },
+    ],
+  ])("is for %s", (_, given) => {
+    expect(isNextInLine(viewOf(given), me)).toBe(true);
+  });
+
+  test.each([
+    ["one behind another", { lock: lockOf(2, ["h"]), waiters: contenders(8, 9) }],
+    [
+      "one behind another that has let somebody go first, and may take the slot all the same",
+      {
+        lock: lockOf(2, ["h"]),
+        waiters: contenders(8, 9),
+        passed: passedUntil(Infinity, 8),
+      },
+    ],
+    ["one that does not wait", { lock: lockOf(2, ["h"]), waiters: contenders(8) }],
+    ["anybody while none is free", { lock: lockOf(2, ["h", "i"]), waiters: contenders(9) }],
+    ["one with another limit", { lock: lockOf(3, ["h"]), waiters: contenders(9) }],
+    ["anybody while there is no lock", { lock: lockOf(undefined, [], 0n), waiters: contenders(9) }],
+    [
+      "one that has entered since the reading",
+      { lock: lockOf(2, ["h"]), waiters: contenders(9), readAt: HEARD - 1 },
+    ],
+  ])("is not for %s", (_, given) => {
+    expect(isNextInLine(viewOf(given), me)).toBe(false);
+  });
+});
+
+describe("the limit of a prefix", () => {
+  const check = (limit: number | undefined) => () => {
+    requireSameLimit({ lock: lockOf(limit) }, 2);
+  };
+
+  test("is no conflict where it is the same, or not written yet", () => {
+    expect(check(2)).not.toThrow();
+    expect(check(undefined)).not.toThrow();
+  });
+
+  test("is a conflict where it is another", () => {
+    expect(check(1)).toThrow("semaphore limit conflict (lock: 1, local: 2)");
+    expect(check(3)).toThrow("semaphore limit conflict (lock: 3, local: 2)");
+  });
+
+  test("is a conflict where the lock says nothing of one, as in Go", () => {
+    expect(check(0)).toThrow("semaphore limit conflict (lock: 0, local: 2)");
+  });
+
+  test("is told by both sides of a conflict", () => {
+    expect(new SemaphoreLimitConflictError(1, 2)).toMatchObject({
+      code: "SEMAPHORE_LIMIT_CONFLICT",
+      lockLimit: 1,
+      localLimit: 2,
+    });
+  });
+});
