@@ -368,11 +368,11 @@ describe("a waiter that does not move", () => {
     });
     await time.pass(20_000);
     await held.release();
-    await time.pass(10_000);
+    await time.pass(4_000);
     await Promise.all(running);
     const [first = NaN, second = NaN, third = NaN] = got;
     expect([second - first, third - second]).toEqual([1_000, 1_000]);
-    // Nor does it delay the next that come.
+    // Nor does it delay the next that come soon.
     const from = time.now;
     await ours[0]?.run(() => undefined);
     expect(time.now).toBe(from);
