@@ -100,7 +100,9 @@ export function afterWrite(
   const waiters = view.waiters.filter(({ session }) => session !== left);
   // What was read of the lock while the answer was on its way may be newer.
   const isNews = lock.modifyIndex > view.lock.modifyIndex;
-  return withLock({ ...view, waiters }, isNews ? lock : view.lock, { now });
+  return isNews
+    ? withLock({ ...view, waiters }, lock, { now })
+    : withIdleFront({ ...view, waiters }, now);
 }
 
 /**
@@ -121,14 +123,16 @@ export function afterEntry(
     const readAt = place > 0 ? -Infinity : view.readAt;
     return withIdleFront({ ...view, waiters: others, readAt, isLockStale: true }, now);
   }
-  if (entry.lockIndex === waiter.lockIndex) {
-    const { modifyIndex } = entry;
-    const waiters = view.waiters.with(place, { ...waiter, modifyIndex });
+  if (entry.lockIndex <= waiter.lockIndex) {
+    const { modifyIndex, lockIndex } = entry;
+    const waiters = view.waiters.with(place, { ...waiter, modifyIndex, lockIndex });
     return { ...view, waiters };
   }
-  const passed = withPasses(view, view.waiters.slice(0, place), now);
-  const waiters = view.waiters.slice(place + 1);
-  return withIdleFront({ ...view, waiters, passed, isLockStale: true }, now);
+  const ahead = view.waiters.slice(0, place).filter((other) => isWaitedFor(view, other, now));
+  // Where there was a slot for each of them as well, those ahead are about to join.
+  const isPass = ahead.length >= (view.lock.limit ?? Infinity);
+  const passed = isPass ? withPasses(view, ahead, now) : view.passed;
+  return withIdleFront({ ...view, waiters: others, passed, isLockStale: true }, now);
 }
 
 /** After something that may have changed the lock entry. */

@@ -1,13 +1,16 @@
 import type { KVOperation } from "../consul/transaction.js";
 import type { PrefixKeys } from "./keys.js";
 import { encodeLock, SEMAPHORE_FLAG_VALUE, type LockState, type LockValue } from "./lock-entry.js";
-import { liveHolders, type KnownLock } from "./snapshot.js";
+import type { KnownLock } from "./snapshot.js";
 
 /** A session and what its contender entry says. */
 export interface ContenderWrite {
   readonly session: string;
   readonly value: Uint8Array | string | undefined;
 }
+
+/** Consul takes 64 operations in a transaction. What is not pruned stays listed, and counts as dead. */
+const MOST_PRUNED = 48;
 
 /** The writes of the protocol, each one transaction: it takes place as a whole, or not at all. */
 export class Transactions {
@@ -49,7 +52,7 @@ export class Transactions {
    */
   rejoin(contender: ContenderWrite, known: KnownLock, limit: number): readonly KVOperation[] {
     const { session } = contender;
-    const others = liveHolders(known);
+    const others = this.#holdersLeft(session, known);
     others.delete(session);
     return [
       this.checkContender(session),
@@ -94,7 +97,7 @@ export class Transactions {
   }
 
   #swapIn(session: string, known: KnownLock, limit: number): readonly KVOperation[] {
-    return this.#swap(session, known, { limit, holders: liveHolders(known).add(session) });
+    return this.#swap(session, known, { limit, holders: this.holdersAfter(session, known) });
   }
 
   /**
@@ -102,9 +105,8 @@ export class Transactions {
    * since it was seen dead, and is not to be put out: its contender's key must be as it was seen.
    */
   #swap(session: string, { lock, dead }: KnownLock, value: LockValue): readonly KVOperation[] {
-    const pruned = [...dead].filter(([holder]) => holder !== session && lock.holders.has(holder));
     return [
-      ...pruned.map(([holder, modifyIndex]): KVOperation => {
+      ...this.#pruned(session, { lock, dead }).map(([holder, modifyIndex]): KVOperation => {
         const key = this.#keys.contender(holder);
         return modifyIndex === 0n
           ? { verb: "check-not-exists", key }
@@ -112,6 +114,25 @@ export class Transactions {
       }),
       this.#lockSwap(value, lock.modifyIndex),
     ];
+  }
+
+  /** The dead holders that a swap leaves out: as many as a transaction has room to check. */
+  #pruned(session: string, { lock, dead }: KnownLock): readonly (readonly [string, bigint])[] {
+    return [...dead]
+      .filter(([holder]) => holder !== session && lock.holders.has(holder))
+      .slice(0, MOST_PRUNED);
+  }
+
+  /** The holders once the session has joined. */
+  holdersAfter(session: string, known: KnownLock): Set<string> {
+    return this.#holdersLeft(session, known).add(session);
+  }
+
+  /** The holders, without those that are left out. */
+  #holdersLeft(session: string, known: KnownLock): Set<string> {
+    const holders = new Set(known.lock.holders);
+    for (const [holder] of this.#pruned(session, known)) holders.delete(holder);
+    return holders;
   }
 
   /**

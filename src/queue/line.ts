@@ -29,8 +29,9 @@ const ANSWER_GRACE_MS = 5_000;
 /** The pauses of a waiter whose requests fail. */
 const RETRY_PAUSES = { first: 50, longest: 1_000 };
 
-/** The pauses of a waiter whose swaps are refused. */
-const RACE_PAUSES = { first: 1, longest: 500 };
+/** How often in a row a refused swap is repeated at once, and the pauses after that. */
+const IMMEDIATE_RETRIES = 3;
+const RACE_PAUSES = { first: 5, longest: 500 };
 
 /** A slot that this client holds is handed over by its release. To watch for it would cost a read. */
 const OWN_RELEASE_MS = 50;
@@ -48,6 +49,7 @@ export class Line {
   #target: Target = { createIndex: -1n, since: 0 };
   #lockWatch: LockWatch | undefined;
   readonly #races = new Backoff(RACE_PAUSES);
+  #refusals = 0;
 
   constructor(options: LineOptions) {
     this.#options = options;
@@ -94,6 +96,7 @@ export class Line {
   async #serve(): Promise<void> {
     const pauses = new Backoff(RETRY_PAUSES);
     for (let first = this.#first(); first !== undefined; first = this.#first()) {
+      if (this.#served !== first) this.#beginRace();
       this.#served = first;
       try {
         await this.#advance(first);
@@ -147,12 +150,12 @@ export class Line {
         break;
       case "watch lock":
         claim.hasToWait();
-        this.#races.reset();
+        this.#beginRace();
         await this.#watchLock(claim, step.atMost);
         break;
       case "watch entry":
         claim.hasToWait();
-        this.#races.reset();
+        this.#beginRace();
         this.#endLockWatch();
         await this.#watchEntry(claim, step.entry, step.atMost);
         break;
@@ -162,7 +165,13 @@ export class Line {
   /** One that is overtaken time and again comes back after growing pauses. */
   async #join(claim: Claim): Promise<void> {
     const isRefused = await this.#options.join(claim);
-    if (isRefused) await sleep(this.#races.next(), claim.signal);
+    this.#refusals = isRefused ? this.#refusals + 1 : 0;
+    if (this.#refusals > IMMEDIATE_RETRIES) await sleep(this.#races.next(), claim.signal);
+  }
+
+  #beginRace(): void {
+    this.#refusals = 0;
+    this.#races.reset();
   }
 
   async #checkHolders(options: RequestOptions): Promise<void> {

@@ -6,7 +6,7 @@ import { SemaphoreRequestError } from "../errors.js";
 import type { LockState } from "../protocol/lock-entry.js";
 import { isNextInLine, mayJoinAtOnce, requireSameLimit } from "../protocol/next-step.js";
 import { afterPassing, afterWrite, type QueueView } from "../protocol/queue-view.js";
-import { liveHolders, readSnapshot, type Snapshot } from "../protocol/snapshot.js";
+import { readSnapshot, type Snapshot } from "../protocol/snapshot.js";
 import type { Claim, ClaimedQueue } from "./claim.js";
 import type { LeaveOptions } from "./clean-up.js";
 import { KnownQueue } from "./known-queue.js";
@@ -19,6 +19,9 @@ type Refused = Extract<TransactionOutcome, { applied: false }>;
 
 /** Writes of one client to one lock get in each other's way; but none waits for one that hangs. */
 const WRITE_PATIENCE_MS = 100;
+
+/** A reading that was asked for at that very moment need not show the entry. */
+const ONE_TICK_MS = 1e-6;
 
 /** For how long a reading does for the release as well. */
 const LOOK_BACK_AFTER_MS = 10;
@@ -97,11 +100,12 @@ export class Queue implements ClaimedQueue {
     );
     if (!outcome.applied) return wordsOf(outcome);
     const now = performance.now();
-    claim.entered(isBehind ? now : sentAt);
+    claim.entered(isBehind ? now + ONE_TICK_MS : sentAt);
     if (isBehind) return undefined;
     const [, ...entries] = outcome.entries;
     const snapshot = readSnapshot(keys, entries);
     this.#known.readingShows(snapshot, { sentAt, now }, claim.session);
+    requireSameLimit(snapshot, claim.limit);
     const own = snapshot.contenders.find(({ session }) => session === claim.session);
     if (own !== undefined && snapshot.lock.holders.has(claim.session)) {
       claim.resumes(own.createIndex > snapshot.lock.modifyIndex);
@@ -207,7 +211,8 @@ export class Queue implements ClaimedQueue {
   #joined({ session, limit }: Claim, view: QueueView, outcome: Applied): bigint {
     const modifyIndex = this.#lockIndexIn(outcome);
     this.#holders.add(session);
-    this.#known.wrote({ limit, holders: liveHolders(view).add(session), modifyIndex });
+    const holders = this.requests.transactions.holdersAfter(session, view);
+    this.#known.wrote({ limit, holders, modifyIndex });
     return modifyIndex;
   }
 

@@ -48,7 +48,7 @@ function contextsOf(...steps: readonly Step[]): readonly (string | undefined)[] 
   return [...new Set(found.map(([, context]) => context))];
 }
 
-/** Whether a request is one that serves whoever holds or waits. */
+/** Whether a request is one that serves holders and waiters. */
 const isShared = (request: Sent): boolean =>
   request.isBlocking ||
   ["renew", "check holders", "read lock", "read entry", "read session"].includes(request.step);
@@ -91,7 +91,7 @@ describe("the watches and renewals", () => {
     expectSharedWorkInNoContext();
   });
 
-  test("of many holders run in no caller's context, whoever of them stays", async () => {
+  test("of many holders run in no caller's context, whichever of them stays", async () => {
     const sems = [1, 2, 3].map(() => semaphore(3));
     for (const [i, sem] of sems.entries()) await as(`holder ${i}`, () => sem.acquire());
     await time.pass(20_000);
@@ -186,7 +186,7 @@ describe("cleaning up behind a caller", () => {
     expect(contextsOf("destroy session")).toEqual([undefined]);
   });
 
-  test("looks for late sessions in no caller's context", async () => {
+  test("searches for late sessions in no caller's context", async () => {
     scene.next("create session", answerLost);
     const sem = semaphore();
     const acquiring = as("the caller", () => sem.acquire());

@@ -175,8 +175,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a-dead-holder-that-came-back-is-put-out",
     file: "protocol/transactions.ts",
-    search: "...pruned.map((",
-    replacement: "...pruned.slice(pruned.length).map((",
+    search: "...this.#pruned(session, { lock, dead }).map((",
+    replacement: "...this.#pruned(session, { lock, dead: new Map() }).map((",
     breaks: "wire",
   },
   {

@@ -142,7 +142,7 @@ describe("work that a call leaves behind", () => {
     expect(begun).toEqual({ next: 30 });
   });
 
-  test("counts for whoever asks when all is settled", async () => {
+  test("counts for a caller that asks when all is settled", async () => {
     const queue = new SerialQueue();
     const before = new Watched(queue.settled);
     void queue.run((background) => {

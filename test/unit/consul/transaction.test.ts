@@ -280,7 +280,7 @@ describe("the outcome", () => {
     [{ verb: "get", key: "a" }, "key:read"],
     [{ verb: "get-tree", key: "a" }, "key:read"],
     [{ verb: "check-index", key: "a", modifyIndex: 1n }, "key:read"],
-    [{ verb: "check-not-exists", key: "a" }, "key:read"],
+    [{ verb: "check-not-exists", key: "a" }, "key:write"],
     [{ verb: "check-session", key: "a", session: "s" }, "key:read"],
   ])("says which permission an operation needs: %o", async (operation, permission) => {
     const errors = [{ OpIndex: 0, What: "Permission denied" }];

@@ -231,7 +231,7 @@ describe("a cleanup that fails for now", () => {
   });
 });
 
-describe("whoever waits for a cleanup", () => {
+describe("a caller that waits for a cleanup", () => {
   const within = ({ cleanUp }: ObservedCleanUp, ms: number): Watched<void> =>
     new Watched(cleanUp.within(ms));
 
@@ -256,7 +256,7 @@ describe("whoever waits for a cleanup", () => {
     expect(wait.outcome).toEqual({ error: updateFailed, at: start + 500 });
   });
 
-  test("is told that it takes long where nothing has failed so far", async () => {
+  test("hears that it takes long where nothing has failed so far", async () => {
     answering({ leave: () => after(TTL / 2, undefined) });
     const wait = within(cleaningUp(newLease(), HOLDER), 500);
     await vi.advanceTimersByTimeAsync(TTL);
@@ -509,7 +509,7 @@ describe("a session that cannot be ended", () => {
 describe("a contender entry whose request may yet arrive", () => {
   const LATE: Remains = { ...CONTENDER, mayEnterLate: true, hasUnanswered: true };
 
-  test("is looked for once more a second later, with a session of the user's", async () => {
+  test("is removed a second later, with a session of the user's", async () => {
     const { finished } = cleaningUp(newLease({ own: false }), LATE);
     const timers = vi.spyOn(globalThis, "setTimeout");
     await vi.advanceTimersByTimeAsync(999);
@@ -527,13 +527,13 @@ describe("a contender entry whose request may yet arrive", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("is looked for also after a slot, and only unless there is one again", async () => {
+  test("is removed also after a slot, but not where there is one again", async () => {
     cleaningUp(newLease({ own: false }), { ...LATE, kind: "holder" });
     await vi.advanceTimersByTimeAsync(1_000);
     expect(left.map(({ options }) => options.unlessHolder === true)).toEqual([false, true]);
   });
 
-  test("that cannot be looked for is nobody's failure", async () => {
+  test("that cannot be removed is nobody's failure", async () => {
     answering({ leave: inTurn<[], Promise<unknown>>(succeed, failWith(forbidden)) });
     const { finished } = cleaningUp(newLease({ own: false }), LATE);
     await vi.advanceTimersByTimeAsync(2 * TTL);

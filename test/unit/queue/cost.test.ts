@@ -88,7 +88,7 @@ describe("a waiter", () => {
     }
   });
 
-  test("far back costs less than a request a second", async () => {
+  test("far back costs less than a request a second", { timeout: 30_000 }, async () => {
     await holder();
     await waitersElsewhere(20);
     new Watched(semaphoreOf(scene.client).acquire());
@@ -163,7 +163,7 @@ describe("the waiters of one client", () => {
     expect(scene.steps).toEqual(["create session", "enter"]);
   });
 
-  test("may come at the very same moment: each has its place", async () => {
+  test("may come at the very same moment, and all stay in the queue", async () => {
     await holder();
     const waiting = [1, 2, 3].map(() => new Watched(semaphoreOf(scene.client).acquire()));
     await time.settle();
@@ -272,6 +272,7 @@ describe("a client", () => {
 
   test.each([1, 2, 3])(
     "has two at most in whatever mixture of holders and waiters: %d",
+    { timeout: 60_000 },
     async (seed) => {
       let state = seed;
       const random = (below: number): number => {

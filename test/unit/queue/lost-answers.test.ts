@@ -42,10 +42,7 @@ const LOSSES: readonly [string, Fault][] = [
 ];
 
 /** One that is no reason to try again for who only wants to get in, but is for who has to get out. */
-const PAGE: readonly [string, Fault] = [
-  "answered by a proxy with a page that looks well",
-  page(200),
-];
+const PAGE: readonly [string, Fault] = ["answered by a proxy with a page of status 200", page(200)];
 
 /** The slot is there, for good, and is given back without a trace. */
 async function expectWholeSlot(sem: Semaphore, slot: SemaphoreSlot): Promise<void> {
@@ -182,6 +179,50 @@ describe.each([...LOSSES, PAGE])("a write on the way out that is %s", (_, fault)
   });
 });
 
+describe("a slot that was got without an answer", () => {
+  test.each<[string, Fault]>([
+    ["the connection breaks", answerLost],
+    ["nothing ever comes", answerSwallowed],
+  ])("is found also where others of the same client wait by then: %s", async (_, fault) => {
+    scene.next("enter and join", (request, receiver, consul) => {
+      // They come while nobody knows.
+      for (const [i, sem] of others.entries()) {
+        setTimeout(() => running.push(new Watched(sem.run(() => undefined))), 20 + i * 10);
+      }
+      return fault(request, receiver, consul);
+    });
+    const others = [semaphore(), semaphore()];
+    const running: Watched<void>[] = [];
+    const first = semaphore();
+    const acquiring = new Watched(first.acquire());
+    await time.pass(30_000);
+    expect(scene.lock(PREFIX)?.holders).toEqual([valueOf(acquiring).session]);
+    await first.release();
+    await time.pass(5_000);
+    expect(running).toMatchObject([{ outcome: { value: undefined } }, { outcome: {} }]);
+    await time.pass(10_000);
+    expect(scene.left).toEqual([]);
+  });
+
+  test("by a waiter is found also where others of the same client wait behind it", async () => {
+    const other = scene.newClient().semaphorePrefix(PREFIX, 1);
+    await other.acquire();
+    const sems = [semaphore(), semaphore(), semaphore()];
+    const running: Watched<void>[] = [];
+    for (const sem of sems) {
+      running.push(new Watched(sem.run(() => undefined)));
+      await time.pass(10);
+    }
+    await time.pass(1_000);
+    scene.next("join", answerSwallowed);
+    await other.release();
+    await time.pass(30_000);
+    expect(running.map(({ outcome }) => outcome !== undefined)).toEqual([true, true, true]);
+    await time.pass(10_000);
+    expect(scene.left).toEqual([]);
+  });
+});
+
 describe("a session whose write went unanswered", () => {
   test("is ended after its slot: what is on its way must find it gone", async () => {
     scene.next("enter and join", answerLost);
@@ -232,7 +273,7 @@ describe("a session of the user's, which lives on", () => {
     expect(left()).toEqual([]);
   });
 
-  test("has its entry looked for once more, a second after the slot", async () => {
+  test("has its entry removed once more, a second after the slot", async () => {
     scene.next("enter and read", answerLost);
     const sem = semaphore({ session });
     const acquiring = new Watched(sem.acquire());
@@ -262,7 +303,7 @@ describe("a session of the user's, which lives on", () => {
     expect(left()).toEqual([]);
   });
 
-  test("has none looked for where the only answer was no", async () => {
+  test("has none removed later where the only answer was no", async () => {
     scene.next("enter and read", page(403));
     const trying = new Watched(semaphore({ session, semaphoreWaitTime: "100ms" }).tryAcquire());
     await time.settle();

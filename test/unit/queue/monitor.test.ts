@@ -162,16 +162,20 @@ describe("a slot is lost within a second", () => {
 });
 
 describe("a slot is not lost", () => {
-  test("for as long as it is wanted, however much changes around it", async () => {
-    const { slot } = await held({ limit: 3 });
-    const others = scene.newClient();
-    for (let turn = 0; turn < 50; turn += 1) {
-      await others.semaphorePrefix(PREFIX, 3).run(() => time.pass(500));
-      await others.kv.put({ key: `${PREFIX}/${slot.session}/below`, value: `${turn}` });
-      await time.pass(60_000);
-    }
-    expect(slot.held).toBe(true);
-  });
+  test(
+    "for as long as it is wanted, however much changes around it",
+    { timeout: 30_000 },
+    async () => {
+      const { slot } = await held({ limit: 3 });
+      const others = scene.newClient();
+      for (let turn = 0; turn < 50; turn += 1) {
+        await others.semaphorePrefix(PREFIX, 3).run(() => time.pass(500));
+        await others.kv.put({ key: `${PREFIX}/${slot.session}/below`, value: `${turn}` });
+        await time.pass(60_000);
+      }
+      expect(slot.held).toBe(true);
+    },
+  );
 
   test("where its own entry is rewritten and stays locked", async () => {
     const { slot } = await held();

@@ -80,7 +80,7 @@ describe("a reading of the whole prefix", () => {
 });
 
 describe("a reading of the lock entry", () => {
-  test("is consistent, in its scope, and tells what to wait on", async () => {
+  test("is consistent, in its scope, and has the index to wait on", async () => {
     kv.onGet = () => read(lock(3, ["a"]), 23n);
     const { signal } = new AbortController();
     const reading = await requests.readLock({ index: 3n, wait: 1_000, timeout: 2_000, signal });
@@ -91,7 +91,7 @@ describe("a reading of the lock entry", () => {
         options: { ...SCOPE, consistent: true, index: 3n, wait: 1_000, timeout: 2_000, signal },
       },
     ]);
-    // Its own index: it may change between that and the newest that Consul tells.
+    // Its own index: it may change between that and the newest that Consul reports.
     expect(reading).toMatchObject({ lock: { holders: new Set(["a"]) }, index: 5n });
   });
 
@@ -143,7 +143,7 @@ describe("a blocking query", () => {
     expect(sent).toEqual([0, 50, 150, 350, 750, 1_250, 1_750]);
   });
 
-  test("that tells of a change is answered without delay, and has the pauses begin anew", async () => {
+  test("that shows a change is answered without delay, and has the pauses begin anew", async () => {
     const quick = () => read<KVEntry | null>(lock(1, ["a"]));
     const news = () => read<KVEntry | null>(lock(1, ["b"], 8n));
     kv.onGet = inTurn(quick, quick, news, quick);

@@ -16,7 +16,7 @@ import {
   page,
   silent,
 } from "../faults.js";
-import { messageOf, Watched } from "../outcome.js";
+import { messageOf, valueOf, Watched } from "../outcome.js";
 
 const PREFIX = "jobs";
 const TTL = 15_000;
@@ -144,6 +144,27 @@ describe("acquiring", () => {
     expect(scene.of("create session")).toHaveLength(2);
   });
 
+  test.each(["enter and join", "join"] as const)(
+    "takes another session where its own is over by the clock when it has the slot: %s",
+    async (step) => {
+      const other = scene.newClient().semaphorePrefix(PREFIX, 1);
+      if (step === "join") await other.acquire();
+      const acquiring = new Watched(semaphore().acquire());
+      scene.next(step, answerLate(100));
+      await time.settle();
+      if (step === "join") await other.release();
+      await time.pass(99);
+      // The event loop is blocked until the answer is read, before any timer has run.
+      time.block(TTL);
+      await time.pass(1);
+      expect(acquiring.outcome).toBeUndefined();
+      await time.pass(1_000);
+      expect(valueOf(acquiring).held).toBe(true);
+      expect(scene.lock(PREFIX)?.holders).toEqual([valueOf(acquiring).session]);
+      expect(scene.contenders(PREFIX)).toHaveLength(1);
+    },
+  );
+
   test("fails where a session of the user's is gone", async () => {
     const session = "2d1b6b3e-0d53-4f55-8c4b-3b0a4cf0d1f2";
     const acquiring = new Watched(semaphore({ session }).acquire());
@@ -217,7 +238,7 @@ describe("the way into the queue", () => {
     expect(scene.left).toEqual([]);
   });
 
-  test("tells why there is no session before it looks for what a lost answer left", async () => {
+  test("reports why there is no session before it searches for what a lost answer left", async () => {
     scene.next("create session", page());
     scene.next("list sessions", answerLate(3_000));
     const sem = semaphore();
@@ -255,7 +276,7 @@ describe("an abort", () => {
     expect(acquiring.outcome).toEqual({ error: reason, at: time.start + 1_100 });
   });
 
-  test("takes away what was written before it is told", async () => {
+  test("takes away what was written before it is reported", async () => {
     await takenElsewhere();
     const before = scene.left;
     const controller = new AbortController();
@@ -281,7 +302,7 @@ describe("an abort", () => {
     expect(scene.left).toEqual([]);
   });
 
-  test("while an earlier call has its turn is told at once", async () => {
+  test("while an earlier call has its turn is reported at once", async () => {
     await takenElsewhere();
     const sem = semaphore();
     const first = new Watched(sem.acquire());
@@ -336,7 +357,7 @@ describe("a failure in the queue", () => {
     return new Watched(semaphore().acquire());
   }
 
-  test("is told at once where what was written can be taken away", async () => {
+  test("is reported at once where what was written can be taken away", async () => {
     const before = await refused();
     await time.settle();
     expect(before.outcome).toMatchObject({
@@ -347,7 +368,7 @@ describe("a failure in the queue", () => {
     expect(scene.consul.sessions).toHaveLength(1);
   });
 
-  test("is told after a second where that cannot be taken away", async () => {
+  test("is reported after a second where that cannot be taken away", async () => {
     scene.always("delete entry", leaderless);
     const acquiring = await refused();
     await time.pass(999);
@@ -363,7 +384,7 @@ describe("a failure in the queue", () => {
     expect(scene.of("destroy session")).toHaveLength(1);
   });
 
-  test("is told after a second also where only its session cannot be ended", async () => {
+  test("is reported after a second also where only its session cannot be ended", async () => {
     scene.always("destroy session", answerSwallowed);
     const acquiring = await refused();
     await time.pass(10_000);

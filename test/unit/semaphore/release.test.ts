@@ -235,7 +235,7 @@ describe("the session of a slot that was given back", () => {
     expect(scene.left).toEqual([]);
   });
 
-  test("is that of the next slot of whoever would make the same", async () => {
+  test("is used again for the next slot that needs the same", async () => {
     const { slot } = await held();
     await slot.release();
     const next = await semaphore({ value: "another" }).acquire();

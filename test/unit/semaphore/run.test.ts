@@ -127,7 +127,7 @@ describe("a loss while the function runs", () => {
     expect(sem.isHeld).toBe(false);
   });
 
-  test("is not told where the function throws: that is what it rejects with", async () => {
+  test("is not reported where the function throws: that is what it rejects with", async () => {
     const failure = new Error("it failed");
     const running = new Watched(
       semaphore().run(async () => {
@@ -164,7 +164,7 @@ describe("a loss while the function runs", () => {
     expect(scene.left).toEqual([]);
   });
 
-  test("is told where only the clock shows it yet", async () => {
+  test("is reported where only the clock shows it yet", async () => {
     const sem = semaphore();
     const running = new Watched(
       sem.run((slot) => {
@@ -183,7 +183,7 @@ describe("a loss while the function runs", () => {
     expect(sem.isHeld).toBe(false);
   });
 
-  test("is told where nobody has looked for it", async () => {
+  test("is reported where nobody has checked for it", async () => {
     const running = new Watched(
       semaphore().run(() => {
         time.block(TTL);
@@ -250,7 +250,7 @@ test("what is no signal or no function is refused before anything is sent", asyn
   }
 });
 
-test("inspecting tells who holds and who waits, in their order, and disturbs nobody", async () => {
+test("inspecting shows the holders and the waiters in their order, and disturbs nobody", async () => {
   const [holder, waiter] = [scene.newClient(), scene.newClient()];
   const held = holder.semaphoreOpts({ prefix: PREFIX, limit: 1, value: "the holder" });
   const slot = await held.acquire();

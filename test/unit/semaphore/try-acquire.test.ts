@@ -68,7 +68,7 @@ describe("a wait with a limit", () => {
     expect(attempt.outcome).toMatchObject({ value: { held: true }, at: time.start + 3_040 });
   });
 
-  test("waits for 15 s if it is not told otherwise", async () => {
+  test("waits for 15 s by default", async () => {
     await takenElsewhere();
     const attempt = trying({});
     await time.pass(14_999);
