@@ -19,7 +19,7 @@ await using first = await consul.semaphoreOpts(options).acquire();
 await file.write("from the first holder", first.fencingToken);
 console.log(`the first holder has token ${first.fencingToken} and writes`);
 
-// What an operator can do, or a failed health check.
+// What an operator can do, or a failed health check where the session has any.
 await consul.session.destroy(first.session);
 
 await using second = await consul.semaphoreOpts(options).acquire();
