@@ -60,10 +60,10 @@ const LONGEST_LOOK_MS = 60_000;
 
 /**
  * A waiter hears nothing of those further ahead while the one right ahead does not move. Where
- * newcomers become holders meanwhile, it reads the prefix again, and each time after twice as long:
- * of those that it takes for waiters, most may have gone.
+ * newcomers become holders meanwhile, or a slot is free, it reads the prefix again, and each time after
+ * twice as long: of those that it takes for waiters, most may have gone.
  */
-const FIRST_REREAD_MS = 2_000;
+const FIRST_REREAD_MS = 1_000;
 
 /** For how long a reading says that nobody waits: a newcomer must not pass others for longer. */
 const NOBODY_WAITS_MS = 250;
@@ -144,7 +144,8 @@ function waitBehind(
 
   const rereadAt = view.readAt + Math.max(FIRST_REREAD_MS, view.readAt - since);
   const isOvertaken = [...liveHolders(view)].some((session) => !view.known.has(session));
-  if (ahead.length > 1 && isOvertaken && now >= rereadAt) return { kind: "read" };
+  const isIdle = freeSlots(view, view.lock.limit ?? 0) > 0 && view.lockSince > view.readAt;
+  if (ahead.length > 1 && (isOvertaken || isIdle) && now >= rereadAt) return { kind: "read" };
 
   const first = Math.max(FIRST_LOOK_MS, LOOK_PER_WAITER_MS * ahead.length);
   const longest = Math.min(LONGEST_LOOK_PER_WAITER_MS * ahead.length, LONGEST_LOOK_MS);

@@ -35,7 +35,7 @@ const HOLDERS_QUERIES = 2;
 
 const TROUBLES = ["5xx", "429", "resets", "refused connections"] as const;
 /** What a proxy answers in Consul's place. */
-const PAGES = ["page 200", "page 401", "page 403", "page 404"] as const;
+const PAGES = ["page 200", "page 404"] as const;
 type Trouble = (typeof TROUBLES)[number] | (typeof PAGES)[number];
 
 const FATES = { "5xx": "fail", "429": "throttle", resets: "reset" } as const;
