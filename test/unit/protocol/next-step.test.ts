@@ -434,17 +434,17 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
 
   goesTo([
     {
-      that: "goes by what it has read for two seconds",
-      view: overtaken(1_999),
-      later: 1_999,
-      waited: 1_999,
+      that: "goes by what it has read for a second",
+      view: overtaken(999),
+      later: 999,
+      waited: 999,
       step: looks,
     },
     {
       that: "then reads the prefix again",
-      view: overtaken(2_000),
-      later: 2_000,
-      waited: 2_000,
+      view: overtaken(1_000),
+      later: 1_000,
+      waited: 1_000,
       step: { kind: "read" },
     },
     {
@@ -469,17 +469,17 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
       step: { kind: "read" },
     },
     {
-      that: "reads it after two seconds at the soonest, however little it has waited before: not yet",
-      view: overtaken(1_999),
-      later: 1_999,
-      waited: 1_999 + 1_999,
+      that: "reads it after a second at the soonest, however little it has waited before: not yet",
+      view: overtaken(999),
+      later: 999,
+      waited: 999 + 999,
       step: looks,
     },
     {
-      that: "reads it after two seconds at the soonest, however little it has waited before: now",
-      view: overtaken(2_000),
-      later: 2_000,
-      waited: 2_000 + 1_999,
+      that: "reads it after a second at the soonest, however little it has waited before: now",
+      view: overtaken(1_000),
+      later: 1_000,
+      waited: 1_000 + 999,
       step: { kind: "read" },
     },
     {
