@@ -60,8 +60,8 @@ const LONGEST_LOOK_MS = 60_000;
 
 /**
  * A waiter hears nothing of those further ahead while the one right ahead does not move. Where
- * newcomers become holders meanwhile, or a slot is free, it reads the prefix again, and each time after
- * twice as long: of those that it takes for waiters, most may have gone.
+ * a slot is free meanwhile, or newcomers become holders (then each time after twice as long), it reads
+ * the prefix again: of those that it takes for waiters, most may have gone.
  */
 const FIRST_REREAD_MS = 1_000;
 
@@ -114,20 +114,19 @@ function waitForOthers(
   target: Target,
   now: number,
 ): Step {
-  // Right behind it, one hears of each move of the first in line. Further back, a lock that changes
-  // means that it moves.
-  const seenSince = ahead.length === 1 ? -Infinity : view.lockSince;
   const { idleFront } = view;
-  const isFront = idleFront?.createIndex === ahead[0]?.createIndex;
-  const idleSince = isFront ? Math.max(idleFront?.since ?? Infinity, seenSince) : Infinity;
+  const idleSince = idleFront?.createIndex === ahead[0]?.createIndex ? idleFront?.since : undefined;
   // Of a dead holder those ahead hear only when they check.
   const noticed = view.dead.size === 0 ? 0 : HOLDERS_LIVE_MS;
   const patience = PATIENCE_MS * (1 + Math.log2(ahead.length - free + 1));
-  const passAt = idleSince + noticed + patience;
+  const passAt = (idleSince ?? Infinity) + noticed + patience;
   if (now < passAt) return waitBehind(view, ahead, target, now, passAt);
   if (view.lockAt < passAt) return { kind: "look" };
-  // Others may have come first and gone since: passed is who stands ahead now.
-  return view.readAt < passAt ? { kind: "read" } : { kind: "join", passing: ahead };
+  // Others may have come first and gone since: passed is who stands ahead now. Further back, those
+  // ahead are as a rule others by then, so that it is not read all the time.
+  if (view.readAt >= passAt) return { kind: "join", passing: ahead };
+  const readAt = ahead.length === 1 ? now : view.readAt + FIRST_REREAD_MS;
+  return now < readAt ? waitBehind(view, ahead, target, now, readAt) : { kind: "read" };
 }
 
 /** Waits for the one right ahead, or for the lock entry where there is none. */
@@ -144,8 +143,7 @@ function waitBehind(
 
   const rereadAt = view.readAt + Math.max(FIRST_REREAD_MS, view.readAt - since);
   const isOvertaken = [...liveHolders(view)].some((session) => !view.known.has(session));
-  const isIdle = freeSlots(view, view.lock.limit ?? 0) > 0 && view.lockSince > view.readAt;
-  if (ahead.length > 1 && (isOvertaken || isIdle) && now >= rereadAt) return { kind: "read" };
+  if (ahead.length > 1 && isOvertaken && now >= rereadAt) return { kind: "read" };
 
   const first = Math.max(FIRST_LOOK_MS, LOOK_PER_WAITER_MS * ahead.length);
   const longest = Math.min(LONGEST_LOOK_PER_WAITER_MS * ahead.length, LONGEST_LOOK_MS);

@@ -644,18 +644,6 @@ describe("a waiter behind one that does not take a free slot", () => {
       step: { kind: "join", passing: contenders(8) },
     },
     {
-      that: "is patient from anew with two where the lock has changed: not yet",
-      view: freshly({ ...idle(7, 8), lockSince: HEARD }),
-      later: 499,
-      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
-    },
-    {
-      that: "is patient from anew with two where the lock has changed: now",
-      view: freshly({ ...idle(7, 8), lockSince: HEARD }),
-      later: 500,
-      step: { kind: "join", passing: contenders(7, 8) },
-    },
-    {
       that: "is patient with two since the slot is free, where the lock is older than that",
       view: freshly({ ...idle(7, 8), lockSince: 0 }),
       later: 499 - 1_000,
