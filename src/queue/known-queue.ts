@@ -19,6 +19,7 @@ export class KnownQueue {
   #view: QueueView | undefined;
   #isContended = false;
   #ownWrite = { index: 0n, at: -Infinity };
+  #enteredAt = -Infinity;
   #nextReading: Promise<QueueView> | undefined;
   /** Called at the next change. */
   #listeners: (() => void)[] = [];
@@ -73,13 +74,20 @@ export class KnownQueue {
     if (this.#view !== undefined) this.learn(afterDoubt(this.#view));
   }
 
+  /** An entry of this client was made that no reading has shown yet. */
+  entered(at: number): void {
+    this.#enteredAt = at;
+  }
+
   /** Reads the whole prefix. All that ask at the same moment share it. */
   async read(timeout: number): Promise<QueueView> {
     this.#nextReading ??= inSharedContext(async () => {
       await Promise.resolve();
       this.#nextReading = undefined;
-      const { snapshot, ...times } = await this.#requests.readAll({ timeout });
-      return this.readingShows(snapshot, times);
+      // It shows every entry that was made before, also one of the same moment.
+      const entered = this.#enteredAt;
+      const { snapshot, sentAt, now } = await this.#requests.readAll({ timeout });
+      return this.readingShows(snapshot, { sentAt: Math.max(sentAt, entered), now });
     });
     return await this.#nextReading;
   }

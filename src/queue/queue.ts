@@ -100,8 +100,12 @@ export class Queue implements ClaimedQueue {
     );
     if (!outcome.applied) return wordsOf(outcome);
     const now = performance.now();
-    claim.entered(isBehind ? now + ONE_TICK_MS : sentAt);
-    if (isBehind) return undefined;
+    const enteredAt = isBehind ? now + ONE_TICK_MS : sentAt;
+    claim.entered(enteredAt);
+    if (isBehind) {
+      this.#known.entered(enteredAt);
+      return undefined;
+    }
     const [, ...entries] = outcome.entries;
     const snapshot = readSnapshot(keys, entries);
     this.#known.readingShows(snapshot, { sentAt, now }, claim.session);
