@@ -12,6 +12,9 @@ import { Sent, type Step } from "./sent.js";
 /** Which requests a fault is for. */
 type Matching = Step | ((request: Sent) => boolean);
 
+/** More requests than that at one moment of a clock that stands still would never end. */
+const MOST_AT_ONCE = 2_000;
+
 interface Rule {
   readonly matches: (request: Sent) => boolean;
   readonly faults: Fault[];
@@ -32,6 +35,9 @@ export class Scene {
   onRequest: (request: Sent) => void = () => undefined;
   readonly #clients: ConsulClient[] = [];
   #rules: Rule[] = [];
+  /** How many requests were sent at the moment of the last one. */
+  #burst = { at: -1, requests: 0 };
+  #isSpinning = false;
 
   constructor(config: ConsulClientConfig = {}) {
     this.client = this.newClient(config);
@@ -121,6 +127,7 @@ export class Scene {
     if (vi.isFakeTimers()) await vi.advanceTimersByTimeAsync(10_000);
     await closing;
     this.consul.dispose();
+    if (this.#isSpinning) throw new Error("requests were sent at one moment without end");
     if (!vi.isFakeTimers()) return;
     const timers = vi.getTimerCount();
     if (timers > 0) throw new Error(`${timers} timers were left behind`);
@@ -128,6 +135,10 @@ export class Scene {
 
   #carry(client: ConsulClient, given: HttpRequest, receiver: Receiver): () => void {
     const request = new Sent(client, given);
+    if (this.#isOneTooMany(request)) {
+      receiver.error(new Error("too many requests at one moment"));
+      return () => undefined;
+    }
     this.sent.push(request);
     this.onRequest(request);
     const ended = (): void => {
@@ -150,6 +161,14 @@ export class Scene {
       ended();
       cancel();
     };
+  }
+
+  /** With fake time, a loop without a pause would not even let the test time out. */
+  #isOneTooMany({ at }: Sent): boolean {
+    if (!vi.isFakeTimers()) return false;
+    this.#burst = { at, requests: at === this.#burst.at ? this.#burst.requests + 1 : 1 };
+    this.#isSpinning ||= this.#burst.requests > MOST_AT_ONCE;
+    return this.#burst.requests > MOST_AT_ONCE;
   }
 
   #faultFor(request: Sent): Fault | undefined {

@@ -78,6 +78,39 @@ export const requestLate =
     return nothing;
   };
 
+/** The way there and back takes time, and so it may go wrong in another manner. */
+export const delayed =
+  (there: number, back: number, fault?: Fault): Fault =>
+  (request, receiver, consul) => {
+    let isCancelled = false;
+    let cancel = nothing;
+    const deliver = (call: () => void): void => {
+      setTimeout(() => {
+        if (!isCancelled) call();
+      }, back);
+    };
+    const late: Receiver = {
+      response: (response) => {
+        deliver(() => {
+          receiver.response(response);
+        });
+      },
+      error: (error) => {
+        deliver(() => {
+          receiver.error(error);
+        });
+      },
+    };
+    const timer = setTimeout(() => {
+      cancel = fault === undefined ? consul(request, late) : fault(request, late, consul);
+    }, there);
+    return () => {
+      isCancelled = true;
+      clearTimeout(timer);
+      cancel();
+    };
+  };
+
 /** Somebody else's request arrives just before. */
 export const afterRequest =
   (method: string, path: string, body = ""): Fault =>

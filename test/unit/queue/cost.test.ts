@@ -173,6 +173,18 @@ describe("the waiters of one client", () => {
     expect(scene.of("create session")).toHaveLength(4);
     expect(waiting.map(({ outcome }) => outcome)).toEqual([undefined, undefined, undefined]);
   });
+
+  test("are all served also where no time passes, as in a test with fake timers", async () => {
+    const held = semaphoreOf(scene.client);
+    await held.acquire();
+    new Watched(semaphoreOf(scene.client).run(() => undefined));
+    await time.pass(1_000);
+    const last = new Watched(semaphoreOf(scene.client).run(() => undefined));
+    await time.settle();
+    await held.release();
+    await time.settle();
+    expect(last.outcome).toMatchObject({ value: undefined });
+  });
 });
 
 describe("holders", () => {

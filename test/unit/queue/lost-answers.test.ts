@@ -103,20 +103,37 @@ describe.each(LOSSES)("a write on the way in that is %s", (_, fault) => {
   });
 });
 
-test.each<Step>(["enter and join", "enter and read", "join"])(
-  `a write on the way in that is ${PAGE[0]} leaves nothing behind: %s`,
-  async (step) => {
-    const other = scene.newClient().semaphorePrefix(PREFIX, 1);
-    if (step !== "enter and join") await other.acquire();
-    scene.next(step, PAGE[1]);
-    const acquiring = new Watched(semaphore().acquire());
-    await time.pass(1_000);
-    if (step !== "enter and join") await other.release();
-    await time.pass(20_000);
-    expect(acquiring.outcome).toMatchObject({ error: { cause: { code: "CONSUL_BAD_ANSWER" } } });
+describe(`a write on the way in that is ${PAGE[0]}`, () => {
+  afterEach(() => {
     expect(scene.left).toEqual([]);
-  },
-);
+  });
+
+  test.each<Step>(["enter and join", "enter and read"])(
+    "fails before the queue, where nothing has ever worked: %s",
+    async (step) => {
+      const other = scene.newClient().semaphorePrefix(PREFIX, 1);
+      if (step !== "enter and join") await other.acquire();
+      scene.next(step, PAGE[1]);
+      const acquiring = new Watched(semaphore().acquire());
+      await time.pass(1_000);
+      if (step !== "enter and join") await other.release();
+      await time.pass(20_000);
+      expect(acquiring.outcome).toMatchObject({ error: { cause: { code: "CONSUL_BAD_ANSWER" } } });
+    },
+  );
+
+  test("does not cost the slot in the queue", async () => {
+    const other = scene.newClient().semaphorePrefix(PREFIX, 1);
+    await other.acquire();
+    scene.next("join", PAGE[1]);
+    const sem = semaphore();
+    const acquiring = new Watched(sem.acquire());
+    await time.pass(1_000);
+    await other.release();
+    await time.pass(20_000);
+    await expectWholeSlot(sem, valueOf(acquiring));
+  });
+});
 
 describe.each([...LOSSES, PAGE])("a write on the way out that is %s", (_, fault) => {
   afterEach(() => {
