@@ -18,8 +18,6 @@ export interface QueueView extends KnownLock {
   /** The greatest index in the last reading of the whole prefix, and when that was asked for. */
   readonly readIndex: bigint;
   readonly readAt: number;
-  /** When the lock was first seen as it is. */
-  readonly lockSince: number;
   /** When the lock was last heard of, and whether it has to be looked at before anything else. */
   readonly lockAt: number;
   readonly isLockStale: boolean;
@@ -52,7 +50,6 @@ const NOTHING: QueueView = {
   known: new Set(),
   readIndex: 0n,
   readAt: -Infinity,
-  lockSince: -Infinity,
   lockAt: -Infinity,
   isLockStale: false,
   aliveAt: new Map(),
@@ -203,7 +200,6 @@ function withLock(
     {
       ...view,
       ...{ lock, lockAt: now, isLockStale: false },
-      lockSince: lock.modifyIndex === view.lock.modifyIndex ? view.lockSince : since,
       // One that was not in there before has only just come, and is alive.
       aliveAt: new Map([...lock.holders].map((it) => [it, view.aliveAt.get(it) ?? now])),
       dead: new Map([...view.dead].filter(([session]) => lock.holders.has(session))),

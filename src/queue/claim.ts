@@ -94,10 +94,6 @@ export class Claim implements Waiter {
     return this.lease.id;
   }
 
-  get state(): ClaimState {
-    return this.#state;
-  }
-
   /** A reading that was asked for since then shows the contender entry. */
   get enteredAt(): number {
     return this.#enteredAt;

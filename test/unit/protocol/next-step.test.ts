@@ -553,12 +553,11 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
 });
 
 describe("a waiter behind one that does not take a free slot", () => {
-  /** The slot has been free, and the lock the same, since a second before all of this was heard. */
+  /** The slot has been free since a second before all of this was heard. */
   const IDLE_SINCE = HEARD - 1_000;
   const idle = (...ahead: readonly number[]): QueueView =>
     viewOf({
       waiters: contenders(...ahead, 9),
-      lockSince: IDLE_SINCE,
       idleFront: { createIndex: BigInt(ahead[0] ?? 0), since: IDLE_SINCE },
     });
   /** The prefix and its lock were read after all that. */
@@ -631,21 +630,21 @@ describe("a waiter behind one that does not take a free slot", () => {
       step: { kind: "join", passing: contenders(7, 8) },
     },
     {
-      that: "passes it also where the lock has changed: others have taken the slot before it",
-      view: freshly({ ...idle(8), lockSince: HEARD }),
+      that: "passes it where it has let the slot go by",
+      view: freshly(idle(8)),
       step: { kind: "join", passing: contenders(8) },
     },
     {
-      that: "passes it also where the lock has changed, behind others that were passed before",
+      that: "passes it behind others that were passed before",
       view: freshly({
         ...idle(8),
-        ...{ waiters: contenders(7, 8, 9), lockSince: HEARD, passed: passedUntil(HEARD + 1, 7) },
+        ...{ waiters: contenders(7, 8, 9), passed: passedUntil(HEARD + 1, 7) },
       }),
       step: { kind: "join", passing: contenders(8) },
     },
     {
-      that: "is patient with two since the slot is free, where the lock is older than that",
-      view: freshly({ ...idle(7, 8), lockSince: 0 }),
+      that: "is patient with two since the slot is free",
+      view: freshly(idle(7, 8)),
       later: 499 - 1_000,
       step: { kind: "watch entry", entry: contender(8), atMost: 1 },
     },
@@ -753,13 +752,13 @@ describe("any step", () => {
       ages: fc.array(fc.integer({ min: 0, max: 6_000 }), { minLength: 5, maxLength: 5 }),
     })
     .map(({ limit, isWritten, holders, dead, waiters, passed, passUntil, ages, ...given }) => {
-      const [readAge = 0, aliveAge = 0, idleAge = 0, lockAge = 0, lookAge = 0] = ages;
+      const [readAge = 0, aliveAge = 0, idleAge = 0, lookAge = 0] = ages;
       const lock = isWritten ? lockOf(limit, holders) : lockOf(undefined, [], 0n);
       const [front] = waiters.filter((it) => passUntil <= HEARD || !passed.includes(it));
       const isFull = lock.holders.size - dead.filter((it) => lock.holders.has(it)).length >= limit;
       const view = viewOf({
         ...{ lock, isLockStale: given.isLockStale, passed: passedUntil(passUntil, ...passed) },
-        ...{ readAt: HEARD - readAge, lockSince: HEARD - lookAge - lockAge },
+        readAt: HEARD - readAge,
         ...{ lockAt: HEARD - lookAge, known: new Set([...given.known, "s5"]) },
         dead: new Map(dead.filter((it) => lock.holders.has(it)).map((it) => [it, 0n])),
         waiters: contenders(...waiters).filter(({ session }) => !lock.holders.has(session)),

@@ -555,39 +555,3 @@ describe("the sessions that the last reading has shown", () => {
     expect(known).toEqual(new Set(["s4", "s7", "s8"]));
   });
 });
-
-describe("the time for which the lock has been as it is", () => {
-  const SINCE = HEARD - 70;
-  const before = viewOf({
-    lock: lockOf(1, ["h"], 110n),
-    lockSince: SINCE,
-    waiters: contenders(7, 8),
-  });
-  const newer = lockOf(1, [], 120n);
-  const read = (view: QueueView | undefined, given: Partial<Snapshot>): QueueView =>
-    afterReading(view, snapshotOf(given), LATER);
-
-  test.each([
-    ["a look shows another", afterLook(before, newer, LATER), NOW],
-    ["our write makes it another", afterWrite(before, newer, undefined, NOW), NOW],
-    ["a reading shows another, from when that was asked for", read(before, { lock: newer }), ASKED],
-    ["the first reading shows it", read(undefined, { lock: newer }), ASKED],
-    ["its index is smaller: Consul was restored", afterLook(before, lockOf(1, [], 5n), LATER), NOW],
-  ])("begins when %s", (_, { lockSince }, since) => {
-    expect(lockSince).toBe(since);
-  });
-
-  test.each([
-    ["a look shows the same", afterLook(before, before.lock, LATER)],
-    ["a reading shows the same", read(before, { lock: before.lock, contenders: contenders(7) })],
-    ["a look is older", afterLook(before, lockOf(1, [], 90n), CROSSED)],
-    ["our write was overtaken", afterWrite(before, lockOf(1, [], 90n), "s7", NOW)],
-    ["a holder is seen dead", read(before, { lock: before.lock, dead: new Map([["h", 0n]]) })],
-    ["a waiter has gone", afterEntry(before, contender(8), null, NOW)],
-    ["it may have changed", afterDoubt(before)],
-    ["the holders were checked", afterCheck(before, ["h"], ASKED)],
-    ["waiters were passed", afterPassing(before, contenders(7), NOW)],
-  ])("goes on when %s", (_, { lockSince }) => {
-    expect(lockSince).toBe(SINCE);
-  });
-});

@@ -48,7 +48,6 @@ export function viewOf(given: Partial<QueueView> = {}): QueueView {
     known: new Set([...lock.holders, ...waiters.map(({ session }) => session)]),
     readIndex: lock.modifyIndex,
     readAt: HEARD,
-    lockSince: HEARD,
     lockAt: HEARD,
     isLockStale: false,
     aliveAt: new Map([...lock.holders].map((session) => [session, HEARD])),
