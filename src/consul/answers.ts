@@ -18,8 +18,6 @@ function isUint64(value: unknown): boolean {
 
 const NANOSECONDS_PER_MS = 1e6;
 
-// `toEntry` is applied outside of this schema: zod checks a long list several times faster without
-// a transform in each item.
 const kvEntrySchema = z.object({
   Key: z.string(),
   Value: z.base64().nullable(),
@@ -30,27 +28,39 @@ const kvEntrySchema = z.object({
   LockIndex: uint64,
 });
 
+// Consul answers 404 for no entries, never an empty list.
+const kvEntriesSchema = z.array(kvEntrySchema).nonempty();
+
+const transactionResultsSchema = z.object({
+  Results: z.array(z.object({ KV: kvEntrySchema })).nullable(),
+});
+
+// The entries are converted outside of the schemas: zod checks a long list faster without transforms.
+
+/** @throws ConsulError */
+export function readEntries(answer: ConsulAnswer): readonly KVEntry[] {
+  return readAnswer(answer, kvEntriesSchema, "a list of key/value entries").map(toEntry);
+}
+
+/** @throws ConsulError */
+export function readResults(answer: ConsulAnswer): readonly KVEntry[] {
+  const { Results } = readAnswer(answer, transactionResultsSchema, "the results of a transaction");
+  return (Results ?? []).map(({ KV }) => toEntry(KV));
+}
+
 function toEntry(entry: z.output<typeof kvEntrySchema>): KVEntry {
+  const createIndex = BigInt(entry.CreateIndex);
   return {
     key: entry.Key,
     value: entry.Value === null ? null : new Uint8Array(Buffer.from(entry.Value, "base64")),
     flags: BigInt(entry.Flags),
     session: entry.Session ?? null,
-    createIndex: BigInt(entry.CreateIndex),
-    modifyIndex: BigInt(entry.ModifyIndex),
+    createIndex,
+    // Of a long list, most have not changed since.
+    modifyIndex: entry.ModifyIndex === entry.CreateIndex ? createIndex : BigInt(entry.ModifyIndex),
     lockIndex: BigInt(entry.LockIndex),
   };
 }
-
-// Consul answers 404 for no entries, never an empty list.
-export const kvEntriesSchema = z
-  .array(kvEntrySchema)
-  .nonempty()
-  .transform((entries) => entries.map(toEntry));
-
-export const transactionResultsSchema = z
-  .object({ Results: z.array(z.object({ KV: kvEntrySchema })).nullable() })
-  .transform(({ Results }) => (Results ?? []).map(({ KV }) => toEntry(KV)));
 
 export const transactionErrorsSchema = z
   .object({ Errors: z.array(z.object({ OpIndex: z.int(), What: z.string() })).nonempty() })

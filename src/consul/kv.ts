@@ -1,4 +1,4 @@
-import { kvEntriesSchema, readAnswer, writeResultSchema } from "./answers.js";
+import { readAnswer, readEntries, writeResultSchema } from "./answers.js";
 import type { KVEntry, KVWrite } from "./kv-entry.js";
 import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
 import { planQuery, readMeta, type QueryOptions, type QueryResult } from "./query.js";
@@ -203,7 +203,7 @@ export class KV {
     });
     const meta = readMeta(answer, options);
     if (answer.status === 404) return { value: [], meta };
-    return { value: readAnswer(answer, kvEntriesSchema, "a list of key/value entries"), meta };
+    return { value: readEntries(answer), meta };
   }
 
   async #write(

@@ -1,4 +1,4 @@
-import { transactionErrorsSchema, transactionResultsSchema, readAnswer } from "./answers.js";
+import { readAnswer, readResults, transactionErrorsSchema } from "./answers.js";
 import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
 import type { KVEntry, KVWrite } from "./kv-entry.js";
 import { requireLeader, type QueryOptions } from "./query.js";
@@ -135,10 +135,7 @@ export async function transact(
     isDenied: ({ status, body }) => status === 409 && DENIED_IN_ANSWER.test(body),
   });
   if (consistent) requireLeader(answer);
-  if (answer.status === 200) {
-    const entries = readAnswer(answer, transactionResultsSchema, "the results of a transaction");
-    return { applied: true, entries };
-  }
+  if (answer.status === 200) return { applied: true, entries: readResults(answer) };
   const errors = readAnswer(answer, transactionErrorsSchema, "the errors of a transaction");
   const denied = errors.find(({ what }) => DENIED.test(what));
   if (denied === undefined) {

@@ -1,8 +1,8 @@
-/**
- * A big integer in a member, as Consul writes it. It cannot match inside a string, where a
- * backslash precedes a quote.
- */
-const BIG_MEMBER = /("\w+": ?)([1-9]\d{15,19})(?=[,}\s])/g;
+/** The one member that is big as a rule. It cannot match inside a string, where a backslash precedes a quote. */
+const BIG_FLAGS = /"Flags": ?([1-9]\d{15,19})(?=[,}\s])/g;
+
+/** Digits that may be a big integer: in front of a number stands one of these, or nothing. */
+const BIG_DIGITS = /(?:^|[:,[\s])\d{16}/;
 
 /** A JSON string or number. Strings are matched so that digits in them are skipped. */
 const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
@@ -16,13 +16,8 @@ const BIG_INTEGER = /^[1-9]\d{15,19}$/;
  * @throws SyntaxError as `JSON.parse`
  */
 export function parseJson(text: string): unknown {
-  const quoted = text.replace(BIG_MEMBER, '$1"$2"');
-  return JSON.parse(mayHaveBigInteger(quoted) ? quoteBigIntegers(quoted) : quoted);
-}
-
-/** Whether there are 16 digits in a row that do not start a string. */
-function mayHaveBigInteger(json: string): boolean {
-  return /(?:^|[^"\d])\d{16}/.test(json);
+  const quoted = text.replace(BIG_FLAGS, '"Flags":"$1"');
+  return JSON.parse(BIG_DIGITS.test(quoted) ? quoteBigIntegers(quoted) : quoted);
 }
 
 /** Works for any JSON, but takes several times as long. */
