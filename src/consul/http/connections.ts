@@ -36,6 +36,12 @@ export type ConnectionOptions = Pick<Location, "origin" | "socketPath"> & {
   readonly tls: TlsSettings | undefined;
 };
 
+/**
+ * How long a connection stays open that nobody uses, in milliseconds: undici's default of 4 s is less
+ * than the time between two renewals. Consul closes none; many proxies do after a minute.
+ */
+const KEEP_ALIVE_MS = 50_000;
+
 /** The client's own connections to one address. */
 export class OwnConnections implements Connections {
   readonly #lanes: Readonly<Record<LaneName, ConnectionLane>>;
@@ -47,7 +53,7 @@ export class OwnConnections implements Connections {
         : overTls(tls),
     );
     // undici connects with the first request.
-    const open = (): Client => new Client(origin, { connect });
+    const open = (): Client => new Client(origin, { connect, keepAliveTimeout: KEEP_ALIVE_MS });
     const lane = (limit: number): ConnectionLane => new ConnectionLane(open, limit);
     this.#lanes = { watch: lane(Infinity), renewal: lane(2), call: lane(6) };
   }
