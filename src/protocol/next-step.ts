@@ -44,10 +44,20 @@ const HOLDERS_LIVE_MS = 800;
 const CHECKERS = 8;
 
 /**
- * How long a free slot is left to one waiter ahead, in milliseconds: it may be slow, or dead. Each
- * doubling of those ahead that do not move adds as much.
+ * How long a free slot is left to those ahead while nobody becomes a holder, in milliseconds: they may
+ * be slow, or dead. Each of them makes it longer, and so does a slow network, or all of a fleet on
+ * a busy machine would pass each other at once.
  */
 const PATIENCE_MS = 250;
+const PATIENCE_PER_WAITER_MS = 25;
+const PATIENCE_IN_READINGS = 4;
+
+/**
+ * The same while others become holders: then those ahead that are not known to have gone have as
+ * a rule done so. But behind one that does not move, among Go clients that take what is free, it ends.
+ */
+const BUSY_PATIENCE_MS = 1_000;
+const BUSY_PATIENCE_PER_WAITER_MS = 100;
 
 /**
  * A waiter behind a Go client, or behind one that does not move, hears of nothing. It looks at the
@@ -115,11 +125,19 @@ function waitForOthers(
   now: number,
 ): Step {
   const { idleFront } = view;
-  const idleSince = idleFront?.createIndex === ahead[0]?.createIndex ? idleFront?.since : undefined;
+  const isIdle = idleFront?.createIndex === ahead[0]?.createIndex;
+  const idleSince = (isIdle ? idleFront?.since : undefined) ?? Infinity;
   // Of a dead holder those ahead hear only when they check.
   const noticed = view.dead.size === 0 ? 0 : HOLDERS_LIVE_MS;
-  const patience = PATIENCE_MS * (1 + Math.log2(ahead.length - free + 1));
-  const passAt = (idleSince ?? Infinity) + noticed + patience;
+  const others = ahead.length - free;
+  const slowness = PATIENCE_IN_READINGS * view.readTook;
+  const passAt =
+    noticed +
+    slowness +
+    Math.min(
+      Math.max(idleSince, view.joinedAt) + PATIENCE_MS + PATIENCE_PER_WAITER_MS * others,
+      idleSince + BUSY_PATIENCE_MS + BUSY_PATIENCE_PER_WAITER_MS * others,
+    );
   if (now < passAt) return waitBehind(view, ahead, target, now, passAt);
   if (view.lockAt < passAt) return { kind: "look" };
   // Others may have come first and gone since: passed is who stands ahead now. Further back, those
@@ -142,8 +160,7 @@ function waitBehind(
   const since = last.createIndex === target.createIndex ? target.since : now;
 
   const rereadAt = view.readAt + Math.max(FIRST_REREAD_MS, view.readAt - since);
-  const isOvertaken = [...liveHolders(view)].some((session) => !view.known.has(session));
-  if (ahead.length > 1 && isOvertaken && now >= rereadAt) return { kind: "read" };
+  if (ahead.length > 1 && now >= rereadAt && isOvertaken(view)) return { kind: "read" };
 
   const first = Math.max(FIRST_LOOK_MS, LOOK_PER_WAITER_MS * ahead.length);
   const longest = Math.min(LONGEST_LOOK_PER_WAITER_MS * ahead.length, LONGEST_LOOK_MS);
@@ -187,6 +204,12 @@ function waitersAhead(
 ): readonly ContenderEntry[] | undefined {
   const place = waiters.findIndex((waiter) => waiter.session === session);
   return place === -1 ? undefined : waiters.slice(0, place);
+}
+
+/** Whether somebody holds who came after the last reading. */
+function isOvertaken(view: QueueView): boolean {
+  const known = new Set(view.read.map(({ session }) => session));
+  return [...liveHolders(view)].some((session) => !known.has(session));
 }
 
 /** When the holder that was last seen alive the longest ago was seen so. */

@@ -13,13 +13,17 @@ export interface QueueView extends KnownLock {
   readonly passed: ReadonlyMap<bigint, Pass>;
   /** The first waiter that others wait for, and since when it was seen with a slot for it. */
   readonly idleFront: { readonly createIndex: bigint; readonly since: number } | undefined;
-  /** The sessions that the last reading of the whole prefix has shown. */
-  readonly known: ReadonlySet<string>;
+  /** What the last reading of the whole prefix has shown. */
+  readonly read: readonly ContenderEntry[];
   /** The greatest index in the last reading of the whole prefix, and when that was asked for. */
   readonly readIndex: bigint;
   readonly readAt: number;
+  /** How long that took, in milliseconds. */
+  readonly readTook: number;
   /** When the lock was last heard of, and whether it has to be looked at before anything else. */
   readonly lockAt: number;
+  /** When somebody was last seen to have become a holder. */
+  readonly joinedAt: number;
   readonly isLockStale: boolean;
   /** When each holder was last known to be alive. */
   readonly aliveAt: ReadonlyMap<string, number>;
@@ -47,10 +51,12 @@ const NOTHING: QueueView = {
   waiters: [],
   passed: new Map(),
   idleFront: undefined,
-  known: new Set(),
+  read: [],
   readIndex: 0n,
   readAt: -Infinity,
+  readTook: 0,
   lockAt: -Infinity,
+  joinedAt: -Infinity,
   isLockStale: false,
   aliveAt: new Map(),
 };
@@ -65,18 +71,18 @@ export function afterReading(
   const readIndex = greatestIndex(lock, contenders);
   // A reading that was asked for before the last one was answered may be older than that.
   if (sentAt < before.lockAt && readIndex < before.readIndex) return before;
-  const isNews = isNewer(before, lock, sentAt);
-  const present = new Set(contenders.map(({ createIndex }) => createIndex));
+  // What is known of the lock may be newer.
+  const current = isNewer(before, lock, sentAt) ? lock : before.lock;
+  const alive = contenders.filter(({ session }) => current.holders.has(session));
   return withLock(
     {
       ...before,
-      ...{ dead, readIndex, readAt: sentAt },
-      known: new Set(contenders.map(({ session }) => session)),
-      aliveAt: new Map(contenders.map(({ session }) => [session, sentAt])),
-      waiters: contenders,
-      passed: new Map([...before.passed].filter(([createIndex]) => present.has(createIndex))),
+      ...{ dead, readIndex, readAt: sentAt, readTook: now - sentAt },
+      ...{ read: contenders, waiters: contenders },
+      aliveAt: new Map(alive.map(({ session }) => [session, sentAt])),
+      passed: passesOf(before, contenders),
     },
-    isNews ? lock : before.lock,
+    current,
     // A slot that it shows was free already when it was asked for, as far as those behind go.
     { now, since: sentAt },
   );
@@ -155,7 +161,7 @@ export function afterPassing(
 
 /** Whether others wait for a waiter that is ahead of them. */
 export function isWaitedFor({ passed }: QueueView, { createIndex }: ContenderEntry, now: number) {
-  return now >= (passed.get(createIndex)?.until ?? -Infinity);
+  return passed.size === 0 || now >= (passed.get(createIndex)?.until ?? -Infinity);
 }
 
 /** How many slots nobody holds, as far as is known. */
@@ -184,6 +190,16 @@ function withPasses(
   return passes;
 }
 
+/** What is known of the passes of those that are still there. */
+function passesOf(
+  { passed }: QueueView,
+  contenders: readonly ContenderEntry[],
+): ReadonlyMap<bigint, Pass> {
+  if (passed.size === 0) return passed;
+  const present = new Set(contenders.map(({ createIndex }) => createIndex));
+  return new Map([...passed].filter(([createIndex]) => present.has(createIndex)));
+}
+
 function greatestIndex(lock: LockState, contenders: readonly ContenderEntry[]): bigint {
   return contenders.reduce(
     (greatest, { modifyIndex }) => (modifyIndex > greatest ? modifyIndex : greatest),
@@ -196,10 +212,12 @@ function withLock(
   lock: LockState,
   { now, since = now }: { readonly now: number; readonly since?: number },
 ): QueueView {
+  const isJoin = [...lock.holders].some((session) => !view.lock.holders.has(session));
   return withIdleFront(
     {
       ...view,
       ...{ lock, lockAt: now, isLockStale: false },
+      joinedAt: isJoin ? since : view.joinedAt,
       // One that was not in there before has only just come, and is alive.
       aliveAt: new Map([...lock.holders].map((it) => [it, view.aliveAt.get(it) ?? now])),
       dead: new Map([...view.dead].filter(([session]) => lock.holders.has(session))),

@@ -53,11 +53,12 @@ export interface Snapshot extends KnownLock {
  */
 export function readSnapshot(keys: PrefixKeys, entries: readonly KVEntry[]): Snapshot {
   const lock = readLockEntry(entries.find((entry) => entry.key === keys.lock) ?? null);
-  const contenders = entries
-    .flatMap(({ key, session, ...entry }) =>
-      session !== null && key === keys.contender(session) ? [{ session, ...entry }] : [],
-    )
-    .sort((a, b) => (a.createIndex < b.createIndex ? -1 : 1));
+  const contenders: ContenderEntry[] = [];
+  for (const { key, session, value, createIndex, modifyIndex, lockIndex } of entries) {
+    if (session === null || key !== keys.contender(session)) continue;
+    contenders.push({ session, value, createIndex, modifyIndex, lockIndex });
+  }
+  contenders.sort((a, b) => (a.createIndex < b.createIndex ? -1 : 1));
   const alive = new Set(contenders.map(({ session }) => session));
   const dead = new Map(
     [...lock.holders]

@@ -11,7 +11,16 @@ import {
   type Waiter,
 } from "../../../src/protocol/next-step.js";
 import { afterCheck, type QueueView } from "../../../src/protocol/queue-view.js";
-import { contender, contenders, HEARD, lockOf, passedUntil, viewOf, waiter } from "./views.js";
+import {
+  contender,
+  contenders,
+  entriesOf,
+  HEARD,
+  lockOf,
+  passedUntil,
+  viewOf,
+  waiter,
+} from "./views.js";
 
 interface Case {
   readonly that: string;
@@ -425,7 +434,7 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
     viewOf({
       lock: FULL,
       waiters: contenders(7, 8, 9),
-      known: new Set(["s7", "s8", "s9"]),
+      read: entriesOf("s7", "s8", "s9"),
       lockAt: HEARD + lookedAfter,
       aliveAt: new Map([["h", HEARD + 60_000]]),
       ...given,
@@ -494,7 +503,7 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
       that: "reads it where one of the holders is a newcomer",
       view: overtaken(2_000, {
         lock: lockOf(2, ["s4", "h"]),
-        known: new Set(["s4", "s7", "s8", "s9"]),
+        read: entriesOf("s4", "s7", "s8", "s9"),
         aliveAt: new Map(["s4", "h"].map((session) => [session, HEARD + 60_000])),
       }),
       me: waiter(9, { limit: 2 }),
@@ -519,7 +528,7 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
     },
     {
       that: "has no reason to read it where the reading has shown those that hold",
-      view: overtaken(5_000, { known: new Set(["h", "s7", "s8", "s9"]) }),
+      view: overtaken(5_000, { read: entriesOf("h", "s7", "s8", "s9") }),
       later: 5_000,
       waited: 5_000,
       step: looks,
@@ -528,7 +537,7 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
       that: "has no reason to read it where one that it has read of has become a holder",
       view: overtaken(5_000, {
         lock: lockOf(1, ["s6"], 110n),
-        known: new Set(["s6"]),
+        read: entriesOf("s6"),
         aliveAt: new Map([["s6", HEARD + 60_000]]),
       }),
       later: 5_000,
@@ -580,34 +589,34 @@ describe("a waiter behind one that does not take a free slot", () => {
       step: { kind: "join", passing: contenders(8) },
     },
     {
-      that: "is twice as patient behind two",
+      that: "is a little more patient behind two",
       view: freshly(idle(7, 8)),
-      later: 499 - 1_000,
+      later: 274 - 1_000,
       step: { kind: "watch entry", entry: contender(8), atMost: 1 },
     },
     {
       that: "passes both of them",
       view: freshly(idle(7, 8)),
-      later: 500 - 1_000,
+      later: 275 - 1_000,
       step: { kind: "join", passing: contenders(7, 8) },
     },
     {
-      that: "is three times as patient behind four",
+      that: "is more patient the more there are",
       view: freshly(idle(5, 6, 7, 8)),
-      later: 749 - 1_000,
+      later: 324 - 1_000,
       step: { kind: "watch entry", entry: contender(8), atMost: 1 },
     },
     {
       that: "passes all four of them",
       view: freshly(idle(5, 6, 7, 8)),
-      later: 750 - 1_000,
+      later: 325 - 1_000,
       step: { kind: "join", passing: contenders(5, 6, 7, 8) },
     },
     {
       that: "counts only those for whom there is no slot: not yet",
       view: freshly({ ...idle(6, 7, 8), lock: lockOf(2) }),
       me: waiter(9, { limit: 2 }),
-      later: 499 - 1_000,
+      later: 274 - 1_000,
       step: { kind: "watch entry", entry: contender(8), atMost: 1 },
     },
     {
@@ -643,10 +652,46 @@ describe("a waiter behind one that does not take a free slot", () => {
       step: { kind: "join", passing: contenders(8) },
     },
     {
-      that: "is patient with two since the slot is free",
-      view: freshly(idle(7, 8)),
-      later: 499 - 1_000,
+      that: "begins anew whenever somebody becomes a holder",
+      view: freshly({ ...idle(8), joinedAt: IDLE_SINCE + 500 }),
+      later: 500 + 249 - 1_000,
       step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "passes it where nobody has become a holder for so long",
+      view: freshly({ ...idle(8), joinedAt: IDLE_SINCE + 500 }),
+      later: 500 + 250 - 1_000,
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "does not begin anew for ever: not yet",
+      view: freshly({ ...idle(8), joinedAt: IDLE_SINCE + 990 }),
+      later: 999 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "does not begin anew for ever: now",
+      view: freshly({ ...idle(8), joinedAt: IDLE_SINCE + 990 }),
+      later: 1_000 - 1_000,
+      step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "begins anew for longer, the more there are",
+      view: freshly({ ...idle(6, 7, 8), joinedAt: IDLE_SINCE + 1_190 }),
+      later: 1_200 - 1_000,
+      step: { kind: "join", passing: contenders(6, 7, 8) },
+    },
+    {
+      that: "gives it four times as long as it takes itself to read the prefix: not yet",
+      view: freshly({ ...idle(8), readTook: 100 }),
+      later: 649 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "gives it four times as long as it takes itself to read the prefix: now",
+      view: freshly({ ...idle(8), readTook: 100 }),
+      later: 650 - 1_000,
+      step: { kind: "join", passing: contenders(8) },
     },
     {
       that: "leaves it the time to notice that the holder is dead: not yet",
@@ -663,13 +708,13 @@ describe("a waiter behind one that does not take a free slot", () => {
     {
       that: "leaves two of them no more time for that than one: not yet",
       view: freshly({ ...idle(7, 8), lock: FULL, dead: new Map([["h", 0n]]) }),
-      later: 1_299 - 1_000,
+      later: 1_074 - 1_000,
       step: { kind: "watch entry", entry: contender(8), atMost: 1 },
     },
     {
       that: "leaves two of them no more time for that than one: now",
       view: freshly({ ...idle(7, 8), lock: FULL, dead: new Map([["h", 0n]]) }),
-      later: 1_300 - 1_000,
+      later: 1_075 - 1_000,
       step: { kind: "join", passing: contenders(7, 8) },
     },
     {
@@ -759,7 +804,7 @@ describe("any step", () => {
       const view = viewOf({
         ...{ lock, isLockStale: given.isLockStale, passed: passedUntil(passUntil, ...passed) },
         readAt: HEARD - readAge,
-        ...{ lockAt: HEARD - lookAge, known: new Set([...given.known, "s5"]) },
+        ...{ lockAt: HEARD - lookAge, read: entriesOf(...given.known, "s5") },
         dead: new Map(dead.filter((it) => lock.holders.has(it)).map((it) => [it, 0n])),
         waiters: contenders(...waiters).filter(({ session }) => !lock.holders.has(session)),
         idleFront:

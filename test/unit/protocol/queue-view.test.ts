@@ -50,11 +50,16 @@ describe("the first reading of a prefix", () => {
   });
 
   test("tells whom it has shown: holders and waiters, but nobody without a contender entry", () => {
-    expect(view.known).toEqual(new Set(["s4", "s5", "s7", "s8"]));
+    expect(view.read.map(({ session }) => session)).toEqual(["s4", "s5", "s7", "s8"]);
   });
 
   test("is as old as the request, and the lock as the answer", () => {
     expect(view).toMatchObject({ readAt: ASKED, lockAt: NOW, readIndex: 60n });
+    expect(view.readTook).toBe(NOW - ASKED);
+  });
+
+  test("takes it that its holders became holders when it was asked for", () => {
+    expect(view.joinedAt).toBe(ASKED);
   });
 
   test("shows that the holders with an entry were alive when it was asked for", () => {
@@ -91,7 +96,7 @@ describe("another reading of the prefix", () => {
     const view = afterReading(before, snapshotOf({ lock, contenders: contenders(5, 7, 9) }), LATER);
     expect(view).toMatchObject({ lock, readAt: ASKED, lockAt: NOW, readIndex: 110n });
     expect(sessions(view)).toEqual(["s9"]);
-    expect(view.known).toEqual(new Set(["s5", "s7", "s9"]));
+    expect(view.read.map(({ session }) => session)).toEqual(["s5", "s7", "s9"]);
   });
 
   test("is ignored where it is older than what is known", () => {
@@ -127,7 +132,7 @@ describe("another reading of the prefix", () => {
     );
     expect(view.lock).toBe(lock);
     expect(sessions(view)).toEqual(["s8", "s95"]);
-    expect(view.known).toEqual(new Set(["s4", "s7", "s8", "s95"]));
+    expect(view.read.map(({ session }) => session)).toEqual(["s4", "s7", "s8", "s95"]);
   });
 
   test("remembers who was passed, and forgets those that have left", () => {
@@ -551,7 +556,24 @@ describe("the sessions that the last reading has shown", () => {
       "another reading is older",
       afterReading(before, snapshotOf({ lock: lockOf(1, [], 90n) }), CROSSED),
     ],
-  ])("stay the same when %s", (_, { known }) => {
-    expect(known).toEqual(new Set(["s4", "s7", "s8"]));
+  ])("stay the same when %s", (_, { read }) => {
+    expect(read).toBe(before.read);
+  });
+});
+
+describe("when somebody was last seen to become a holder", () => {
+  const before = viewOf({
+    lock: lockOf(2, ["s4"]),
+    waiters: contenders(7, 8),
+    joinedAt: HEARD - 1,
+  });
+
+  test.each([
+    ["another holds as well", lockOf(2, ["s4", "s7"], 110n), NOW],
+    ["another holds in place of the one", lockOf(2, ["s7"], 110n), NOW],
+    ["the holder has left", lockOf(2, [], 110n), HEARD - 1],
+    ["nothing has changed", lockOf(2, ["s4"]), HEARD - 1],
+  ])("is known after a look: %s", (_, lock, joinedAt) => {
+    expect(afterLook(before, lock, LATER).joinedAt).toBe(joinedAt);
   });
 });

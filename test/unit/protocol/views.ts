@@ -20,6 +20,11 @@ export function contenders(...indexes: readonly number[]): readonly ContenderEnt
   return indexes.map((index) => contender(index));
 }
 
+/** Contenders with these sessions, of whom nothing else matters. */
+export function entriesOf(...sessions: readonly string[]): readonly ContenderEntry[] {
+  return sessions.map((session) => contender(0, { session }));
+}
+
 export function lockOf(
   limit: number | undefined,
   holders: readonly string[] = [],
@@ -45,10 +50,10 @@ export function viewOf(given: Partial<QueueView> = {}): QueueView {
     waiters,
     passed: new Map(),
     idleFront: undefined,
-    known: new Set([...lock.holders, ...waiters.map(({ session }) => session)]),
+    read: [...entriesOf(...lock.holders), ...waiters],
     readIndex: lock.modifyIndex,
-    readAt: HEARD,
-    lockAt: HEARD,
+    ...{ readAt: HEARD, readTook: 0 },
+    ...{ lockAt: HEARD, joinedAt: -Infinity },
     isLockStale: false,
     aliveAt: new Map([...lock.holders].map((session) => [session, HEARD])),
     ...given,
