@@ -170,7 +170,17 @@ const optionsSchema = z.strictObject({
 });
 
 /** The options with all defaults. */
-export type ResolvedSemaphoreOptions = z.output<typeof optionsSchema>;
+export type ResolvedSemaphoreOptions = Omit<
+  z.output<typeof optionsSchema>,
+  "namespace" | "partition" | "monitorRetryTime" | "semaphoreWaitTime"
+> & {
+  /** The namespace and partition to work in. */
+  readonly scope: Pick<SemaphoreOptions, "namespace" | "partition">;
+  /** In milliseconds. */
+  readonly monitorRetryTime: number;
+  /** In milliseconds. */
+  readonly semaphoreWaitTime: number;
+};
 
 /** @throws SemaphoreOptionsError that shows each bad value. */
 export function resolveOptions(options: SemaphoreOptions): ResolvedSemaphoreOptions {
@@ -178,8 +188,16 @@ export function resolveOptions(options: SemaphoreOptions): ResolvedSemaphoreOpti
     throw new SemaphoreOptionsError(`missing semaphore options: got ${show(options)}`);
   }
   const parsed = optionsSchema.safeParse(options);
-  if (parsed.success) return parsed.data;
-  throw new SemaphoreOptionsError(parsed.error.issues.map(describeIssue).join("; "));
+  if (!parsed.success) {
+    throw new SemaphoreOptionsError(parsed.error.issues.map(describeIssue).join("; "));
+  }
+  const { namespace, partition, monitorRetryTime, semaphoreWaitTime, ...others } = parsed.data;
+  return {
+    ...others,
+    scope: { namespace, partition },
+    monitorRetryTime: parseDuration(monitorRetryTime),
+    semaphoreWaitTime: parseDuration(semaphoreWaitTime),
+  };
 }
 
 const signalSchema = z.custom<AbortSignal>(

@@ -1,33 +1,14 @@
-import { settleAfterAbort } from "./async/settle-after-abort.js";
 import { Deadline } from "./async/deadline.js";
 import { eitherSignal } from "./async/either-signal.js";
 import { SerialQueue, type Background } from "./async/serial-queue.js";
-import {
-  contextOf,
-  type ClientContext,
-  type Releasable,
-  type SemaphoreClient,
-} from "./client-context.js";
-import { parseDuration } from "./consul/duration.js";
-import {
-  acquireChannel,
-  heldChannel,
-  releaseChannel,
-  traced,
-  tracedTime,
-  traceLoss,
-  type AcquireEvent,
-  type HeldEvent,
-  type SemaphoreEvent,
-} from "./diagnostics.js";
+import { settleAfterAbort } from "./async/settle-after-abort.js";
+import { contextOf, type ClientContext, type SemaphoreClient } from "./client-context.js";
+import { acquireChannel, traced, type AcquireEvent } from "./diagnostics.js";
 import {
   SemaphoreClosedError,
   SemaphoreHeldError,
   SemaphoreInUseError,
-  SemaphoreLostError,
   SemaphoreNotHeldError,
-  SemaphoreReleasedError,
-  SemaphoreRequestError,
 } from "./errors.js";
 import {
   requireFunction,
@@ -37,12 +18,12 @@ import {
   type SemaphoreOptions,
 } from "./options.js";
 import { liveHolders, type Contender, type ContenderEntry } from "./protocol/snapshot.js";
-import type { Claim } from "./queue/claim.js";
 import { ABORT_GRACE_MS, contend, type Holding, type Wait } from "./queue/contend.js";
 import type { Queue } from "./queue/queue.js";
-import { openBorrowedSession, openOwnSession } from "./session/creation.js";
 import type { SessionLease } from "./session/lease.js";
-import { HeldSlot, type SemaphoreSlot } from "./slot.js";
+import { SessionSource } from "./session/session-source.js";
+import type { HeldSlot, SemaphoreSlot } from "./slot.js";
+import { Tenure } from "./tenure.js";
 
 /**
  * The holders and the waiters of a semaphore.
@@ -62,35 +43,18 @@ export interface SemaphoreState {
   readonly waiters: readonly Contender[];
 }
 
-/** A slot, and what there is in Consul because of it. */
-interface Held {
-  readonly slot: HeldSlot;
-  readonly claim: Claim;
-  /** What the end of the client does with it. */
-  readonly onClose: Releasable;
-}
-
 /** Which slot a semaphore has. */
 type State =
   | { readonly kind: "none" }
-  /** One that was lost has still to be cleaned up. */
-  | { readonly kind: "held"; readonly held: Held }
+  /** It may have been lost: then it has still to be cleaned up. */
+  | { readonly kind: "held"; readonly tenure: Tenure }
   /** There is nothing to release, and `release` need not complain. */
   | { readonly kind: "lost" }
   | { readonly kind: "released by close" };
 
-/**
- * How long a caller waits for a release that does not get through: for a TTL, when it is of no use
- * any more, but no longer than a minute; and where there is no TTL, as long as the default one.
- */
-const LONGEST_RELEASE_MS = 60_000;
-const RELEASE_MS = 15_000;
-
-/** How long a caller waits for what is left of a slot that was lost. */
-const LOST_GRACE_MS = 1_000;
-
 const NOTHING: State = { kind: "none" };
 const LOST: State = { kind: "lost" };
+const CLOSED: State = { kind: "released by close" };
 
 /**
  * A counting semaphore whose slots are shared by processes all over a fleet (Go: `Semaphore`).
@@ -108,6 +72,7 @@ export class Semaphore {
   readonly #context: ClientContext;
   readonly #options: ResolvedSemaphoreOptions;
   readonly #queue: Queue;
+  readonly #sessions: SessionSource;
   readonly #calls = new SerialQueue();
   #state: State = NOTHING;
 
@@ -120,7 +85,8 @@ export class Semaphore {
   constructor(consul: SemaphoreClient, options: SemaphoreOptions) {
     this.#context = contextOf(consul);
     this.#options = resolveOptions(options);
-    this.#queue = this.#context.queue(this.#options.prefix, this.#scope);
+    this.#queue = this.#context.queue(this.#options.prefix, this.#options.scope);
+    this.#sessions = new SessionSource(this.#context, this.#options);
   }
 
   /**
@@ -128,7 +94,7 @@ export class Semaphore {
    * After a loss it has none.
    */
   get isHeld(): boolean {
-    return this.#state.kind === "held" && this.#state.held.slot.held;
+    return this.#state.kind === "held" && this.#state.tenure.isHeld;
   }
 
   /**
@@ -210,7 +176,7 @@ export class Semaphore {
     await this.#inTurn(async (background) => {
       const state = this.#state;
       if (state.kind === "none") throw new SemaphoreNotHeldError();
-      if (state.kind === "held") await this.#release(state.held, background);
+      if (state.kind === "held") await this.#end(state.tenure, NOTHING, background);
     });
   }
 
@@ -310,22 +276,12 @@ export class Semaphore {
     };
   }
 
-  /** What every event tells of this semaphore. */
-  get #identity(): SemaphoreEvent {
-    const { prefix, limit } = this.#options;
-    return { prefix, limit };
-  }
-
-  get #scope(): { namespace?: string | undefined; partition?: string | undefined } {
-    const { namespace, partition } = this.#options;
-    return { namespace, partition };
-  }
-
   async #traceAcquire<Slot extends HeldSlot | null>(
     call: AcquireEvent["call"],
     acquire: () => Promise<Slot>,
   ): Promise<Slot> {
-    const event: AcquireEvent = { ...this.#identity, call };
+    const { prefix, limit } = this.#options;
+    const event: AcquireEvent = { prefix, limit, call };
     return await traced(acquireChannel, event, async () => {
       const slot = await acquire();
       if (slot !== null) {
@@ -354,7 +310,7 @@ export class Semaphore {
 
   async #tryAcquireSlot(signal: AbortSignal | undefined): Promise<HeldSlot | null> {
     requireSignal(signal);
-    const waitTime = parseDuration(this.#options.semaphoreWaitTime);
+    const { semaphoreWaitTime: waitTime } = this.#options;
     const until = performance.now() + waitTime;
     const giveUp = eitherSignal(signal, this.#context.closing);
     const untilTurn = new Deadline(waitTime, giveUp.signal);
@@ -396,11 +352,11 @@ export class Semaphore {
 
   async #contend(wait: Wait): Promise<HeldSlot | null> {
     if (this.isHeld) throw new SemaphoreHeldError();
-    if (this.#state.kind === "held" && !(await this.#cleanUpLost(this.#state.held, wait)))
+    if (this.#state.kind === "held" && !(await this.#makeWay(this.#state.tenure, wait)))
       return null;
-    const { prefix, limit, value } = this.#options;
-    const longestWatch = parseDuration(this.#options.semaphoreWaitTime);
-    const openSession = (until: number): Promise<SessionLease> => this.#openSession(until, wait);
+    const { prefix, limit, value, semaphoreWaitTime: longestWatch } = this.#options;
+    const openSession = (until: number): Promise<SessionLease> =>
+      this.#sessions.open({ ...wait, until });
     const holding = await contend(
       this.#queue,
       { prefix, limit, value, longestWatch, openSession },
@@ -409,120 +365,41 @@ export class Semaphore {
     return holding && this.#hold(holding);
   }
 
-  async #openSession(until: number, { signal, background }: Wait): Promise<SessionLease> {
-    const {
-      session: id,
-      sessionName: name,
-      sessionTTL: ttl,
-      sessionChecks: checks,
-    } = this.#options;
-    const { watchdogs, idleSessions, consul } = this.#context;
-    const given = { scope: this.#scope, watchdogs, until, signal };
-    try {
-      if (id !== undefined) return await openBorrowedSession(consul.session, { ...given, id });
-      return (
-        idleSessions.take(this.#sessionUse) ??
-        (await openOwnSession(consul.session, { ...given, name, ttl, checks, background }))
-      );
-    } catch (error) {
-      throw signal.aborted
-        ? signal.reason
-        : new SemaphoreRequestError("SEMAPHORE_SESSION_FAILED", error);
-    }
-  }
-
-  /** What a session has to be made for to do for this semaphore as well. */
-  get #sessionUse(): string {
-    const { prefix, sessionName, sessionTTL, sessionChecks } = this.#options;
-    return JSON.stringify([prefix, this.#scope, sessionName, sessionTTL, sessionChecks]);
-  }
-
-  #hold({ claim, index }: Holding): HeldSlot {
-    const { lease, session } = claim;
-    const event = { ...this.#identity, session, fencingToken: index };
-    const traceEnd = tracedTime<HeldEvent>(heldChannel, { ...event });
-    const slot: HeldSlot = new HeldSlot(lease, index, {
-      release: () => this.#releaseSlot(slot, NOTHING),
-      ended: (reason) => {
-        const error = reason instanceof SemaphoreLostError ? reason : undefined;
-        if (error !== undefined) traceLoss({ ...event, error });
-        // A lost slot that nobody releases goes with its session.
-        if (error !== undefined) lease.stop();
-        traceEnd(error);
-      },
+  #hold(holding: Holding): HeldSlot {
+    const tenure = new Tenure(holding, {
+      context: this.#context,
+      queue: this.#queue,
+      options: this.#options,
+      keepSession: this.#sessions.keep,
+      release: (it) => this.#endInTurn(it, NOTHING),
+      close: (it) => this.#endInTurn(it, CLOSED),
     });
-    lease.holdsSlot();
-    const onClose = { release: () => this.#releaseSlot(slot, { kind: "released by close" }) };
-    this.#context.hold(onClose);
-    this.#state = { kind: "held", held: { slot, claim, onClose } };
-    const { monitorRetries: retries, monitorRetryTime } = this.#options;
-    this.#queue.monitor.add({
-      session,
-      signal: slot.signal,
-      isHeld: () => slot.held,
-      ttl: lease.ttl,
-      retries,
-      retryTime: parseDuration(monitorRetryTime),
-      lost: (loss) => {
-        slot.end(loss);
-      },
-    });
-    return slot;
+    this.#state = { kind: "held", tenure };
+    return tenure.slot;
   }
 
-  /** Releases a slot in turn, unless that has been done. */
-  async #releaseSlot(slot: HeldSlot, then: State): Promise<void> {
-    const held = (): Held | undefined =>
-      this.#state.kind === "held" && this.#state.held.slot === slot ? this.#state.held : undefined;
-    // What is released already has nothing to wait for behind an acquire that came after it.
-    if (held() === undefined) return;
-    await this.#inTurn(async (background) => {
-      const still = held();
-      if (still !== undefined) await this.#release(still, background, then);
-    });
-  }
-
-  async #release(
-    { slot, claim, onClose }: Held,
-    background: Background,
-    then = NOTHING,
-  ): Promise<void> {
-    const isLost = slot.loss() !== undefined;
-    // First of all it is no longer ours: whatever works in it must hear before the next one may.
-    this.#state = isLost ? LOST : then;
-    this.#context.letGo(onClose);
-    slot.end(new SemaphoreReleasedError());
-    const { ttl } = claim.lease;
-    const patience = ttl === Infinity ? RELEASE_MS : Math.min(ttl, LONGEST_RELEASE_MS);
-    const { session, fencingToken } = slot;
-    await traced(releaseChannel, { ...this.#identity, session, fencingToken }, async () => {
-      const cleanUp = claim.cleanUp({ keep: isLost ? undefined : this.#keepSession });
-      background(cleanUp.finished);
-      // A lost slot is no longer there to be released. What is left of it may be long in going.
-      if (isLost) await cleanUp.within(LOST_GRACE_MS).catch(() => undefined);
-      else await cleanUp.within(patience);
-    });
-  }
-
-  /** Resolves to whether there is time left to contend again. */
-  async #cleanUpLost(
-    { slot, claim, onClose }: Held,
-    { until, background }: Wait,
-  ): Promise<boolean> {
+  async #makeWay(tenure: Tenure, { until, background }: Wait): Promise<boolean> {
     this.#state = LOST;
-    this.#context.letGo(onClose);
-    slot.end(new SemaphoreReleasedError());
-    const cleanUp = claim.cleanUp();
-    background(cleanUp.finished);
-    // A session of ours is not used again; that of the user has to be free of what is left.
-    const patience = claim.lease.own ? LOST_GRACE_MS : until - performance.now();
-    await cleanUp.within(patience).catch(() => undefined);
-    return claim.lease.own || performance.now() < until;
+    return await tenure.makeWay(until, background);
   }
 
-  readonly #keepSession = (lease: SessionLease): void => {
-    this.#context.idleSessions.keep(this.#sessionUse, lease);
-  };
+  /** Ends a tenure in turn, unless that has been done. */
+  async #endInTurn(tenure: Tenure, then: State): Promise<void> {
+    // What is released already has nothing to wait for behind an acquire that came after it.
+    if (!this.#has(tenure)) return;
+    await this.#inTurn(async (background) => {
+      if (this.#has(tenure)) await this.#end(tenure, then, background);
+    });
+  }
+
+  async #end(tenure: Tenure, then: State, background: Background): Promise<void> {
+    this.#state = tenure.isHeld ? then : LOST;
+    await tenure.end(background);
+  }
+
+  #has(tenure: Tenure): boolean {
+    return this.#state.kind === "held" && this.#state.tenure === tenure;
+  }
 }
 
 function shown({ session, value, createIndex }: ContenderEntry): Contender {

@@ -19,6 +19,11 @@ export type Reading = ReadTimes & { readonly snapshot: Snapshot };
 /** The lock entry as it was read, and the index for a blocking query on the next change. */
 export type LockReading = ReadTimes & { readonly lock: LockState; readonly index: bigint };
 
+/** What became of a transaction. */
+export type Written = TransactionOutcome;
+export type Applied = Extract<Written, { applied: true }>;
+export type Refused = Extract<Written, { applied: false }>;
+
 /**
  * A blocking query after an index, with how long its answer may take: Consul adds up to a sixteenth
  * to the wait, and `grace` is for the way.
@@ -94,7 +99,7 @@ export class PrefixRequests {
     operations: readonly KVOperation[],
     code: SemaphoreRequestErrorCode,
     options: RequestOptions = {},
-  ): Promise<TransactionOutcome> {
+  ): Promise<Written> {
     return await failingAs(code, options.signal, () =>
       this.#kv.txn(operations, { ...this.#scope, ...options }),
     );
@@ -136,7 +141,7 @@ export class PrefixRequests {
 }
 
 /** What Consul says against a transaction. */
-export function wordsOf({ errors }: Extract<TransactionOutcome, { applied: false }>): string {
+export function wordsOf({ errors }: Refused): string {
   return errors.map(({ what }) => what).join(", ");
 }
 

@@ -34,8 +34,9 @@ describe("the options of a semaphore", () => {
       // Go's default is ["serfHealth"]: a slot would be lost because others take its node for dead.
       sessionChecks: [],
       monitorRetries: 0,
-      monitorRetryTime: "2s",
-      semaphoreWaitTime: "15s",
+      monitorRetryTime: 2_000,
+      semaphoreWaitTime: 15_000,
+      scope: {},
     });
   });
 
@@ -46,7 +47,7 @@ describe("the options of a semaphore", () => {
     expect(DEFAULT_MONITOR_RETRY_TIME).toBe("2s");
   });
 
-  test("stay what they were given as", () => {
+  test("stay what they were given as, but for times, which are milliseconds", () => {
     const given = {
       ...VALID,
       value: Uint8Array.of(1, 2, 3),
@@ -57,10 +58,12 @@ describe("the options of a semaphore", () => {
       monitorRetries: 5,
       monitorRetryTime: "1m30s",
       semaphoreWaitTime: 0,
-      namespace: "team",
-      partition: "west",
     };
-    expect(resolveOptions(given)).toEqual(given);
+    const scope = { namespace: "team", partition: "west" };
+    expect(resolveOptions({ ...given, ...scope })).toEqual({
+      ...given,
+      ...{ scope, monitorRetryTime: 90_000 },
+    });
   });
 
   test("take undefined for not given", () => {

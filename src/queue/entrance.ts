@@ -1,0 +1,194 @@
+import { unlessAborted } from "../async/unless-aborted.js";
+import type { RequestOptions } from "../consul/http/request-options.js";
+import type { KVOperation } from "../consul/transaction.js";
+import { SemaphoreRequestError } from "../errors.js";
+import { mayJoinAtOnce, requireSameLimit } from "../protocol/next-step.js";
+import { afterPassing, type QueueView } from "../protocol/queue-view.js";
+import { readSnapshot } from "../protocol/snapshot.js";
+import type { Claim } from "./claim.js";
+import type { KnownQueue } from "./known-queue.js";
+import type { Line } from "./line.js";
+import type { LockWrites } from "./lock-writes.js";
+import { wordsOf, type Applied, type PrefixRequests, type Refused } from "./requests.js";
+
+/** A reading that was asked for at that very moment need not show the entry. */
+const ONE_TICK_MS = 1e-6;
+
+/** How often in a row a swap may be refused though the lock is the same, before that is final. */
+const MOST_REFUSALS = 3;
+
+/** How the claims of one client get into the queue of a prefix, and to a slot. */
+export class Entrance {
+  readonly #requests: PrefixRequests;
+  readonly #known: KnownQueue;
+  readonly #line: Line;
+  readonly #writes: LockWrites;
+
+  constructor(requests: PrefixRequests, known: KnownQueue, line: Line, writes: LockWrites) {
+    this.#requests = requests;
+    this.#known = known;
+    this.#line = line;
+    this.#writes = writes;
+  }
+
+  /**
+   * Enters the queue and takes a slot in one write, if there is one that nobody waits for. Resolves
+   * to the index of the write, or to nothing where it takes a wait.
+   *
+   * @throws SemaphoreLimitConflictError, and why the prefix could not be read
+   */
+  async joinAtOnce(
+    claim: Claim,
+    timeout: () => number,
+    signal: AbortSignal | undefined,
+  ): Promise<bigint | undefined> {
+    for (;;) {
+      if (this.#line.size > 0) return undefined;
+      const isRead = !this.#mayJoinAtOnce(claim);
+      // Where others were waiting a moment ago, the way in is through the queue.
+      if (isRead && this.#isContended(claim)) return undefined;
+      if (isRead) {
+        requireSameLimit(await unlessAborted(this.#known.read(timeout()), signal), claim.limit);
+      }
+      const index = await this.#writes.inTurn(() => this.#enterAndJoin(claim, timeout()));
+      if (index !== undefined) return index;
+      if (isRead) return undefined;
+      // What was known was not so any more: one more attempt, on a fresh reading.
+      this.#known.forget();
+    }
+  }
+
+  /** Makes the contender entry. Resolves to Consul's words where it refuses. */
+  async enter(claim: Claim, options: RequestOptions): Promise<string | undefined> {
+    const { transactions, keys } = this.#requests;
+    // Behind another waiter of this client there is nothing to learn yet, if the limit is the same.
+    const isBehind =
+      this.#line.size > 0 && claim.lease.own && this.#known.view?.lock.limit === claim.limit;
+    const sentAt = performance.now();
+    const outcome = await this.#requests.transact(
+      [...transactions.enter(claim.entry), ...(isBehind ? [] : [transactions.readAll()])],
+      "SEMAPHORE_CONTENDER_FAILED",
+      options,
+    );
+    if (!outcome.applied) return wordsOf(outcome);
+    const now = performance.now();
+    const enteredAt = isBehind ? now + ONE_TICK_MS : sentAt;
+    claim.entered(enteredAt);
+    if (isBehind) {
+      this.#known.entered(enteredAt);
+      return undefined;
+    }
+    const [, ...entries] = outcome.entries;
+    const snapshot = readSnapshot(keys, entries);
+    this.#known.readingShows(snapshot, { sentAt, now }, claim.session);
+    requireSameLimit(snapshot, claim.limit);
+    const own = snapshot.contenders.find(({ session }) => session === claim.session);
+    if (own !== undefined && snapshot.lock.holders.has(claim.session)) {
+      claim.resumes(own.createIndex > snapshot.lock.modifyIndex);
+    }
+    return undefined;
+  }
+
+  /**
+   * Takes a slot for the first in line, or makes sure of one that it has. Resolves to whether Consul
+   * has refused.
+   */
+  async join(claim: Claim): Promise<boolean> {
+    return await this.#writes.inTurn(() => this.#join(claim));
+  }
+
+  async #join(claim: Claim): Promise<boolean> {
+    const { view } = this.#known;
+    if (view === undefined || !this.#line.has(claim)) return false;
+    const step = this.#line.stepOf(claim);
+    // What is known may have changed while other writes had their turn.
+    if (step.kind !== "join" && step.kind !== "rejoin") return false;
+    const { transactions } = this.#requests;
+    const isHolder = step.kind === "rejoin";
+    const operations = isHolder
+      ? transactions.rejoin(claim.entry, view, claim.limit)
+      : transactions.join(claim.entry, view, claim.limit);
+    claim.beforeSwap(isHolder);
+    try {
+      const outcome = await this.#writes.send(operations, claim.requestTimeout());
+      if (!outcome.applied) {
+        claim.afterSwap();
+        this.#refused(claim, view, outcome, operations);
+        return true;
+      }
+      const index = this.#joined(claim, view, outcome);
+      const { view: current } = this.#known;
+      if (current !== undefined && step.kind === "join" && step.passing.length > 0) {
+        this.#known.learn(afterPassing(current, step.passing, performance.now()));
+      }
+      this.#line.remove(claim);
+      claim.holds(index);
+      return false;
+    } catch (error) {
+      claim.swapWentUnanswered();
+      this.#known.doubt();
+      throw error;
+    }
+  }
+
+  #mayJoinAtOnce({ limit }: Claim): boolean {
+    const { view } = this.#known;
+    if (view === undefined || this.#known.isContended || this.#line.size > 0) return false;
+    return mayJoinAtOnce(view, limit, performance.now());
+  }
+
+  #isContended({ limit }: Claim): boolean {
+    return this.#known.isContended && this.#known.view?.lock.limit === limit;
+  }
+
+  async #enterAndJoin(claim: Claim, timeout: number): Promise<bigint | undefined> {
+    const { view } = this.#known;
+    // Others may have come first while other writes had their turn.
+    if (view === undefined || !this.#mayJoinAtOnce(claim)) return undefined;
+    claim.beforeSwap();
+    try {
+      const operations = this.#requests.transactions.enterAndJoin(claim.entry, view, claim.limit);
+      const outcome = await this.#writes.send(operations, timeout);
+      if (!outcome.applied) {
+        claim.afterSwap();
+        return undefined;
+      }
+      const index = this.#joined(claim, view, outcome);
+      claim.holds(index);
+      return index;
+    } catch (error) {
+      claim.swapWentUnanswered();
+      throw error;
+    }
+  }
+
+  /** Takes in a swap that went well, and returns its index. */
+  #joined({ session, limit }: Claim, view: QueueView, outcome: Applied): bigint {
+    const modifyIndex = this.#writes.indexIn(outcome);
+    this.#writes.holders.add(session);
+    const holders = this.#requests.transactions.holdersAfter(session, view);
+    this.#known.wrote({ limit, holders, modifyIndex });
+    return modifyIndex;
+  }
+
+  /**
+   * Takes in that Consul has refused a swap: another came first, or the first copy of this one, or
+   * something else is not as it was known.
+   *
+   * @throws SemaphoreRequestError where the lock has not changed again and again
+   */
+  #refused(
+    claim: Claim,
+    { lock }: QueueView,
+    outcome: Refused,
+    operations: readonly KVOperation[],
+  ): void {
+    if (claim.refused(lock.modifyIndex) > MOST_REFUSALS) {
+      throw new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", wordsOf(outcome));
+    }
+    const { lock: key } = this.#requests.keys;
+    const isOvertaken = outcome.errors.every(({ operation }) => operations[operation]?.key === key);
+    if (isOvertaken) this.#known.doubt();
+    else this.#known.forget();
+  }
+}

@@ -1,0 +1,166 @@
+import type { KVOperation } from "../consul/transaction.js";
+import { SemaphoreRequestError } from "../errors.js";
+import type { LockState } from "../protocol/lock-entry.js";
+import { isNextInLine } from "../protocol/next-step.js";
+import { readSnapshot } from "../protocol/snapshot.js";
+import type { Claim } from "./claim.js";
+import type { LeaveOptions } from "./clean-up.js";
+import type { KnownQueue } from "./known-queue.js";
+import type { Line } from "./line.js";
+import type { LockWrites } from "./lock-writes.js";
+import {
+  wordsOf,
+  type Applied,
+  type PrefixRequests,
+  type Refused,
+  type Written,
+} from "./requests.js";
+
+/** For how long a reading does for the release as well. */
+const LOOK_BACK_AFTER_MS = 10;
+
+/** How the sessions of one client leave a prefix, and pass a slot on. */
+export class Exit {
+  readonly #requests: PrefixRequests;
+  readonly #known: KnownQueue;
+  readonly #line: Line;
+  readonly #writes: LockWrites;
+
+  constructor(requests: PrefixRequests, known: KnownQueue, line: Line, writes: LockWrites) {
+    this.#requests = requests;
+    this.#known = known;
+    this.#line = line;
+    this.#writes = writes;
+  }
+
+  /** Takes a session off the prefix, and passes its slot on if the next in line is one of ours. */
+  async leave(session: string, options: LeaveOptions): Promise<void> {
+    await this.#writes.inTurn(() => this.#leave(session, options));
+    this.#writes.holders.delete(session);
+  }
+
+  async #leave(
+    session: string,
+    { unlessHolder = false, swapMayCome = false, timeout }: LeaveOptions,
+  ): Promise<void> {
+    const { transactions } = this.#requests;
+    const gone = new Set<Claim>();
+    let refusal: { readonly index: bigint; readonly words: string } | undefined;
+    let known = unlessHolder ? undefined : this.#lockAsWritten(session);
+    for (;;) {
+      const lock = known ?? (await this.#known.look({ timeout }));
+      const isHolder = lock.holders.has(session);
+      if (unlessHolder && isHolder && !(await this.#isRevived(session, lock, timeout))) return;
+      // Consul refused, and nothing has changed since: to go on would never end.
+      if (known === undefined && refusal?.index === lock.modifyIndex) {
+        throw new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", refusal.words);
+      }
+      const successor = isHolder ? this.#successor(lock, session, gone) : undefined;
+      const operations = transactions.leave(session, lock, {
+        successor: successor?.entry,
+        // A lock that has changed since is out of reach for that swap already.
+        swapMayCome: swapMayCome && refusal === undefined,
+      });
+      const outcome = await this.#handOver(successor, operations, timeout);
+      if (outcome.applied) {
+        this.#left(session, lock, successor, outcome);
+        return;
+      }
+      const { keys } = this.#requests;
+      if (
+        successor !== undefined &&
+        isAbout(outcome, operations, keys.contender(successor.session))
+      ) {
+        gone.add(successor);
+      } else if (known === undefined) {
+        refusal = { index: lock.modifyIndex, words: wordsOf(outcome) };
+      }
+      known = undefined;
+    }
+  }
+
+  /** Leaves, and keeps a successor from joining by itself meanwhile. */
+  async #handOver(
+    successor: Claim | undefined,
+    operations: readonly KVOperation[],
+    timeout: number | undefined,
+  ): Promise<Written> {
+    successor?.beforeSwap();
+    try {
+      const sentAt = performance.now();
+      const looksBack = this.#looksBack();
+      const { transactions, keys } = this.#requests;
+      const looking = looksBack ? [...operations, transactions.readAll()] : operations;
+      const outcome = await this.#writes.send(looking, timeout);
+      if (!outcome.applied) successor?.afterSwap();
+      if (outcome.applied && looksBack) {
+        // The last of the operations is a deletion, which answers with no entry.
+        const snapshot = readSnapshot(keys, outcome.entries.slice(operations.length - 1));
+        this.#known.readingShows(snapshot, { sentAt, now: performance.now() });
+      }
+      return outcome;
+    } catch (error) {
+      successor?.swapWentUnanswered();
+      this.#known.doubt();
+      throw error;
+    }
+  }
+
+  /**
+   * Whether a release reads the prefix as it leaves it: an acquire that follows at once must let those
+   * go first that have come meanwhile. Where others were waiting, the next acquire finds them in the
+   * queue.
+   */
+  #looksBack(): boolean {
+    const { view, isContended } = this.#known;
+    if (view === undefined || isContended || this.#line.size > 0) return false;
+    return performance.now() >= view.readAt + LOOK_BACK_AFTER_MS;
+  }
+
+  #left(session: string, lock: LockState, successor: Claim | undefined, outcome: Applied): void {
+    const holders = new Set(lock.holders);
+    const isWritten = holders.delete(session);
+    if (successor !== undefined) {
+      holders.add(successor.session);
+      this.#writes.holders.add(successor.session);
+    }
+    const modifyIndex = isWritten ? this.#writes.indexIn(outcome) : lock.modifyIndex;
+    this.#known.wrote({ limit: lock.limit, holders, modifyIndex }, session);
+    if (successor === undefined) return;
+    this.#line.remove(successor);
+    successor.holds(modifyIndex);
+  }
+
+  /** The lock, where nobody but this client has written it lately, as far as is known. */
+  #lockAsWritten(session: string): LockState | undefined {
+    const lock = this.#known.view?.lock;
+    if (lock?.modifyIndex !== this.#known.ownWrite.index) return undefined;
+    if (!lock.holders.has(session)) return undefined;
+    return [...lock.holders].every((holder) => this.#writes.holders.has(holder)) ? lock : undefined;
+  }
+
+  /** The waiter to pass a slot on to: one of ours that is next in line of all. */
+  #successor(lock: LockState, leaver: string, gone: ReadonlySet<Claim>): Claim | undefined {
+    const { view } = this.#known;
+    if (view === undefined) return undefined;
+    const holders = new Set(lock.holders);
+    holders.delete(leaver);
+    const waiters = view.waiters.filter(({ session }) => !lock.holders.has(session));
+    const then = { ...view, waiters, lock: { ...lock, holders } };
+    for (const claim of this.#line) {
+      if (claim.isOpen && !gone.has(claim) && isNextInLine(then, claim)) return claim;
+    }
+    return undefined;
+  }
+
+  /** Whether a holder had counted as dead, for want of a contender entry, when it entered. */
+  async #isRevived(session: string, lock: LockState, timeout?: number): Promise<boolean> {
+    const entry = await this.#requests.readContender(session, { timeout });
+    return (entry?.createIndex ?? 0n) > lock.modifyIndex;
+  }
+}
+
+/** Whether a refusal is about an operation on that key. */
+function isAbout({ errors }: Refused, operations: readonly KVOperation[], key: string): boolean {
+  return errors.some(({ operation }) => operations[operation]?.key === key);
+}

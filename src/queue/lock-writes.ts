@@ -1,0 +1,40 @@
+import { SerialQueue } from "../async/serial-queue.js";
+import type { KVOperation } from "../consul/transaction.js";
+import { SemaphoreRequestError } from "../errors.js";
+import type { Applied, PrefixRequests, Written } from "./requests.js";
+
+/** Writes of one client to one lock get in each other's way; but none waits for one that hangs. */
+const WRITE_PATIENCE_MS = 100;
+
+/** The writes of one client to the lock of a prefix, one after the other, and what they came to. */
+export class LockWrites {
+  /** The sessions of this client that have a slot. */
+  readonly holders = new Set<string>();
+  readonly #requests: PrefixRequests;
+  readonly #turns = new SerialQueue(WRITE_PATIENCE_MS);
+
+  constructor(requests: PrefixRequests) {
+    this.#requests = requests;
+  }
+
+  /** Has a call that writes wait for those before it. */
+  async inTurn<Result>(call: () => Promise<Result>): Promise<Result> {
+    return await this.#turns.run(call);
+  }
+
+  async send(operations: readonly KVOperation[], timeout: number | undefined): Promise<Written> {
+    return await this.#requests.transact(operations, "SEMAPHORE_UPDATE_FAILED", { timeout });
+  }
+
+  /** The index that a write gave the lock. */
+  indexIn({ entries }: Applied): bigint {
+    const { lock } = this.#requests.keys;
+    // In a transaction that reads as well, the lock that was written comes before the one that is read.
+    const written = entries.findLast(({ key }) => key === lock);
+    if (written !== undefined) return written.modifyIndex;
+    throw new SemaphoreRequestError(
+      "SEMAPHORE_UPDATE_FAILED",
+      `Consul answered without the index of the write to ${lock}`,
+    );
+  }
+}

@@ -1,0 +1,135 @@
+import type { Background } from "./async/serial-queue.js";
+import type { ClientContext, Releasable } from "./client-context.js";
+import {
+  heldChannel,
+  releaseChannel,
+  traced,
+  tracedTime,
+  traceLoss,
+  type HeldEvent,
+  type SlotEvent,
+} from "./diagnostics.js";
+import { SemaphoreLostError, SemaphoreReleasedError } from "./errors.js";
+import type { ResolvedSemaphoreOptions } from "./options.js";
+import type { Claim } from "./queue/claim.js";
+import type { Holding } from "./queue/contend.js";
+import type { Queue } from "./queue/queue.js";
+import type { SessionLease } from "./session/lease.js";
+import { HeldSlot } from "./slot.js";
+
+export interface TenureOptions {
+  readonly context: ClientContext;
+  readonly queue: Queue;
+  readonly options: ResolvedSemaphoreOptions;
+  /** Has a session that has left nothing behind wait for its next use. */
+  readonly keepSession: (lease: SessionLease) => void;
+  /** What the slot's own `release` does. */
+  readonly release: (tenure: Tenure) => Promise<void>;
+  /** What the end of the client does with it. */
+  readonly close: (tenure: Tenure) => Promise<void>;
+}
+
+/**
+ * How long a caller waits for a release that does not get through: for a TTL, when it is of no use
+ * any more, but no longer than a minute; and where there is no TTL, as long as the default one.
+ */
+const LONGEST_RELEASE_MS = 60_000;
+const RELEASE_MS = 15_000;
+
+/** How long a caller waits for what is left of a slot that was lost. */
+const LOST_GRACE_MS = 1_000;
+
+/** A slot from the moment when it is held until nothing of it is left in Consul. */
+export class Tenure {
+  readonly slot: HeldSlot;
+  readonly #claim: Claim;
+  readonly #context: ClientContext;
+  readonly #keepSession: TenureOptions["keepSession"];
+  readonly #event: SlotEvent;
+  readonly #onClose: Releasable;
+
+  constructor(
+    { claim, index }: Holding,
+    { context, queue, options, keepSession, release, close }: TenureOptions,
+  ) {
+    const { lease, session } = claim;
+    const { prefix, limit, monitorRetries: retries, monitorRetryTime: retryTime } = options;
+    this.#claim = claim;
+    this.#context = context;
+    this.#keepSession = keepSession;
+    this.#event = { prefix, limit, session, fencingToken: index };
+    const traceEnd = tracedTime<HeldEvent>(heldChannel, { ...this.#event });
+    this.slot = new HeldSlot(lease, index, {
+      release: () => release(this),
+      ended: (reason) => {
+        const error = reason instanceof SemaphoreLostError ? reason : undefined;
+        if (error !== undefined) traceLoss({ ...this.#event, error });
+        // A lost slot that nobody releases goes with its session.
+        if (error !== undefined) lease.stop();
+        traceEnd(error);
+      },
+    });
+    lease.holdsSlot();
+    this.#onClose = { release: () => close(this) };
+    context.hold(this.#onClose);
+    const { slot } = this;
+    queue.monitor.add({
+      ...{ session, retries, retryTime },
+      signal: slot.signal,
+      isHeld: () => slot.held,
+      ttl: lease.ttl,
+      lost: (loss) => {
+        slot.end(loss);
+      },
+    });
+  }
+
+  /** Whether the slot is held, by the clock at the moment of the call. */
+  get isHeld(): boolean {
+    return this.slot.held;
+  }
+
+  /**
+   * Gives the slot back; of one that was lost, clears away what is left.
+   *
+   * @throws why it could not be given back, or not yet: it goes on being tried behind the caller
+   */
+  async end(background: Background): Promise<void> {
+    const isLost = this.#letGo();
+    const { ttl } = this.#claim.lease;
+    const patience = ttl === Infinity ? RELEASE_MS : Math.min(ttl, LONGEST_RELEASE_MS);
+    await traced(releaseChannel, { ...this.#event }, async () => {
+      const cleanUp = this.#claim.cleanUp({ keep: isLost ? undefined : this.#keepSession });
+      background(cleanUp.finished);
+      // A lost slot is no longer there to be released. What is left of it may be long in going.
+      if (isLost) await cleanUp.within(LOST_GRACE_MS).catch(() => undefined);
+      else await cleanUp.within(patience);
+    });
+  }
+
+  /**
+   * Clears away what is left of a slot that was lost, for another to be acquired. Resolves to whether
+   * there is time left for that.
+   */
+  async makeWay(until: number, background: Background): Promise<boolean> {
+    this.#letGo();
+    const cleanUp = this.#claim.cleanUp();
+    background(cleanUp.finished);
+    // A session of ours is not used again; that of the user has to be free of what is left.
+    const { own } = this.#claim.lease;
+    const patience = own ? LOST_GRACE_MS : until - performance.now();
+    await cleanUp.within(patience).catch(() => undefined);
+    return own || performance.now() < until;
+  }
+
+  /**
+   * First of all it is no longer held: whatever works in it must hear before the next one may.
+   * Returns whether it was lost.
+   */
+  #letGo(): boolean {
+    const isLost = this.slot.loss() !== undefined;
+    this.#context.letGo(this.#onClose);
+    this.slot.end(new SemaphoreReleasedError());
+    return isLost;
+  }
+}
