@@ -58,7 +58,7 @@ function toEntry(entry: z.output<typeof kvEntrySchema>): KVEntry {
     createIndex,
     // Of a long list, most have not changed since.
     modifyIndex: entry.ModifyIndex === entry.CreateIndex ? createIndex : BigInt(entry.ModifyIndex),
-    lockIndex: BigInt(entry.LockIndex),
+    lockIndex: entry.LockIndex === 1 ? 1n : BigInt(entry.LockIndex),
   };
 }
 

@@ -100,7 +100,7 @@ export function afterWrite(
   left: string | undefined,
   now: number,
 ): QueueView {
-  const waiters = view.waiters.filter(({ session }) => session !== left);
+  const waiters = without(view.waiters, ({ session }) => session === left);
   // What was read of the lock while the answer was on its way may be newer.
   const isNews = lock.modifyIndex > view.lock.modifyIndex;
   return isNews
@@ -207,6 +207,14 @@ function greatestIndex(lock: LockState, contenders: readonly ContenderEntry[]): 
   );
 }
 
+/** The same list where none of them is left out: it may be long, and many views share it. */
+function without(
+  waiters: readonly ContenderEntry[],
+  isLeftOut: (waiter: ContenderEntry) => boolean,
+): readonly ContenderEntry[] {
+  return waiters.some(isLeftOut) ? waiters.filter((waiter) => !isLeftOut(waiter)) : waiters;
+}
+
 function withLock(
   view: QueueView,
   lock: LockState,
@@ -222,7 +230,7 @@ function withLock(
       aliveAt: new Map([...lock.holders].map((it) => [it, view.aliveAt.get(it) ?? now])),
       dead: new Map([...view.dead].filter(([session]) => lock.holders.has(session))),
       // A holder waits no more.
-      waiters: view.waiters.filter(({ session }) => !lock.holders.has(session)),
+      waiters: without(view.waiters, ({ session }) => lock.holders.has(session)),
     },
     since,
   );
