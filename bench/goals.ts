@@ -6,10 +6,10 @@ import type { Verdict } from "./verdict.js";
 
 const ratioGoals = [
   { crew: "1", atLeast: 2.5 },
-  { crew: "8", atLeast: 2 },
-  { crew: "32", atLeast: 6 },
-  { crew: "100", atLeast: 20 },
-  { crew: "10x10", atLeast: 10 },
+  { crew: "8", atLeast: 3 },
+  { crew: "32", atLeast: 10 },
+  { crew: "100", atLeast: 40 },
+  { crew: "10x10", atLeast: 20 },
 ];
 
 /** Counts differ a little from one second to the next, whatever they count. */

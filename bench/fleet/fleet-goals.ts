@@ -1,5 +1,6 @@
 import { percent } from "../text-row.js";
 import type { Verdict } from "../verdict.js";
+import { fleets } from "./fleet.js";
 import {
   failureOf,
   figuresOf,
@@ -13,7 +14,7 @@ import {
 interface Figure {
   readonly what: string;
   /** Undefined where it fails. */
-  readonly of: (result: FleetResult) => number | undefined;
+  readonly of: (result: FleetResult, all: readonly FleetResult[]) => number | undefined;
   readonly show: (value: number) => string;
 }
 
@@ -33,14 +34,36 @@ const shareOfIdeal: Figure = {
   show: percent,
 };
 const requests: Figure = {
-  what: "requests a cycle",
-  of: (result) => trafficOfResult(result)?.requests,
+  what: "requests a cycle, renewals apart",
+  of: (result) => {
+    const traffic = trafficOfResult(result);
+    return traffic && traffic.requests - traffic.renewals;
+  },
   show: (value) => value.toFixed(1),
 };
 const lists: Figure = {
   what: "lists a cycle",
   of: (result) => trafficOfResult(result)?.lists,
   show: (value) => value.toFixed(2),
+};
+/** 0.5 kB for each client and 8 kB: the list grows with the fleet. */
+const bytes: Figure = {
+  what: "of 0.5 kB a client and 8 kB a cycle",
+  of: (result) => {
+    const read = trafficOfResult(result)?.bytesRead;
+    return read && read / (500 * result.fleet.clients + 8_000);
+  },
+  show: percent,
+};
+/** Of how many cycles there are with few clients. */
+const shareOfFew: Figure = {
+  what: "of the cycles of 8x0",
+  of: (result, all) => {
+    const few = all.find(({ fleet }) => fleet.name === "8x0");
+    const [own, its] = [result, few].map((it) => it && figuresOf(it.fleet, it.ours));
+    return own && its && own.cyclesPerSecond / its.cyclesPerSecond;
+  },
+  show: percent,
 };
 
 type Goal = {
@@ -49,14 +72,24 @@ type Goal = {
   readonly figure: Figure;
 } & ({ readonly atLeast: number } | { readonly atMost: number });
 
+/** One that need not wait, lists nothing. */
+const waiting = fleets.filter(({ clients }) => clients > 1).map(({ name }) => name);
+
 const goals: readonly Goal[] = [
-  { fleets: ["8x0"], figure: timesGo, atLeast: 1 },
-  { fleets: ["32x0"], figure: timesGo, atLeast: 5 },
-  { fleets: ["100x0"], figure: timesGo, atLeast: 20 },
+  { fleets: ["1x0"], figure: timesGo, atLeast: 2.5 },
+  { fleets: ["8x0"], figure: timesGo, atLeast: 2 },
+  { fleets: ["32x0"], figure: timesGo, atLeast: 6 },
+  { fleets: ["100x0", "100x0/10"], figure: timesGo, atLeast: 20 },
+  { fleets: ["300x0"], figure: shareOfFew, atLeast: 0.6 },
+  { fleets: ["1000x0"], figure: shareOfFew, atLeast: 0.4 },
   { fleets: ["300x0", "1000x0"], figure: shareServed, atLeast: 1 },
   { fleets: ["8x20", "32x20", "100x20"], figure: shareOfIdeal, atLeast: 0.8 },
-  { fleets: ["100x0", "100x20", "100x200"], figure: requests, atMost: 12 },
-  { fleets: ["100x0", "100x20", "100x200"], figure: lists, atMost: 1.2 },
+  { fleets: ["300x20"], figure: shareOfIdeal, atLeast: 0.75 },
+  { fleets: ["300x20x10"], figure: shareOfIdeal, atLeast: 0.5 },
+  { fleets: ["1x0"], figure: requests, atMost: 2 },
+  { fleets: waiting, figure: requests, atMost: 12 },
+  { fleets: waiting, figure: lists, atMost: 1.2 },
+  { fleets: waiting, figure: bytes, atMost: 1 },
 ];
 
 /** The goals about which the results say something. */
@@ -66,7 +99,10 @@ export function judgeFleets(results: readonly FleetResult[]): Verdict[] {
       results
         .filter(({ fleet }) => goal.fleets.includes(fleet.name))
         .filter(({ go }) => goal.figure !== timesGo || go !== undefined)
-        .map((result) => judge(goal, result)),
+        .filter(
+          () => goal.figure !== shareOfFew || results.some(({ fleet }) => fleet.name === "8x0"),
+        )
+        .map((result) => judge(goal, result, results)),
     ),
     ...results.map((result) => ({
       goal: `${result.fleet.name}: never more than ${result.fleet.limit} hold`,
@@ -81,9 +117,9 @@ export function isWithinLimit(result: FleetResult): boolean {
   return mostHoldersOf(result) <= result.fleet.limit;
 }
 
-function judge(goal: Goal, result: FleetResult): Verdict {
+function judge(goal: Goal, result: FleetResult, all: readonly FleetResult[]): Verdict {
   const { what, of, show } = goal.figure;
-  const value = of(result);
+  const value = of(result, all);
   const [bound, limit, meets] =
     "atLeast" in goal
       ? ["at least", goal.atLeast, (value ?? NaN) >= goal.atLeast]

@@ -8,24 +8,26 @@ export interface FleetOptions {
   readonly fleets: readonly Fleet[];
   readonly measureMs: number;
   readonly rounds: number;
-  /** Into how many processes our clients are divided. */
-  readonly processes: number;
   readonly withGo: boolean;
   /** Where the results go. */
   readonly json: string;
+  /** Where the plot goes, if there is to be one. */
+  readonly plot: string | undefined;
   /** Whether a goal that is missed makes it fail. */
   readonly check: boolean;
 }
 
 export const fleetUsage = `npm run bench:fleet -- [options]
 
-  --only FLEETS   these fleets only, such as 32x0,100x20,300x20x10: clients, ms of hold, and the limit
-                  (default: 2); also others than those that are measured by default
+  --only FLEETS   these fleets only, such as 32x0,100x20,300x20x10,50x0/50: clients, ms of hold, the
+                  limit (default: 2), and after a slash into how many processes our clients are divided
+                  (default: 1); also others than those that are measured by default
   --seconds N     how long each program is measured in a round, after a warm-up (default: 5)
-  --rounds N      how often each program is measured, in turn (default: 2)
-  --processes N   into how many processes our clients are divided (default: 1)
+  --rounds N      how often each program is measured, in turn (default: 3)
   --no-go         without the Go original
-  --json FILE     where the results go (default: .cache/bench/fleet.json)
+  --json FILE     where the results go
+                  (default: bench/results/fleet.json, of a part .cache/bench/fleet.json)
+  --plot FILE     where the plot goes (default: bench/plots/fleet.svg, of a part none)
   --check         fail when a goal is missed
 
 It always fails when more hold a slot at once than the limit allows.
@@ -39,24 +41,27 @@ export function parseFleetOptions(args: readonly string[]): FleetOptions | "help
       help: { type: "boolean", short: "h", default: false },
       only: { type: "string" },
       seconds: { type: "string", default: "5" },
-      rounds: { type: "string", default: "2" },
-      processes: { type: "string", default: "1" },
+      rounds: { type: "string", default: "3" },
       "no-go": { type: "boolean", default: false },
-      json: {
-        type: "string",
-        default: join(import.meta.dirname, "..", "..", ".cache", "bench", "fleet.json"),
-      },
+      json: { type: "string" },
+      plot: { type: "string" },
       check: { type: "boolean", default: false },
     },
   });
   if (values.help) return "help";
+  const isWhole = values.only === undefined;
+  const bench = join(import.meta.dirname, "..");
   return {
     fleets: values.only === undefined ? fleets : values.only.split(",").map(parseFleet),
     measureMs: 1_000 * positive("--seconds", values.seconds),
     rounds: positiveInteger("--rounds", values.rounds),
-    processes: positiveInteger("--processes", values.processes),
     withGo: !values["no-go"],
-    json: values.json,
+    json:
+      values.json ??
+      (isWhole
+        ? join(bench, "results", "fleet.json")
+        : join(bench, "..", ".cache", "bench", "fleet.json")),
+    plot: values.plot ?? (isWhole ? join(bench, "plots", "fleet.svg") : undefined),
     check: values.check,
   };
 }

@@ -10,8 +10,8 @@ import type { FleetOutcome } from "./run-fleet.js";
 import type { Traffic } from "./traffic.js";
 
 const columns: readonly Column[] = [
-  { title: "fleet", width: 9 },
-  { title: "", width: 4 },
+  { title: "fleet", width: 10 },
+  { title: "", width: 5 },
   { title: "cycles/s", width: 8 },
   { title: "x Go", width: 6 },
   { title: "ideal", width: 6 },
@@ -30,7 +30,8 @@ const columns: readonly Column[] = [
 ];
 
 export const fleetLegend = [
-  "fleet: clients, ms of hold, and the limit where it is not 2; each client has one waiter.",
+  "fleet: clients, ms of hold, the limit where it is not 2, and after a slash the number of processes",
+  "where it is not 1; each client has one waiter. floor: two KV writes around a queue in memory.",
   "ideal: the share of the cycles that the hold allows. longest: the longest wait; > where it went on.",
   "served: the share of the clients that had a slot at all, in the warm-up or after it.",
   "holders: the most at once. From requests on: for one cycle, counted in a pass of its own.",
@@ -46,7 +47,7 @@ export function fleetHeader(): string {
 
 /** A line for each program. */
 export function fleetLines(result: FleetResult): string[] {
-  const { fleet, ours, go } = result;
+  const { fleet, ours, go, floor } = result;
   const ratio = ratioToGo(result);
   const traffic = trafficOfResult(result);
   return [
@@ -55,6 +56,7 @@ export function fleetLines(result: FleetResult): string[] {
       ...(traffic === undefined ? [] : trafficCells(traffic)),
     ]),
     ...(go === undefined ? [] : [line(result, ["", "Go"], go, [""])]),
+    ...(floor === undefined ? [] : [textRow(columns, ["", "floor", brief(floor)])]),
   ];
 }
 

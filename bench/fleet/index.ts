@@ -1,8 +1,10 @@
 // Measures fleets of clients beside the Go original on a real Consul. `npm run bench:fleet -- --help`
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { format } from "prettier";
 
 import { messageOf } from "../../test/harness/error-message.js";
+import { fleetFigure } from "../drawing/fleet-figure.js";
 import { prepare, type Prepared } from "../prepare.js";
 import type { Program } from "../program.js";
 import { lineOfVerdict } from "../verdict.js";
@@ -11,6 +13,7 @@ import { isWithinLimit, judgeFleets } from "./fleet-goals.js";
 import { fleetUsage, parseFleetOptions, type FleetOptions } from "./fleet-options.js";
 import { failureOf, type FleetResult } from "./fleet-result.js";
 import { fleetHeader, fleetLegend, fleetLines } from "./fleet-table.js";
+import { measureFloor } from "./floor.js";
 import { agentConfiguration, runFleet, type FleetOutcome, type FleetTrial } from "./run-fleet.js";
 
 // The Consuls that were started are ended with this process, if it ends in its own way.
@@ -30,20 +33,27 @@ async function run(options: FleetOptions): Promise<number> {
   const prepared = await prepare({ withGo: options.withGo });
   console.log(`\n${fleetHeader()}`);
   const results: FleetResult[] = [];
+  const floors = new Map<string, number>();
   for (const fleet of options.fleets) {
-    const result = await measure(fleet, prepared, options);
+    const floor = await floorOf(fleet, floors, prepared, options);
+    const result = { ...(await measure(fleet, prepared, options)), floor };
     console.log(fleetLines(result).join("\n"));
     results.push(result);
   }
   const goals = judgeFleets(results);
   console.log(`\n${fleetLegend.join("\n")}\n\n${goals.map(lineOfVerdict).join("\n")}`);
 
-  const { measureMs, rounds, processes, json } = options;
-  const shape = { agentConfiguration, measureMs, rounds, processes };
+  const { measureMs, rounds, json, plot } = options;
   const { machine } = prepared;
+  const all = { machine, shape: { agentConfiguration, measureMs, rounds }, results, goals };
   await mkdir(dirname(json), { recursive: true });
-  await writeFile(json, `${JSON.stringify({ machine, shape, results, goals }, undefined, 2)}\n`);
+  await writeFile(json, await format(JSON.stringify(all), { parser: "json", printWidth: 100 }));
   console.log(`\nAll figures are in ${json}`);
+  if (plot !== undefined) {
+    await mkdir(dirname(plot), { recursive: true });
+    await writeFile(plot, fleetFigure(all));
+    console.log(`The plot is ${plot}`);
+  }
   const isMissed = options.check && goals.some(({ met }) => !met);
   return isMissed || !results.every(isWithinLimit) ? 1 : 0;
 }
@@ -51,9 +61,9 @@ async function run(options: FleetOptions): Promise<number> {
 async function measure(
   fleet: Fleet,
   { binary, programs, original }: Prepared,
-  { measureMs, rounds, processes }: FleetOptions,
+  { measureMs, rounds }: FleetOptions,
 ): Promise<FleetResult> {
-  const ours: FleetTrial = { binary, program: programs.fleet, fleet, processes, measureMs };
+  const ours: FleetTrial = { binary, program: programs.fleet, fleet, measureMs };
   const ourRounds: FleetOutcome[] = [];
   const goRounds: FleetOutcome[] = [];
   // In turn, so that what slows the machine for a while slows both.
@@ -62,7 +72,7 @@ async function measure(
     if (failureOf(ourRounds) === undefined) ourRounds.push(await runFleet(ours));
     if ("program" in original && failureOf(goRounds) === undefined) {
       const program = inFleet(original.program);
-      goRounds.push(await runFleet({ ...ours, program, processes: 1 }));
+      goRounds.push(await runFleet({ ...ours, program, fleet: { ...fleet, processes: 1 } }));
     }
   }
   return {
@@ -71,6 +81,21 @@ async function measure(
     ...("program" in original ? { go: goRounds } : {}),
     counted: await runFleet({ ...ours, count: true }),
   };
+}
+
+/** It depends on the hold and the limit alone. */
+async function floorOf(
+  { holdMs, limit }: Fleet,
+  floors: Map<string, number>,
+  { binary, programs }: Prepared,
+  { measureMs }: FleetOptions,
+): Promise<number> {
+  const name = `${holdMs} ${limit}`;
+  const floor =
+    floors.get(name) ??
+    (await measureFloor({ holdMs, limit }, { binary, program: programs.writes, measureMs }));
+  floors.set(name, floor);
+  return floor;
 }
 
 function inFleet({ command, args }: Program): Program {

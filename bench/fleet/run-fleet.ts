@@ -15,8 +15,6 @@ export interface FleetTrial {
   readonly binary: ConsulBinary;
   readonly program: Program;
   readonly fleet: Fleet;
-  /** Into how many processes the clients are divided. */
-  readonly processes: number;
   readonly measureMs: number;
   /** Whether the requests are counted, which takes time of its own. */
   readonly count?: boolean;
@@ -34,7 +32,7 @@ const startsInMs = 100;
 const reportWithinMs = 20_000;
 
 export async function runFleet(trial: FleetTrial): Promise<FleetOutcome> {
-  const { binary, program, fleet, processes, measureMs, count = false } = trial;
+  const { binary, program, fleet, measureMs, count = false } = trial;
   // A Consul of its own: what one trial leaves behind is no burden for the next.
   const agent = await startAgentProcess(binary, agentConfiguration);
   const load = {
@@ -43,7 +41,7 @@ export async function runFleet(trial: FleetTrial): Promise<FleetOutcome> {
     ...{ limit: fleet.limit, holdMs: fleet.holdMs },
     ...{ warmUpMs: warmUpOf(fleet), measureMs, count },
   };
-  const crews = clientsPerProcess(fleet, processes).map(
+  const crews = clientsPerProcess(fleet).map(
     (contenders) => new LoadProcess(program, { ...load, contenders }),
   );
   try {
@@ -65,6 +63,6 @@ export async function runFleet(trial: FleetTrial): Promise<FleetOutcome> {
 }
 
 /** For connections, sessions and compiled code; the more clients, the longer. */
-function warmUpOf({ clients }: Fleet): number {
-  return 3_000 + 5 * clients;
+function warmUpOf({ clients, processes }: Fleet): number {
+  return 3_000 + 5 * clients + 150 * processes;
 }

@@ -74,10 +74,10 @@ describe("the goals", () => {
 
   test.each([
     ["dev:1:0", 2.5],
-    ["dev:8:0", 2],
-    ["dev:32:0", 6],
-    ["dev:100:0", 20],
-    ["dev:10x10:0", 10],
+    ["dev:8:0", 3],
+    ["dev:32:0", 10],
+    ["dev:100:0", 40],
+    ["dev:10x10:0", 20],
   ])("ask of %s for %d times as many cycles as Go, in the same round", (name, times) => {
     const go = showing([measured({ cyclesPerSecond: 10 }), measured({ cyclesPerSecond: 20 })]);
     const ours = (by: number): Showing =>
