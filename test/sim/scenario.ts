@@ -87,10 +87,10 @@ export function drawScenario(random: Random): Scenario {
 }
 
 function drawHost(random: Random, index: number): HostPlan {
-  const name = String.fromCharCode(97 + index);
+  const name = `h${index}`;
   const count = random.pick(USERS_ON_A_HOST);
   const users = Array.from({ length: count }, (_, place) => ({
-    name: `${name}${place}`,
+    name: `${name}.${place}`,
     waitTime: random.pick([0, 300, 2_000, 15_000]),
     monitorRetries: random.pick([0, 0, 3]),
     ownSession: random.chance(0.2) ? { ttl: random.pick([30_000, null]) } : undefined,
@@ -107,8 +107,8 @@ function drawHost(random: Random, index: number): HostPlan {
 
 function drawBargers(random: Random): readonly BargerPlan[] {
   if (!random.chance(0.33)) return [];
-  return ["x", "y"].slice(0, random.whole(1, 2)).map((name) => ({
-    name,
+  return Array.from({ length: random.whole(1, 2) }, (_, index) => ({
+    name: `go${index}`,
     ttl: random.pick([10_000, 15_000]),
     rest: random.pick([100, 1_000, 5_000]),
     diesAt: random.chance(0.25) ? random.between(5_000, 30_000) : undefined,
@@ -132,4 +132,8 @@ export function programSessionName(user: string): string {
 
 export function isProgramSession(name: string): boolean {
   return name.startsWith("program ");
+}
+
+export function machineOfProgramSession(name: string): string {
+  return name.slice("program ".length).split(".")[0] ?? "";
 }

@@ -84,9 +84,9 @@ async function runScenario(
 ): Promise<void> {
   const { time, trace } = world;
   trace.add("scenario", JSON.stringify(scenario));
-  for (const plan of scenario.hosts) world.hosts.push(new Host(world, plan, random.fork()));
+  for (const plan of scenario.hosts) world.addHost(new Host(world, plan, random.fork()));
   for (const plan of scenario.bargers) {
-    world.bargers.push(new Barger(world, plan, random.fork()));
+    world.addBarger(new Barger(world, plan, random.fork()));
   }
   for (const host of world.hosts) host.start();
   for (const barger of world.bargers) barger.start();
@@ -133,14 +133,13 @@ function checkForgotten(world: World): void {
 
 /** No timer and no request of a process in which all has ended. */
 function checkUnderWay(world: World): void {
+  const pending = world.time.pending();
   for (const { process, link } of world.hosts) {
     if (process.state === "killed") continue;
     for (const { request } of link.waitsOf(process)) {
       world.fail("C-leak", `${process.name} still asks ${request.method} ${request.path}`);
     }
-    const timers = world.time
-      .pending()
-      .filter(({ owner, phase }) => owner === process && phase === "timer");
+    const timers = pending.filter(({ owner, phase }) => owner === process && phase === "timer");
     const [first] = timers;
     if (first === undefined) continue;
     const due = (first.due - world.time.now()).toFixed(0);
@@ -164,8 +163,8 @@ function checkLeftBehind(world: World): void {
     if (session === null || excused(session)) continue;
     world.fail("C-leak", `the contender entry ${key} is still there`);
   }
-  for (const session of world.holders) {
-    if (!world.isHolder(session) || excused(session)) continue;
+  for (const session of world.state.holders) {
+    if (!world.state.isHolder(session) || excused(session)) continue;
     world.fail("C-leak", `${session} is still a holder`);
   }
 }

@@ -152,17 +152,17 @@ export class Weather {
   /** Somebody interferes who may: an operator, a failed health check. */
   #invalidate(fault: (typeof INTERFERENCES)[number]): void {
     const world = this.#world;
-    const { consul, holders, tally, trace } = world;
+    const { consul, state, tally, trace } = world;
     const lockKey = `${PREFIX}/.lock`;
     if (fault === "delete-lock") {
-      if (world.entry(lockKey) === undefined) return;
-      for (const session of holders) world.force(session);
+      if (state.lock === undefined) return;
+      for (const session of state.holders) world.force(session);
       trace.add("operator", "deletes the lock entry");
       consul.deleteKey(lockKey);
     } else {
-      const contenders = consul.entries.filter(({ key }) => key !== lockKey);
+      const contenders = [...state.entries.keys()].filter((key) => key !== lockKey);
       if (contenders.length === 0) return;
-      const { key } = this.#random.pick(contenders);
+      const key = this.#random.pick(contenders);
       const session = key.slice(PREFIX.length + 1);
       world.force(session);
       trace.add("operator", `${fault} ${session}`);

@@ -2,6 +2,7 @@ import { SemaphoreLostError, SemaphoreReleasedError } from "../../src/index.js";
 import type { HttpResponse } from "../../src/testing/fake-consul/carrier.js";
 import { FakeConsul } from "../../src/testing/fake-consul/fake-consul.js";
 import type { Barger } from "./barger.js";
+import { ConsulState, machineOf } from "./consul-state.js";
 import { readAsGo } from "./go-lock.js";
 import type { Host } from "./host.js";
 import {
@@ -14,7 +15,6 @@ import {
 } from "./invariants.js";
 import { Ledger } from "./ledger.js";
 import type { Exchange, Link, LinkObserver } from "./link.js";
-import { readWrittenLock, type StoredEntry } from "./lock-entry.js";
 import { LockHistory, type LockWrite } from "./lock-history.js";
 import type { Random } from "./prng.js";
 import { LockWatch } from "./lock-watch.js";
@@ -37,16 +37,17 @@ export class World implements LinkObserver, Bystander {
   readonly tally = new Tally();
   readonly ledger = new Ledger();
   readonly consul: FakeConsul;
+  readonly state: ConsulState;
   readonly hosts: Host[] = [];
   readonly bargers: Barger[] = [];
+  readonly #linksByMachine = new Map<string, Link>();
+  #links: readonly Link[] = [];
   /** The work is over: finish what is under way. */
   windsDown = false;
   readonly #history = new LockHistory();
   readonly #lockWatch = new LockWatch(PREFIX);
   #restoredAt = -Infinity;
   readonly #turns: Turns;
-  /** The names of sessions, as they are given by who makes them. */
-  readonly #sessionNames = new Map<string, string>();
   readonly #terms = new Map<string, ConfirmedTerm>();
   readonly #forced = new Map<string, number>();
   /** Sessions whose contender entry a request was about that its sender had given up. */
@@ -75,9 +76,20 @@ export class World implements LinkObserver, Bystander {
       sessionLifetime: (ttl) =>
         ttl * (random.chance(scenario.promptExpiry) ? 1 : random.between(1, 2)),
     });
+    this.state = new ConsulState(this.consul);
     this.consul.onChange = (index) => {
       this.#changed(index);
     };
+  }
+
+  addHost(host: Host): void {
+    this.hosts.push(host);
+    this.#addLink(host);
+  }
+
+  addBarger(barger: Barger): void {
+    this.bargers.push(barger);
+    this.#addLink(barger);
   }
 
   get violation(): Violation | undefined {
@@ -129,28 +141,6 @@ export class World implements LinkObserver, Bystander {
 
   // Consul's side.
 
-  entry(key: string): StoredEntry | undefined {
-    return this.consul.entries.find((entry) => entry.key === key);
-  }
-
-  get holders(): ReadonlySet<string> {
-    const entry = this.entry(`${PREFIX}/.lock`);
-    return (entry === undefined ? undefined : readWrittenLock(entry)?.holders) ?? new Set();
-  }
-
-  isSessionAlive(session: string): boolean {
-    return this.consul.sessions.some(({ id }) => id === session);
-  }
-
-  /** Whether Consul shows the session as a holder with all that belongs to it. */
-  isHolder(session: string): boolean {
-    return (
-      this.holders.has(session) &&
-      this.isSessionAlive(session) &&
-      this.entry(`${PREFIX}/${session}`)?.session === session
-    );
-  }
-
   /** The write of the lock entry that made somebody a holder. */
   writeOf(token: bigint): LockWrite | undefined {
     return this.#history.at(token);
@@ -193,7 +183,7 @@ export class World implements LinkObserver, Bystander {
     if (tenures.size + goHoldings.size > limit) {
       const others = [...goHoldings]
         .map(({ session }) => session)
-        .filter((session) => this.isHolder(session) && !this.#forced.has(session));
+        .filter((session) => this.state.isHolder(session) && !this.#forced.has(session));
       this.report(
         tooManyLive(tenures, limit, (tenure) => this.forcedAt(tenure) !== undefined, others),
       );
@@ -219,15 +209,14 @@ export class World implements LinkObserver, Bystander {
   }
 
   get links(): readonly Link[] {
-    return [...this.hosts, ...this.bargers].map(({ link }) => link);
+    return this.#links;
   }
 
   /** The call that waits in the queue with this entry. */
   attemptOf({ user, session }: Waiter): Attempt | undefined {
-    const name = this.#sessionNames.get(session) ?? "";
+    const name = this.state.nameOf(session);
     let last: Attempt | undefined;
-    for (const attempt of this.ledger.attempts) {
-      if (attempt.user !== user) continue;
+    for (const attempt of this.ledger.attemptsOf(user)) {
       // A session of the program's goes from a process that was killed to the next.
       if (attempt.process.name === name || isProgramSession(name)) last = attempt;
     }
@@ -250,11 +239,11 @@ export class World implements LinkObserver, Bystander {
   }
 
   linkOfSession(session: string): Link | undefined {
-    return this.#linkOfMachine(this.#machineOf(session));
+    return this.#linkOfMachine(this.state.machineOf(session));
   }
 
   #linkOfMachine(machine: string): Link | undefined {
-    return [...this.hosts, ...this.bargers].find(({ plan }) => plan.name === machine)?.link;
+    return this.#linksByMachine.get(machine);
   }
 
   /** The signal has aborted. Called again and again, it looks just once. */
@@ -273,39 +262,37 @@ export class World implements LinkObserver, Bystander {
     const forced = this.forcedAt(tenure) !== undefined;
     this.tally.add(`loss ${reason.reason}${forced ? " (forced)" : ""}`);
     this.trace.add(tenure.user, `lost ${tenure.session}: ${reason.message}`);
-    const intact = this.isHolder(tenure.session);
+    const intact = this.state.isHolder(tenure.session);
     const { outage } = this.linkOf(tenure);
     this.report(needlessLoss(tenure, { reason: reason.reason, forced, intact, outage }, now));
   }
 
   #changed(index: bigint): void {
-    const { entries, sessions } = this.consul;
-    const lock = entries.find(({ key }) => key === `${PREFIX}/.lock`);
+    const { entries, lock, holders, sessions } = this.state;
     if (lock?.modifyIndex === index) {
-      const holders = readWrittenLock(lock)?.holders ?? new Set();
       this.#history.record(index, { at: this.time.now(), holders });
       this.trace.add("consul", `${index}: holders ${[...holders].join(" ")}`);
     } else {
       this.trace.add("consul", `${index}`);
     }
-    for (const { id, name } of sessions) this.#sessionNames.set(id, name);
     const view = {
       prefix: PREFIX,
       limit: this.scenario.limit,
       entries,
-      sessions: new Set(sessions.map(({ id }) => id)),
+      sessions,
       forced: (session: string) => this.isTampered(session),
       barges: (session: string) =>
-        this.bargers.some(({ process }) => process.name === this.#sessionNames.get(session)),
+        this.bargers.some(({ process }) => process.name === this.state.nameOf(session)),
     };
     this.report(wireProblem(view));
-    const seenByGo = readAsGo(PREFIX, view.limit, entries);
+    const all = [...entries.values()];
+    const seenByGo = readAsGo(PREFIX, view.limit, all);
     if (typeof seenByGo === "string") {
       this.fail("wire", `a program in Go ends with: ${seenByGo}`);
       return;
     }
-    this.report(this.#lockWatch.changed(view, index, (session) => this.#machineOf(session)));
-    this.report(this.#turns.changed(entries, seenByGo.holders, this.time.now()));
+    this.report(this.#lockWatch.changed(view, index, (session) => this.state.machineOf(session)));
+    this.report(this.#turns.changed(all, seenByGo.holders, this.time.now()));
     for (const tenure of this.ledger.tenures) {
       if (this.forcedAt(tenure) !== undefined || this.hadLateWrite(tenure.session)) continue;
       if (isLive(tenure) && !seenByGo.holders.has(tenure.session)) {
@@ -314,16 +301,10 @@ export class World implements LinkObserver, Bystander {
     }
   }
 
-  /** The host of the program that a session belongs to. */
-  #machineOf(session: string): string {
-    const name = this.#sessionNames.get(session) ?? "";
-    return isProgramSession(name) ? name.slice(-2, -1) : machineOf(name);
+  #addLink({ plan, link }: Host | Barger): void {
+    this.#linksByMachine.set(plan.name, link);
+    this.#links = [...this.#links, link];
   }
-}
-
-/** The machine that a process runs on. */
-function machineOf(process: string): string {
-  return process.split("#")[0] ?? "";
 }
 
 /** The session that the answer to a request shows to be alive, and its TTL to have begun anew. */
