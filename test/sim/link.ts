@@ -7,6 +7,7 @@ import type {
 import {
   connectionRefused,
   connectionReset,
+  failure,
   isMild,
   type LinkCondition,
   type LinkFault,
@@ -42,6 +43,8 @@ export interface Exchange {
 
 /** What a link tells of what it carries. */
 export interface LinkObserver {
+  /** When anything went wrong on any link. */
+  readonly disturbance: Trouble;
   /** A fault has hit a request. */
   struck(fault: LinkFault, exchange: Exchange): void;
   /** Consul is about to be given a request. */
@@ -113,7 +116,7 @@ export class Link {
   /** Keeps record of trouble, of whatever kind. The result ends it. */
   suffer(degree: "mild" | "grave"): () => void {
     const ends = degree === "mild" ? [] : [this.outage.begin()];
-    ends.push(this.trouble.begin());
+    ends.push(this.trouble.begin(), this.#observer.disturbance.begin());
     return () => {
       for (const end of ends) end();
     };
@@ -207,15 +210,23 @@ export class Link {
         );
         return;
       case "none":
-        this.#return(exchange, response);
+        this.#return(exchange, response, this.#lateness(exchange));
     }
   }
 
-  #return(exchange: OpenExchange, response: HttpResponse): void {
-    this.#deliver(exchange, () => {
+  /** How much later the answer to a read begins its way, where reads are late. */
+  #lateness(exchange: OpenExchange): number {
+    if (exchange.request.method !== "GET") return 0;
+    const isLate = this.#strikes(exchange, ["late-reads"]) === "late-reads";
+    return isLate ? this.#random.between(500, 6_000) : 0;
+  }
+
+  #return(exchange: OpenExchange, response: HttpResponse, lateness = 0): void {
+    const call = (): void => {
       this.#observer.answered(exchange, response);
       exchange.receiver.response(response);
-    });
+    };
+    this.#deliver(exchange, call, lateness);
   }
 
   #fail(exchange: OpenExchange, error: Error): void {
@@ -224,8 +235,8 @@ export class Link {
     });
   }
 
-  #deliver(exchange: OpenExchange, call: () => void): void {
-    this.#time.deliver(exchange.process, this.#latency(), () => {
+  #deliver(exchange: OpenExchange, call: () => void, lateness = 0): void {
+    this.#time.deliver(exchange.process, lateness + this.#latency(), () => {
       if (exchange.settled) return;
       if (this.#isFrozen()) {
         this.#freeze(exchange, () => {
@@ -301,8 +312,4 @@ export class Link {
     }
     return Math.min(5, 0.1 + this.#random.exponential(0.6));
   }
-}
-
-function failure(status: number, body: string): HttpResponse {
-  return { status, headers: { "content-type": "text/plain; charset=utf-8" }, body };
 }

@@ -279,7 +279,8 @@ export class SemaphoreUser {
   async #hold(tenure: Tenure): Promise<void> {
     const random = this.#random;
     const { ttl } = this.#host.plan;
-    if (random.chance(0.03)) this.#host.stall(random.between(0.1, 1.5) * ttl);
+    const { faults, longestHold } = this.#world.scenario;
+    if (faults.length > 0 && random.chance(0.03)) this.#host.stall(random.between(0.1, 1.5) * ttl);
     const duration = random.pick([
       0,
       random.exponential(30),
@@ -290,7 +291,8 @@ export class SemaphoreUser {
     ]);
     // Most programs heed the signal; a careless one finds out when it releases.
     const heeds = random.chance(0.8);
-    if (!this.#world.windsDown) await pause(duration, heeds ? tenure.signal : undefined);
+    const signal = heeds ? tenure.signal : undefined;
+    if (!this.#world.windsDown) await pause(Math.min(duration, longestHold), signal);
     if (tenure.heldSeenFalse) this.#askHeld(tenure);
   }
 

@@ -1,7 +1,9 @@
 import { Barger } from "./barger.js";
+import { drawScenario } from "./draw-scenario.js";
+import { HangingWaiters } from "./hanging-waiters.js";
 import { Host } from "./host.js";
 import { Random } from "./prng.js";
-import { drawScenario, isProgramSession, type Scenario } from "./scenario.js";
+import { isProgramSession, type Scenario } from "./scenario.js";
 import { Trace } from "./trace.js";
 import type { Violation, ViolationKind } from "./violation.js";
 import { VirtualTime } from "./virtual-time.js";
@@ -24,6 +26,7 @@ const LONGEST_TTL_MS = 15_000;
 
 /** Many times what a seed needs: a loop without a pause would never end. */
 const MOST_EVENTS = 200_000;
+const MOST_EVENTS_PER_USER = 2_000;
 
 /** How soon after the last call has ended nothing of it may be under way, no kept session either. */
 const TIDY_AFTER_MS = 11_000;
@@ -44,7 +47,7 @@ export async function simulate(
   { only, write }: SimulationOptions = {},
 ): Promise<Outcome> {
   const random = new Random(seed);
-  const scenario = drawScenario(random.fork());
+  const scenario = drawScenario(random.fork(), seed);
   const time = new VirtualTime(random.fork());
   const trace = new Trace(() => time.now(), write);
   const restore = time.install();
@@ -53,10 +56,12 @@ export async function simulate(
     world.fail("unhandled-rejection", describe(reason));
   };
   process.on("unhandledRejection", onRejection);
+  const users = scenario.hosts.reduce((sum, host) => sum + host.users.length, 0);
+  const mostEvents = MOST_EVENTS + MOST_EVENTS_PER_USER * users;
   let events = 0;
   const afterEach = (): boolean => {
     events += 1;
-    if (events === MOST_EVENTS) world.fail("state", `more than ${MOST_EVENTS} events`);
+    if (events === mostEvents) world.fail("state", `more than ${mostEvents} events`);
     return world.check();
   };
   try {
@@ -88,6 +93,8 @@ async function runScenario(
   for (const plan of scenario.bargers) {
     world.addBarger(new Barger(world, plan, random.fork()));
   }
+  const hanging = new HangingWaiters(world);
+  hanging.start();
   for (const host of world.hosts) host.start();
   for (const barger of world.bargers) barger.start();
   const weather = new Weather(world, random.fork());
@@ -105,6 +112,7 @@ async function runScenario(
     if (!world.isSound()) return;
   }
   checkForgotten(world);
+  hanging.end();
 
   trace.add("scenario", "all is quiet");
   // What a fault has kept from being cleared away ends with its session, and no later.

@@ -51,6 +51,9 @@ export class Weather {
       case "stall":
         this.#host().stall(this.#withinWork(this.#drawStall()));
         break;
+      case "stop-front":
+        this.#stopFront();
+        break;
       case "kill":
         if (this.#random.chance(0.4)) this.#kill();
         break;
@@ -85,6 +88,20 @@ export class Weather {
       for (const end of ends) end();
       this.#world.trace.add("weather", `${fault} is over`);
     });
+  }
+
+  /** The first in the queue stand still all at once, while their sessions live on for a while. */
+  #stopFront(): void {
+    const { state, hosts, tally } = this.#world;
+    const count = this.#random.whole(1, Math.max(1, hosts.length - 1));
+    const ms = this.#withinWork(this.#drawStall());
+    const machines = new Set(
+      state.waiters
+        .flatMap(({ session }) => (session === null ? [] : state.machineOf(session)))
+        .slice(0, count),
+    );
+    tally.add("fault stop-front");
+    for (const host of hosts) if (machines.has(host.plan.name)) host.stall(ms);
   }
 
   #kill(): void {

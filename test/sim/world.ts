@@ -23,6 +23,7 @@ import { isProgramSession, PREFIX, type Scenario } from "./scenario.js";
 import { Tally } from "./tally.js";
 import { isLive, type Attempt, type Tenure } from "./tenure.js";
 import type { Trace } from "./trace.js";
+import { Trouble } from "./trouble.js";
 import { Turns, type Bystander } from "./turns.js";
 import type { Violation, ViolationKind } from "./violation.js";
 import type { VirtualTime } from "./virtual-time.js";
@@ -36,6 +37,7 @@ export class World implements LinkObserver, Bystander {
   readonly trace: Trace;
   readonly tally = new Tally();
   readonly ledger = new Ledger();
+  readonly disturbance: Trouble;
   readonly consul: FakeConsul;
   readonly state: ConsulState;
   readonly hosts: Host[] = [];
@@ -65,6 +67,7 @@ export class World implements LinkObserver, Bystander {
   ) {
     this.#only = only;
     this.time = time;
+    this.disturbance = new Trouble(() => time.now());
     this.scenario = scenario;
     this.trace = trace;
     this.#turns = new Turns(PREFIX, scenario.limit, scenario.bargers.length === 0, this);
@@ -110,6 +113,10 @@ export class World implements LinkObserver, Bystander {
     if (violation === undefined || this.#violation !== undefined) return;
     if (this.#only !== undefined && violation.kind !== this.#only) return;
     this.#violation = violation;
+    const queue = this.state.waiters.map(({ session, value }) => {
+      return `${Buffer.from(value ?? []).toString()} (${session ?? ""})`;
+    });
+    this.trace.add("queue", queue.join(", "));
     this.trace.add("VIOLATION", `${violation.kind}: ${violation.problem}`);
   }
 
@@ -149,6 +156,7 @@ export class World implements LinkObserver, Bystander {
   /** Somebody outside has put an end to what belongs to the session. */
   force(session: string): void {
     this.#forced.set(session, this.time.now());
+    this.disturbance.begin()();
   }
 
   /** Consul's indexes start again from lower ones. */
@@ -221,6 +229,14 @@ export class World implements LinkObserver, Bystander {
       if (attempt.process.name === name || isProgramSession(name)) last = attempt;
     }
     return last;
+  }
+
+  userOf(session: string): string {
+    return Buffer.from(this.state.contenderOf(session)?.value ?? []).toString();
+  }
+
+  isBarger(user: string): boolean {
+    return this.bargers.some(({ plan }) => plan.name === user);
   }
 
   isTampered(session: string): boolean {
