@@ -12,8 +12,6 @@ export interface Waiter {
   frontSince: number;
   /** Until when the order in which it stands is in disorder, as it let somebody go first. */
   excusedUntil: number;
-  /** How often that was without an excuse. */
-  timesOutOfTurn: number;
   /** How often each of those who came later had a slot before it. */
   readonly passes: Map<string, number>;
   /** For how long slots have been free, in all, because it was dead, for each that came after it. */
@@ -95,7 +93,6 @@ function newWaiter(session: string, user: string, createIndex: bigint, enteredAt
     enteredAt,
     frontSince: Infinity,
     excusedUntil: -Infinity,
-    timesOutOfTurn: 0,
     passes: new Map(),
     costs: new Map(),
   };

@@ -20,8 +20,11 @@ const DISTURBED_MS = 60_000;
 /** What one who is dead may cost a process in all: it has to notice only once, and at times again. */
 const MOST_COST_MS = 3_000;
 
-/** So much longer a slot may be free for one behind others that do not move, and for each of those. */
-const OBSTACLES_MS = 2_000;
+/**
+ * So much longer a slot may be free for one behind others that do not move: when one of them goes with
+ * its session, the next has a patience of its own. For each of them the looks at the lock are rarer.
+ */
+const OBSTACLES_MS = 3_000;
 const OBSTACLE_MS = 300;
 const MOST_OBSTACLES_MS = 60_000;
 
@@ -36,7 +39,7 @@ const NOT_WAITED_FOR_MS = 5_600;
 
 /**
  * Each client goes by what it has seen, and two that give up the same dead waiters do so by their own
- * clocks: that one comes out of turn can happen, once in thousands of runs, but not twice to the same.
+ * clocks: that one comes out of turn can happen, once in hundreds of runs, but not twice in one.
  */
 const OUT_OF_TURN = 2;
 
@@ -79,6 +82,7 @@ export class Turns {
   readonly #inOrder: boolean;
   readonly #world: Bystander;
   #turnedBackAt = -Infinity;
+  #timesOutOfTurn = 0;
   #chargedUntil = -Infinity;
 
   /** `inOrder`: whether everybody keeps to the order, which Go's clients do not. */
@@ -117,7 +121,7 @@ export class Turns {
       .filter(({ session }) => !this.#world.isTampered(session ?? ""));
     queue.update(entries, holders, now);
     for (const { session, createIndex } of newcomers) {
-      const violation = this.#passed(session ?? "", createIndex, freeSince, slotsWere, before, now);
+      const violation = this.#passed(session ?? "", createIndex, freeSince, slotsWere, now);
       if (violation !== undefined) return violation;
     }
     return undefined;
@@ -166,11 +170,9 @@ export class Turns {
     createIndex: bigint,
     freeSince: number | undefined,
     slotsWere: number,
-    before: readonly Waiter[],
     now: number,
   ): Violation | undefined {
     const taker = this.#world.userOf(session);
-    const hasWaited = before.some((waiter) => waiter.session === session);
     const takerLink = this.#world.linkOfSession(session);
     const patient: Ready[] = [];
     let isHeldUp = false;
@@ -188,8 +190,7 @@ export class Turns {
         (now - freeSince >= GRACE_MS || ready.link.lag.share(freeSince, now) > 0);
       if (wasSlow || isHeldUp) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
       isHeldUp ||= wasSlow;
-      const links =
-        hasWaited && takerLink !== undefined ? [ready.link, takerLink] : this.#world.links;
+      const links = takerLink === undefined ? [ready.link] : [ready.link, takerLink];
       if (calm(ready.since, now, links) < NEWCOMER_MS) continue;
       const passes = (waiter.passes.get(taker) ?? 0) + 1;
       waiter.passes.set(taker, passes);
@@ -202,10 +203,10 @@ export class Turns {
     if (!this.#inOrder || this.#isTroubled(takerLink, now)) return undefined;
     const [first] = patient;
     if (first === undefined || patient.length <= this.#queue.freeSlots) return undefined;
-    first.waiter.timesOutOfTurn += 1;
+    this.#timesOutOfTurn += 1;
     // With one slot there is never room for two: where nothing disturbs, there is no excuse.
     const isStrict = this.#limit === 1 && this.#isUndisturbed(now);
-    if (first.waiter.timesOutOfTurn < OUT_OF_TURN && !isStrict) return undefined;
+    if (this.#timesOutOfTurn < OUT_OF_TURN && !isStrict) return undefined;
     const waited = (now - first.since).toFixed(0);
     return {
       kind: "E-order",
