@@ -44,6 +44,11 @@ export class ConsulState {
     return this.entries.get(`${PREFIX}/${session}`);
   }
 
+  /** Who has the session, as its contender entry says. */
+  userOf(session: string): string {
+    return Buffer.from(this.contenderOf(session)?.value ?? []).toString();
+  }
+
   /** Those that wait, the first of them first. */
   get waiters(): readonly StoredEntry[] {
     return [...this.entries.values()]

@@ -14,6 +14,7 @@ export const LINK_FAULTS = [
   "freeze",
   "slow",
   "late-reads",
+  "late-requests",
 ] as const;
 
 export type LinkFault = (typeof LINK_FAULTS)[number];

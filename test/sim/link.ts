@@ -4,6 +4,7 @@ import type {
   HttpResponse,
   Receiver,
 } from "../../src/testing/fake-consul/carrier.js";
+import type { Exchange, LinkObserver } from "./exchange.js";
 import {
   connectionRefused,
   connectionReset,
@@ -30,28 +31,6 @@ const AFTER_CONSUL = [
   "cut-after",
   "error-after",
 ] as const satisfies readonly LinkFault[];
-
-/** One request of a process and what has become of it. */
-export interface Exchange {
-  readonly process: SimulatedProcess;
-  readonly request: HttpRequest;
-  readonly sentAt: number;
-  /** The process waits for it no more: it has an answer or an error, or has given up. */
-  settled: boolean;
-  gaveUp: boolean;
-}
-
-/** What a link tells of what it carries. */
-export interface LinkObserver {
-  /** When anything went wrong on any link. */
-  readonly disturbance: Trouble;
-  /** A fault has hit a request. */
-  struck(fault: LinkFault, exchange: Exchange): void;
-  /** Consul is about to be given a request. */
-  applying(exchange: Exchange): void;
-  /** An answer reaches the process right now. */
-  answered(exchange: Exchange, response: HttpResponse): void;
-}
 
 interface OpenExchange extends Exchange {
   readonly receiver: Receiver;
@@ -163,7 +142,7 @@ export class Link {
         this.#return(exchange, failure(429, "Your IP is issuing too many concurrent connections"));
         return;
       case "none":
-        this.#time.after(this.#latency(), () => {
+        this.#time.after(this.#onTheWay(exchange) + this.#latency(), () => {
           this.#arrive(exchange);
         });
     }
@@ -212,6 +191,12 @@ export class Link {
       case "none":
         this.#return(exchange, response, this.#lateness(exchange));
     }
+  }
+
+  /** How much later a request sets out, when it may be given up by then, and others are past it. */
+  #onTheWay(exchange: OpenExchange): number {
+    const isLate = this.#strikes(exchange, ["late-requests"]) === "late-requests";
+    return isLate ? this.#random.between(100, 12_000) : 0;
   }
 
   /** How much later the answer to a read begins its way, where reads are late. */

@@ -338,7 +338,7 @@ export class SemaphoreUser {
     const world = this.#world;
     const reason: unknown = tenure.signal.reason;
     // What is left of a lost slot goes with its session.
-    if (reason instanceof SemaphoreLostError || world.hadLateWrite(session)) return;
+    if (reason instanceof SemaphoreLostError || world.interference.hadLateEntry(session)) return;
     const fault = (what: string): void => {
       world.fail("C-leak", `${user} has released, and ${what} of ${session} is still there`);
     };

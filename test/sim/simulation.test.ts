@@ -17,6 +17,7 @@ const COMES_UP = [
   "fault duplicate",
   "fault freeze",
   "fault late-reads",
+  "fault late-requests",
   "fault stall",
   "fault stop-front",
   "fault hang",

@@ -165,7 +165,7 @@ function checkLeftBehind(world: World): void {
   // A program's session that nobody came back to lives on with what hangs on it.
   const abandoned = hosts.filter(({ process }) => process.state === "killed");
   const excused = (session: string): boolean =>
-    world.hadLateWrite(session) ||
+    world.interference.hadLateEntry(session) ||
     abandoned.some(({ ownSessions }) => [...ownSessions.values()].includes(session));
   for (const { key, session } of consul.entries) {
     if (session === null || excused(session)) continue;

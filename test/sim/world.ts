@@ -14,10 +14,13 @@ import {
   type ConfirmedTerm,
 } from "./invariants.js";
 import { Ledger } from "./ledger.js";
-import type { Exchange, Link, LinkObserver } from "./link.js";
+import { Interference } from "./interference.js";
+import type { Exchange, LinkObserver } from "./exchange.js";
+import type { Link } from "./link.js";
 import { LockHistory, type LockWrite } from "./lock-history.js";
 import type { Random } from "./prng.js";
 import { LockWatch } from "./lock-watch.js";
+import { renewedSession } from "./request-text.js";
 import type { Waiter } from "./queue.js";
 import { isProgramSession, PREFIX, type Scenario } from "./scenario.js";
 import { Tally } from "./tally.js";
@@ -27,8 +30,6 @@ import { Trouble } from "./trouble.js";
 import { Turns, type Bystander } from "./turns.js";
 import type { Violation, ViolationKind } from "./violation.js";
 import type { VirtualTime } from "./virtual-time.js";
-
-const CONTENDER_KEY = new RegExp(`${PREFIX}/([0-9a-f-]{36})`, "g");
 
 /** One run: Consul, the machines, and what is known of them that they do not know themselves. */
 export class World implements LinkObserver, Bystander {
@@ -40,6 +41,7 @@ export class World implements LinkObserver, Bystander {
   readonly disturbance: Trouble;
   readonly consul: FakeConsul;
   readonly state: ConsulState;
+  readonly interference = new Interference();
   readonly hosts: Host[] = [];
   readonly bargers: Barger[] = [];
   readonly #linksByMachine = new Map<string, Link>();
@@ -51,9 +53,6 @@ export class World implements LinkObserver, Bystander {
   #restoredAt = -Infinity;
   readonly #turns: Turns;
   readonly #terms = new Map<string, ConfirmedTerm>();
-  readonly #forced = new Map<string, number>();
-  /** Sessions whose contender entry a request was about that its sender had given up. */
-  readonly #lateWrites = new Set<string>();
   readonly #only: ViolationKind | undefined;
   #violation: Violation | undefined;
 
@@ -113,10 +112,9 @@ export class World implements LinkObserver, Bystander {
     if (violation === undefined || this.#violation !== undefined) return;
     if (this.#only !== undefined && violation.kind !== this.#only) return;
     this.#violation = violation;
-    const queue = this.state.waiters.map(({ session, value }) => {
-      return `${Buffer.from(value ?? []).toString()} (${session ?? ""})`;
-    });
-    this.trace.add("queue", queue.join(", "));
+    const queue = this.state.waiters.map(({ session }) => session ?? "");
+    const named = queue.map((session) => `${this.state.userOf(session)} (${session})`);
+    this.trace.add("queue", named.join(", "));
     this.trace.add("VIOLATION", `${violation.kind}: ${violation.problem}`);
   }
 
@@ -132,9 +130,7 @@ export class World implements LinkObserver, Bystander {
     this.trace.add(process.name, `${gaveUp ? "(late) " : ""}> ${request.method} ${request.path}`);
     if (!gaveUp) return;
     this.tally.add("late write");
-    for (const [, session = ""] of `${request.path} ${request.body}`.matchAll(CONTENDER_KEY)) {
-      this.#lateWrites.add(session);
-    }
+    this.interference.late(request);
   }
 
   answered({ process, request, sentAt }: Exchange, { status, body }: HttpResponse): void {
@@ -155,7 +151,7 @@ export class World implements LinkObserver, Bystander {
 
   /** Somebody outside has put an end to what belongs to the session. */
   force(session: string): void {
-    this.#forced.set(session, this.time.now());
+    this.interference.force(session, this.time.now());
     this.disturbance.begin()();
   }
 
@@ -166,10 +162,6 @@ export class World implements LinkObserver, Bystander {
     this.#turns.turnedBack(this.#restoredAt);
   }
 
-  hadLateWrite(session: string): boolean {
-    return this.#lateWrites.has(session);
-  }
-
   // What processes may count on.
 
   confirmedTerm({ process, session }: Tenure): ConfirmedTerm | undefined {
@@ -178,7 +170,7 @@ export class World implements LinkObserver, Bystander {
 
   /** When the slot was last invalidated by force, if it was since the write that made it one. */
   forcedAt({ session, token, acquiredAt }: Tenure): number | undefined {
-    const at = this.#forced.get(session);
+    const at = this.interference.forcedAt(session);
     return at !== undefined && at >= (this.writeOf(token)?.at ?? acquiredAt) ? at : undefined;
   }
 
@@ -191,7 +183,8 @@ export class World implements LinkObserver, Bystander {
     if (tenures.size + goHoldings.size > limit) {
       const others = [...goHoldings]
         .map(({ session }) => session)
-        .filter((session) => this.state.isHolder(session) && !this.#forced.has(session));
+        .filter((session) => this.state.isHolder(session))
+        .filter((session) => this.interference.forcedAt(session) === undefined);
       this.report(
         tooManyLive(tenures, limit, (tenure) => this.forcedAt(tenure) !== undefined, others),
       );
@@ -232,7 +225,7 @@ export class World implements LinkObserver, Bystander {
   }
 
   userOf(session: string): string {
-    return Buffer.from(this.state.contenderOf(session)?.value ?? []).toString();
+    return this.state.userOf(session);
   }
 
   isBarger(user: string): boolean {
@@ -240,7 +233,7 @@ export class World implements LinkObserver, Bystander {
   }
 
   isTampered(session: string): boolean {
-    return this.#forced.has(session) || this.hadLateWrite(session);
+    return this.interference.isTampered(session);
   }
 
   /** The index of the write that made the session a holder the last time. */
@@ -310,7 +303,8 @@ export class World implements LinkObserver, Bystander {
     this.report(this.#lockWatch.changed(view, index, (session) => this.state.machineOf(session)));
     this.report(this.#turns.changed(all, seenByGo.holders, this.time.now()));
     for (const tenure of this.ledger.tenures) {
-      if (this.forcedAt(tenure) !== undefined || this.hadLateWrite(tenure.session)) continue;
+      if (this.forcedAt(tenure) !== undefined) continue;
+      if (this.interference.hadLateWrite(tenure.session)) continue;
       if (isLive(tenure) && !seenByGo.holders.has(tenure.session)) {
         this.fail("wire", `a program in Go does not see that ${tenure.user} has a slot`);
       }
@@ -321,12 +315,4 @@ export class World implements LinkObserver, Bystander {
     this.#linksByMachine.set(plan.name, link);
     this.#links = [...this.#links, link];
   }
-}
-
-/** The session that the answer to a request shows to be alive, and its TTL to have begun anew. */
-function renewedSession(path: string, body: string): string | undefined {
-  const [, renewed] = /^\/v1\/session\/renew\/([0-9a-f-]{36})/.exec(path) ?? [];
-  if (renewed !== undefined) return renewed;
-  if (!path.startsWith("/v1/session/create")) return undefined;
-  return /"ID":\s*"([0-9a-f-]{36})"/.exec(body)?.[1];
 }
