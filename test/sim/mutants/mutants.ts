@@ -138,8 +138,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "who-does-not-move-is-waited-for-for-ever",
     file: "protocol/next-step.ts",
-    search: "const passAt = (idleSince ?? Infinity) + noticed + patience;",
-    replacement: "const passAt = (idleSince ?? Infinity) + noticed + patience + Infinity;",
+    search: "if (now < passAt) return waitBehind(view, ahead, target, now, passAt);",
+    replacement: "return waitBehind(view, ahead, target, now, Infinity);",
     breaks: "E-idle",
   },
   {
