@@ -13,7 +13,7 @@ export interface Waiter {
   /** Until when the order in which it stands is in disorder, as it let somebody go first. */
   excusedUntil: number;
   /** How often each of those who came later had a slot before it. */
-  readonly passes: Map<string, number>;
+  readonly passes: Map<string, { readonly times: number; readonly since: number }>;
   /** For how long slots have been free, in all, because it was dead, for each that came after it. */
   readonly costs: Map<SimulatedProcess, number>;
 }

@@ -192,13 +192,12 @@ export class Turns {
       isHeldUp ||= wasSlow;
       const links = takerLink === undefined ? [ready.link] : [ready.link, takerLink];
       if (calm(ready.since, now, links) < NEWCOMER_MS) continue;
-      const passes = (waiter.passes.get(taker) ?? 0) + 1;
-      waiter.passes.set(taker, passes);
-      if (passes > MOST_PASSES && !this.#world.isBarger(taker)) {
-        const problem = `${waiter.user} was passed ${passes} times by ${taker}`;
+      const isExcused = waiter.excusedUntil > now;
+      if (countPass(waiter, taker, now, isExcused) > MOST_PASSES && !this.#world.isBarger(taker)) {
+        const problem = `${waiter.user} was passed more than ${MOST_PASSES} times by ${taker}`;
         return { kind: "E-starved", problem };
       }
-      if (waiter.excusedUntil <= now) patient.push(ready);
+      if (!isExcused) patient.push(ready);
     }
     if (!this.#inOrder || this.#isTroubled(takerLink, now)) return undefined;
     const [first] = patient;
@@ -266,6 +265,15 @@ export class Turns {
   #isTroubled(link: Link | undefined, now: number): boolean {
     return link?.trouble.since(now - UNANSWERED_MS) === true;
   }
+}
+
+/** Whoever is not waited for for a while may be passed often in it: that counts once. */
+function countPass({ passes }: Waiter, taker: string, now: number, isExcused: boolean): number {
+  const before = passes.get(taker) ?? { times: 0, since: -Infinity };
+  if (isExcused && now < before.since + NOT_WAITED_FOR_MS) return before.times;
+  const times = before.times + 1;
+  passes.set(taker, { times, since: now });
+  return times;
 }
 
 function isIdle(ms: number, place: number, { user, session }: Waiter): Violation {
