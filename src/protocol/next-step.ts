@@ -38,10 +38,10 @@ export type Step =
 /**
  * How long the first in line takes it that the holders are alive, in milliseconds. A dead holder's
  * entry goes while the lock entry stays, and its slot is to be taken within a second. The first in
- * line may have died with it: so some of those behind check as well, each a quarter later.
+ * line may have died with it, and dozens behind it may hang: so each of those behind checks as well,
+ * a quarter later each.
  */
 const HOLDERS_LIVE_MS = 800;
-const CHECKERS = 8;
 
 /**
  * How long a free slot is left to those ahead while nobody becomes a holder, in milliseconds: they may
@@ -107,10 +107,8 @@ function waitForRoom(
   target: Target,
   now: number,
 ): Step {
-  const checkAt =
-    ahead.length < CHECKERS
-      ? holdersSeenAt(view) + HOLDERS_LIVE_MS * (1 + ahead.length / 4)
-      : Infinity;
+  const pause = Math.min(HOLDERS_LIVE_MS * (1 + ahead.length / 4), LONGEST_LOOK_MS);
+  const checkAt = holdersSeenAt(view) + pause;
   if (now < checkAt) return waitBehind(view, ahead, target, now, checkAt);
   // Who holds has to be known from then: the first in line, which watches the lock, knows.
   return ahead.length > 0 && view.lockAt < checkAt ? { kind: "look" } : { kind: "check" };

@@ -97,7 +97,7 @@ export class Barger {
       }
       return holding;
     } finally {
-      ledger.attempts.delete(attempt);
+      ledger.end(attempt);
     }
   }
 

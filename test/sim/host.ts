@@ -2,7 +2,8 @@ import { ConsulClient } from "../../src/index.js";
 import { CarriedDispatcher } from "../../src/testing/fake-consul/carried-dispatcher.js";
 import { Link } from "./link.js";
 import type { Random } from "./prng.js";
-import { programSessionName, type HostPlan, type UserPlan } from "./scenario.js";
+import { createProgramSession } from "./program-session.js";
+import type { HostPlan, UserPlan } from "./scenario.js";
 import { SemaphoreUser } from "./semaphore-user.js";
 import { SimulatedProcess } from "./simulated-process.js";
 import type { World } from "./world.js";
@@ -73,6 +74,7 @@ export class Host {
   kill(): void {
     this.#world.trace.add(this.#process.name, "is killed");
     this.#process.kill();
+    this.#world.disturbance.begin()();
   }
 
   /** In place of a process that was killed. */
@@ -101,21 +103,7 @@ export class Host {
 
   /** Consul's answer to the creation of a session by the program, not by the library. */
   createSession({ name }: UserPlan, ttl: number | null): string {
-    let id = "";
-    const body = JSON.stringify({
-      Name: programSessionName(name),
-      Behavior: "delete",
-      ...(ttl === null ? {} : { TTL: `${ttl}ms` }),
-    });
-    this.#world.consul.carrier(
-      { method: "PUT", path: "/v1/session/create", body },
-      {
-        response: ({ body: answer }) => {
-          id = /"ID":\s*"([^"]+)"/.exec(answer)?.[1] ?? "";
-        },
-        error: () => undefined,
-      },
-    );
+    const id = createProgramSession(this.#world.consul, name, ttl);
     if (id !== "") this.ownSessions.set(name, id);
     return id;
   }

@@ -124,7 +124,8 @@ export function needlessLoss(
 export interface StoreView {
   readonly prefix: string;
   readonly limit: number;
-  readonly entries: readonly StoredEntry[];
+  /** By their keys. */
+  readonly entries: ReadonlyMap<string, StoredEntry>;
   readonly sessions: ReadonlySet<string>;
   /** Sessions whose contender entry somebody else may have deleted. */
   readonly forced: (session: string) => boolean;
@@ -137,7 +138,7 @@ export function wireProblem(view: StoreView): Violation | undefined {
   const { prefix, limit, entries, sessions, forced, barges } = view;
   const problem = (text: string): Violation => ({ kind: "wire", problem: text });
   let alive = 0;
-  for (const entry of entries) {
+  for (const entry of entries.values()) {
     if (entry.flags !== SEMAPHORE_FLAGS) return problem(`${entry.key} has flags ${entry.flags}`);
     if (entry.key !== `${prefix}/.lock`) {
       if (entry.key !== `${prefix}/${entry.session ?? ""}`) {
@@ -152,7 +153,7 @@ export function wireProblem(view: StoreView): Violation | undefined {
     if (lock.limit !== limit) return problem(`the limit is ${lock.limit}, not ${limit}`);
     for (const session of lock.holders) {
       const key = `${prefix}/${session}`;
-      const contends = entries.some((other) => other.key === key && other.session === session);
+      const contends = entries.get(key)?.session === session;
       if (contends) alive += 1;
       else if (sessions.has(session) && !forced(session) && !barges(session)) {
         return problem(`the holder ${session} is alive without its contender entry`);

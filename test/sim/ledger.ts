@@ -4,9 +4,11 @@ import type { Attempt, Tenure } from "./tenure.js";
 
 type AttemptOptions = Partial<Pick<Attempt, "resumes" | "barges" | "waitsUntil">>;
 
+const NO_ATTEMPTS: ReadonlySet<Attempt> = new Set();
+
 /** Who asks for a slot, who has one, and which fencing tokens were given. */
 export class Ledger {
-  readonly attempts = new Set<Attempt>();
+  readonly #attempts = new Map<string, Set<Attempt>>();
   readonly tenures = new Set<Tenure>();
   /** What Go's clients have acquired, and not begun to release. */
   readonly goHoldings = new Set<GoHolding>();
@@ -27,9 +29,24 @@ export class Ledger {
     const greatestToken = this.#greatestToken;
     const given = { user, process, calledAt, greatestToken, resumes, barges, waitsUntil };
     const attempt: Attempt = { ...given, givenUp: false };
-    this.attempts.add(attempt);
+    const ofUser = this.#attempts.get(user) ?? new Set();
+    this.#attempts.set(user, ofUser.add(attempt));
     this.#lastCalls.set(process, calledAt);
     return attempt;
+  }
+
+  /** The call has its slot, or has ended without one. */
+  end(attempt: Attempt): void {
+    this.#attempts.get(attempt.user)?.delete(attempt);
+  }
+
+  /** The calls that have not ended, in their order. */
+  attemptsOf(user: string): ReadonlySet<Attempt> {
+    return this.#attempts.get(user) ?? NO_ATTEMPTS;
+  }
+
+  get attempts(): readonly Attempt[] {
+    return [...this.#attempts.values()].flatMap((attempts) => [...attempts]);
   }
 
   lastCallOf(process: SimulatedProcess): number {

@@ -1,3 +1,5 @@
+import type { HttpResponse } from "../../src/testing/fake-consul/carrier.js";
+
 /** What can go wrong between a process and its Consul agent. */
 export const LINK_FAULTS = [
   "drop-request",
@@ -11,6 +13,8 @@ export const LINK_FAULTS = [
   "duplicate",
   "freeze",
   "slow",
+  "late-reads",
+  "late-requests",
 ] as const;
 
 export type LinkFault = (typeof LINK_FAULTS)[number];
@@ -21,13 +25,18 @@ export function isLinkFault(fault: string): fault is LinkFault {
 
 /** Faults that keep a process from nothing: at worst it is told a write failed that did not. */
 export function isMild(fault: LinkFault): boolean {
-  return fault === "duplicate" || fault === "slow";
+  return fault === "duplicate" || fault === "slow" || fault === "late-reads";
 }
 
 /** A fault at work, and the part of all requests that meets it. */
 export interface LinkCondition {
   readonly fault: LinkFault;
   readonly share: number;
+}
+
+/** What a proxy or an agent answers that could not do what it was asked for. */
+export function failure(status: number, body: string): HttpResponse {
+  return { status, headers: { "content-type": "text/plain; charset=utf-8" }, body };
 }
 
 export function connectionReset(): Error {

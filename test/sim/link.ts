@@ -4,9 +4,11 @@ import type {
   HttpResponse,
   Receiver,
 } from "../../src/testing/fake-consul/carrier.js";
+import type { Exchange, LinkObserver } from "./exchange.js";
 import {
   connectionRefused,
   connectionReset,
+  failure,
   isMild,
   type LinkCondition,
   type LinkFault,
@@ -29,26 +31,6 @@ const AFTER_CONSUL = [
   "cut-after",
   "error-after",
 ] as const satisfies readonly LinkFault[];
-
-/** One request of a process and what has become of it. */
-export interface Exchange {
-  readonly process: SimulatedProcess;
-  readonly request: HttpRequest;
-  readonly sentAt: number;
-  /** The process waits for it no more: it has an answer or an error, or has given up. */
-  settled: boolean;
-  gaveUp: boolean;
-}
-
-/** What a link tells of what it carries. */
-export interface LinkObserver {
-  /** A fault has hit a request. */
-  struck(fault: LinkFault, exchange: Exchange): void;
-  /** Consul is about to be given a request. */
-  applying(exchange: Exchange): void;
-  /** An answer reaches the process right now. */
-  answered(exchange: Exchange, response: HttpResponse): void;
-}
 
 interface OpenExchange extends Exchange {
   readonly receiver: Receiver;
@@ -113,7 +95,7 @@ export class Link {
   /** Keeps record of trouble, of whatever kind. The result ends it. */
   suffer(degree: "mild" | "grave"): () => void {
     const ends = degree === "mild" ? [] : [this.outage.begin()];
-    ends.push(this.trouble.begin());
+    ends.push(this.trouble.begin(), this.#observer.disturbance.begin());
     return () => {
       for (const end of ends) end();
     };
@@ -160,7 +142,7 @@ export class Link {
         this.#return(exchange, failure(429, "Your IP is issuing too many concurrent connections"));
         return;
       case "none":
-        this.#time.after(this.#latency(), () => {
+        this.#time.after(this.#onTheWay(exchange) + this.#latency(), () => {
           this.#arrive(exchange);
         });
     }
@@ -207,15 +189,29 @@ export class Link {
         );
         return;
       case "none":
-        this.#return(exchange, response);
+        this.#return(exchange, response, this.#lateness(exchange));
     }
   }
 
-  #return(exchange: OpenExchange, response: HttpResponse): void {
-    this.#deliver(exchange, () => {
+  /** How much later a request sets out, when it may be given up by then, and others are past it. */
+  #onTheWay(exchange: OpenExchange): number {
+    const isLate = this.#strikes(exchange, ["late-requests"]) === "late-requests";
+    return isLate ? this.#random.between(100, 12_000) : 0;
+  }
+
+  /** How much later the answer to a read begins its way, where reads are late. */
+  #lateness(exchange: OpenExchange): number {
+    if (exchange.request.method !== "GET") return 0;
+    const isLate = this.#strikes(exchange, ["late-reads"]) === "late-reads";
+    return isLate ? this.#random.between(500, 6_000) : 0;
+  }
+
+  #return(exchange: OpenExchange, response: HttpResponse, lateness = 0): void {
+    const call = (): void => {
       this.#observer.answered(exchange, response);
       exchange.receiver.response(response);
-    });
+    };
+    this.#deliver(exchange, call, lateness);
   }
 
   #fail(exchange: OpenExchange, error: Error): void {
@@ -224,8 +220,8 @@ export class Link {
     });
   }
 
-  #deliver(exchange: OpenExchange, call: () => void): void {
-    this.#time.deliver(exchange.process, this.#latency(), () => {
+  #deliver(exchange: OpenExchange, call: () => void, lateness = 0): void {
+    this.#time.deliver(exchange.process, lateness + this.#latency(), () => {
       if (exchange.settled) return;
       if (this.#isFrozen()) {
         this.#freeze(exchange, () => {
@@ -301,8 +297,4 @@ export class Link {
     }
     return Math.min(5, 0.1 + this.#random.exponential(0.6));
   }
-}
-
-function failure(status: number, body: string): HttpResponse {
-  return { status, headers: { "content-type": "text/plain; charset=utf-8" }, body };
 }

@@ -28,13 +28,13 @@ export class LockWatch {
     index: bigint,
     machineOf: (session: string) => string,
   ): Violation | undefined {
-    const entry = entries.find(({ key }) => key === this.#lockKey);
+    const entry = entries.get(this.#lockKey);
     const before = this.#holders;
     const holders =
       (entry === undefined ? undefined : readWrittenLock(entry)?.holders) ?? new Set();
     this.#holders = holders;
     const contends = (session: string): boolean =>
-      entries.some((other) => other.key === `${prefix}/${session}` && other.session === session);
+      entries.get(`${prefix}/${session}`)?.session === session;
     for (const session of holders) {
       if (before.has(session)) continue;
       this.#joined.set(session, index);

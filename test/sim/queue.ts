@@ -12,10 +12,8 @@ export interface Waiter {
   frontSince: number;
   /** Until when the order in which it stands is in disorder, as it let somebody go first. */
   excusedUntil: number;
-  /** How often that was without an excuse. */
-  timesOutOfTurn: number;
-  /** How many who came later had a slot before it. */
-  timesPassed: number;
+  /** How often each of those who came later had a slot before it. */
+  readonly passes: Map<string, { readonly times: number; readonly since: number }>;
   /** For how long slots have been free, in all, because it was dead, for each that came after it. */
   readonly costs: Map<SimulatedProcess, number>;
 }
@@ -27,6 +25,8 @@ export class Queue {
   #waiters: readonly Waiter[] = [];
   #holders: ReadonlySet<string> = new Set();
   #freeSince: number | undefined;
+  #wasReleased = false;
+  #lockIndex = 0n;
 
   constructor(prefix: string, limit: number) {
     this.#prefix = prefix;
@@ -51,6 +51,11 @@ export class Queue {
     return this.#freeSince;
   }
 
+  /** Whether it came free by a write to the lock, and not with its holder's session. */
+  get wasReleased(): boolean {
+    return this.#wasReleased;
+  }
+
   /** Takes in what the entries are now. */
   update(entries: readonly StoredEntry[], holders: ReadonlySet<string>, now: number): void {
     const known = new Map(this.#waiters.map((waiter) => [waiter.session, waiter]));
@@ -68,8 +73,15 @@ export class Queue {
     if (first !== undefined) first.frontSince = Math.min(first.frontSince, now);
     this.#waiters = waiters;
     this.#holders = holders;
-    if (this.freeSlots === 0) this.#freeSince = undefined;
-    else this.#freeSince ??= now;
+    const lock = entries.find(({ key }) => key === `${this.#prefix}/.lock`);
+    const isWritten = lock?.modifyIndex !== this.#lockIndex;
+    this.#lockIndex = lock?.modifyIndex ?? 0n;
+    if (this.freeSlots === 0) {
+      this.#freeSince = undefined;
+    } else if (this.#freeSince === undefined) {
+      this.#freeSince = now;
+      this.#wasReleased = isWritten;
+    }
   }
 }
 
@@ -81,8 +93,7 @@ function newWaiter(session: string, user: string, createIndex: bigint, enteredAt
     enteredAt,
     frontSince: Infinity,
     excusedUntil: -Infinity,
-    timesOutOfTurn: 0,
-    timesPassed: 0,
+    passes: new Map(),
     costs: new Map(),
   };
 }

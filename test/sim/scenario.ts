@@ -1,14 +1,11 @@
-import { LINK_FAULTS, type LinkFault } from "./link-fault.js";
-import type { Random } from "./prng.js";
+import type { LinkFault } from "./link-fault.js";
 
 export const PREFIX = "sim/slots";
-
-/** The semaphores of one process share its client. */
-const USERS_ON_A_HOST = [1, 1, 1, 1, 1, 2, 2, 2, 3, 4];
 
 /** What else can happen to the processes and to Consul. */
 export const WORLD_FAULTS = [
   "stall",
+  "stop-front",
   "kill",
   "restart",
   "election",
@@ -55,6 +52,10 @@ export interface Scenario {
   readonly limit: number;
   readonly hosts: readonly HostPlan[];
   readonly bargers: readonly BargerPlan[];
+  /** When entries are made in the queue whose sessions live on, and for which nobody acts. */
+  readonly hangsFrom: readonly number[];
+  /** How long a slot is held at most: where many wait, each has to have its turn. */
+  readonly longestHold: number;
   /** When faults begin and end, and with them the work. */
   readonly faultsFrom: number;
   readonly activeUntil: number;
@@ -68,63 +69,6 @@ export interface Scenario {
   readonly promptExpiry: number;
 }
 
-export function drawScenario(random: Random): Scenario {
-  const hosts = Array.from({ length: random.whole(2, random.whole(2, 6)) }, (_, index) =>
-    drawHost(random, index),
-  );
-  const contenders = hosts.flatMap(({ users }) => users).length;
-  return {
-    limit: Math.min(random.whole(1, 3), Math.max(1, contenders - 1)),
-    hosts,
-    bargers: drawBargers(random),
-    faultsFrom: random.between(0, 3_000),
-    activeUntil: 30_000 + Math.min(120_000, random.exponential(15_000)),
-    faults: drawFaults(random),
-    faultEvery: random.between(1_500, 8_000),
-    asksAfterStall: random.chance(0.4),
-    promptExpiry: random.pick([0, 0.5, 1]),
-  };
-}
-
-function drawHost(random: Random, index: number): HostPlan {
-  const name = String.fromCharCode(97 + index);
-  const count = random.pick(USERS_ON_A_HOST);
-  const users = Array.from({ length: count }, (_, place) => ({
-    name: `${name}${place}`,
-    waitTime: random.pick([0, 300, 2_000, 15_000]),
-    monitorRetries: random.pick([0, 0, 3]),
-    ownSession: random.chance(0.2) ? { ttl: random.pick([30_000, null]) } : undefined,
-    rest: random.pick([1_000, 4_000, 12_000]),
-  }));
-  return {
-    name,
-    ttl: random.pick([10_000, 10_000, 12_000, 15_000]),
-    users,
-    // What closing leaves behind goes with its session; a session of the program's may never go.
-    closes: random.chance(0.3) && users.every(({ ownSession }) => ownSession === undefined),
-  };
-}
-
-function drawBargers(random: Random): readonly BargerPlan[] {
-  if (!random.chance(0.33)) return [];
-  return ["x", "y"].slice(0, random.whole(1, 2)).map((name) => ({
-    name,
-    ttl: random.pick([10_000, 15_000]),
-    rest: random.pick([100, 1_000, 5_000]),
-    diesAt: random.chance(0.25) ? random.between(5_000, 30_000) : undefined,
-  }));
-}
-
-function drawFaults(random: Random): readonly FaultKind[] {
-  // Calm weather: who comes when, and who is gone, is all that happens.
-  if (random.chance(0.04)) return [];
-  if (random.chance(0.16)) return random.pick([["kill"], ["restart"], ["kill", "restart"]]);
-  const kinds: readonly FaultKind[] = [...LINK_FAULTS, ...WORLD_FAULTS];
-  const share = random.pick([0.1, 0.25, 0.5]);
-  const chosen = kinds.filter(() => random.chance(share));
-  return chosen.length > 0 ? chosen : [random.pick(kinds)];
-}
-
 /** A session that a program brings along has a name of its own kind. */
 export function programSessionName(user: string): string {
   return `program ${user}`;
@@ -132,4 +76,8 @@ export function programSessionName(user: string): string {
 
 export function isProgramSession(name: string): boolean {
   return name.startsWith("program ");
+}
+
+export function machineOfProgramSession(name: string): string {
+  return name.slice("program ".length).split(".")[0] ?? "";
 }

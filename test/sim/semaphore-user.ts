@@ -101,9 +101,9 @@ export class SemaphoreUser {
     if (ownSession === undefined) return;
     for (;;) {
       const session = this.#host.ownSessions.get(name);
-      if (session === undefined || !this.#world.isSessionAlive(session)) return;
-      const contends = this.#world.entry(`${PREFIX}/${session}`) !== undefined;
-      const left = this.#world.isHolder(session) || (contends && this.#host.wasRestarted);
+      if (session === undefined || !this.#world.state.sessions.has(session)) return;
+      const contends = this.#world.state.contenderOf(session) !== undefined;
+      const left = this.#world.state.isHolder(session) || (contends && this.#host.wasRestarted);
       if (!left) return;
       await this.#takeTurn("acquire");
       await pause(1_000);
@@ -164,7 +164,10 @@ export class SemaphoreUser {
       abortedAt = this.#world.time.now();
       giveUp.abort(reason);
     };
-    const attempt = this.#call(resumes && this.#world.isHolder(this.#session ?? ""), waitTime);
+    const attempt = this.#call(
+      resumes && this.#world.state.isHolder(this.#session ?? ""),
+      waitTime,
+    );
     const timer = abortAfter === undefined ? undefined : setTimeout(abort, abortAfter);
     try {
       const slot = await ask(semaphore, giveUp.signal);
@@ -179,7 +182,7 @@ export class SemaphoreUser {
       return undefined;
     } finally {
       clearTimeout(timer);
-      this.#world.ledger.attempts.delete(attempt);
+      this.#world.ledger.end(attempt);
     }
   }
 
@@ -276,7 +279,8 @@ export class SemaphoreUser {
   async #hold(tenure: Tenure): Promise<void> {
     const random = this.#random;
     const { ttl } = this.#host.plan;
-    if (random.chance(0.03)) this.#host.stall(random.between(0.1, 1.5) * ttl);
+    const { faults, longestHold } = this.#world.scenario;
+    if (faults.length > 0 && random.chance(0.03)) this.#host.stall(random.between(0.1, 1.5) * ttl);
     const duration = random.pick([
       0,
       random.exponential(30),
@@ -287,7 +291,8 @@ export class SemaphoreUser {
     ]);
     // Most programs heed the signal; a careless one finds out when it releases.
     const heeds = random.chance(0.8);
-    if (!this.#world.windsDown) await pause(duration, heeds ? tenure.signal : undefined);
+    const signal = heeds ? tenure.signal : undefined;
+    if (!this.#world.windsDown) await pause(Math.min(duration, longestHold), signal);
     if (tenure.heldSeenFalse) this.#askHeld(tenure);
   }
 
@@ -333,12 +338,12 @@ export class SemaphoreUser {
     const world = this.#world;
     const reason: unknown = tenure.signal.reason;
     // What is left of a lost slot goes with its session.
-    if (reason instanceof SemaphoreLostError || world.hadLateWrite(session)) return;
+    if (reason instanceof SemaphoreLostError || world.interference.hadLateEntry(session)) return;
     const fault = (what: string): void => {
       world.fail("C-leak", `${user} has released, and ${what} of ${session} is still there`);
     };
-    if (world.isHolder(session)) fault("the slot");
-    if (world.entry(`${PREFIX}/${session}`) !== undefined) fault("the contender entry");
+    if (world.state.isHolder(session)) fault("the slot");
+    if (world.state.contenderOf(session) !== undefined) fault("the contender entry");
     if (this.#session === undefined) this.#checkKept(session, releasedAt);
   }
 
@@ -347,13 +352,13 @@ export class SemaphoreUser {
     const { time, ledger } = this.#world;
     ledger.releases.set(session, releasedAt);
     time.after(KEPT_MS, () => {
-      if (!this.#world.isSessionAlive(session) || this.#process.state !== "runs") return;
+      if (!this.#world.state.sessions.has(session) || this.#process.state !== "runs") return;
       if (this.#host.link.trouble.since(releasedAt)) return;
       if (ledger.lastCallOf(this.#process) >= releasedAt) return;
       // A call that was made before the release may have taken it over, and wait with it, or have
       // had a slot with it since.
       if (ledger.releases.get(session) !== releasedAt) return;
-      if (this.#world.entry(`${PREFIX}/${session}`) !== undefined) return;
+      if (this.#world.state.contenderOf(session) !== undefined) return;
       this.#world.fail("C-leak", `${session} is kept ${KEPT_MS} ms after its last slot`);
     });
   }
@@ -363,7 +368,7 @@ export class SemaphoreUser {
     let tenure: Tenure | undefined;
     let releasedAt = 0;
     const work = async (slot: SemaphoreSlot): Promise<void> => {
-      this.#world.ledger.attempts.delete(attempt);
+      this.#world.ledger.end(attempt);
       tenure = this.#acquired(attempt, slot, semaphore);
       await this.#hold(tenure);
       tenure.releaseBegun = true;
@@ -378,7 +383,7 @@ export class SemaphoreUser {
       else if (error instanceof SemaphoreLostError) this.#world.tally.add("outcome run lost");
       else this.#troubled(error, []);
     } finally {
-      this.#world.ledger.attempts.delete(attempt);
+      this.#world.ledger.end(attempt);
     }
   }
 
@@ -409,7 +414,7 @@ export class SemaphoreUser {
     const { ownSession, name } = this.#plan;
     if (ownSession !== undefined) {
       const known = this.#host.ownSessions.get(name);
-      const alive = known !== undefined && this.#world.isSessionAlive(known);
+      const alive = known !== undefined && this.#world.state.sessions.has(known);
       const session = alive ? known : this.#host.createSession(this.#plan, ownSession.ttl);
       // Without a leader there is none to be had.
       if (session === "") return undefined;

@@ -1,7 +1,9 @@
 import { Barger } from "./barger.js";
+import { drawScenario } from "./draw-scenario.js";
+import { HangingWaiters } from "./hanging-waiters.js";
 import { Host } from "./host.js";
 import { Random } from "./prng.js";
-import { drawScenario, isProgramSession, type Scenario } from "./scenario.js";
+import { isProgramSession, type Scenario } from "./scenario.js";
 import { Trace } from "./trace.js";
 import type { Violation, ViolationKind } from "./violation.js";
 import { VirtualTime } from "./virtual-time.js";
@@ -24,6 +26,7 @@ const LONGEST_TTL_MS = 15_000;
 
 /** Many times what a seed needs: a loop without a pause would never end. */
 const MOST_EVENTS = 200_000;
+const MOST_EVENTS_PER_USER = 2_000;
 
 /** How soon after the last call has ended nothing of it may be under way, no kept session either. */
 const TIDY_AFTER_MS = 11_000;
@@ -44,7 +47,7 @@ export async function simulate(
   { only, write }: SimulationOptions = {},
 ): Promise<Outcome> {
   const random = new Random(seed);
-  const scenario = drawScenario(random.fork());
+  const scenario = drawScenario(random.fork(), seed);
   const time = new VirtualTime(random.fork());
   const trace = new Trace(() => time.now(), write);
   const restore = time.install();
@@ -53,10 +56,12 @@ export async function simulate(
     world.fail("unhandled-rejection", describe(reason));
   };
   process.on("unhandledRejection", onRejection);
+  const users = scenario.hosts.reduce((sum, host) => sum + host.users.length, 0);
+  const mostEvents = MOST_EVENTS + MOST_EVENTS_PER_USER * users;
   let events = 0;
   const afterEach = (): boolean => {
     events += 1;
-    if (events === MOST_EVENTS) world.fail("state", `more than ${MOST_EVENTS} events`);
+    if (events === mostEvents) world.fail("state", `more than ${mostEvents} events`);
     return world.check();
   };
   try {
@@ -84,10 +89,12 @@ async function runScenario(
 ): Promise<void> {
   const { time, trace } = world;
   trace.add("scenario", JSON.stringify(scenario));
-  for (const plan of scenario.hosts) world.hosts.push(new Host(world, plan, random.fork()));
+  for (const plan of scenario.hosts) world.addHost(new Host(world, plan, random.fork()));
   for (const plan of scenario.bargers) {
-    world.bargers.push(new Barger(world, plan, random.fork()));
+    world.addBarger(new Barger(world, plan, random.fork()));
   }
+  const hanging = new HangingWaiters(world);
+  hanging.start();
   for (const host of world.hosts) host.start();
   for (const barger of world.bargers) barger.start();
   const weather = new Weather(world, random.fork());
@@ -105,6 +112,7 @@ async function runScenario(
     if (!world.isSound()) return;
   }
   checkForgotten(world);
+  hanging.end();
 
   trace.add("scenario", "all is quiet");
   // What a fault has kept from being cleared away ends with its session, and no later.
@@ -133,14 +141,13 @@ function checkForgotten(world: World): void {
 
 /** No timer and no request of a process in which all has ended. */
 function checkUnderWay(world: World): void {
+  const pending = world.time.pending();
   for (const { process, link } of world.hosts) {
     if (process.state === "killed") continue;
     for (const { request } of link.waitsOf(process)) {
       world.fail("C-leak", `${process.name} still asks ${request.method} ${request.path}`);
     }
-    const timers = world.time
-      .pending()
-      .filter(({ owner, phase }) => owner === process && phase === "timer");
+    const timers = pending.filter(({ owner, phase }) => owner === process && phase === "timer");
     const [first] = timers;
     if (first === undefined) continue;
     const due = (first.due - world.time.now()).toFixed(0);
@@ -158,14 +165,14 @@ function checkLeftBehind(world: World): void {
   // A program's session that nobody came back to lives on with what hangs on it.
   const abandoned = hosts.filter(({ process }) => process.state === "killed");
   const excused = (session: string): boolean =>
-    world.hadLateWrite(session) ||
+    world.interference.hadLateEntry(session) ||
     abandoned.some(({ ownSessions }) => [...ownSessions.values()].includes(session));
   for (const { key, session } of consul.entries) {
     if (session === null || excused(session)) continue;
     world.fail("C-leak", `the contender entry ${key} is still there`);
   }
-  for (const session of world.holders) {
-    if (!world.isHolder(session) || excused(session)) continue;
+  for (const session of world.state.holders) {
+    if (!world.state.isHolder(session) || excused(session)) continue;
     world.fail("C-leak", `${session} is still a holder`);
   }
 }

@@ -37,8 +37,7 @@ export class Trouble {
   longestCalm(from: number, to: number): number {
     let longest = 0;
     let calmFrom = from;
-    for (const span of this.#spans) {
-      if (span.to < from) continue;
+    for (const span of this.#spansSince(from)) {
       longest = Math.max(longest, Math.min(span.from, to) - calmFrom);
       calmFrom = Math.max(calmFrom, span.to);
     }
@@ -48,9 +47,15 @@ export class Trouble {
   /** How much of the time between two times it was there. */
   share(from: number, to: number): number {
     let sum = 0;
-    for (const span of this.#spans) {
+    for (const span of this.#spansSince(from)) {
       sum += Math.max(0, Math.min(span.to, to) - Math.max(span.from, from));
     }
     return sum;
+  }
+
+  /** As a rule few: the questions are about what has just been. */
+  #spansSince(from: number): readonly Span[] {
+    const before = this.#spans.findLastIndex(({ to }) => to < from);
+    return this.#spans.slice(before + 1);
   }
 }

@@ -2,16 +2,31 @@ import type { Link } from "./link.js";
 import type { StoredEntry } from "./lock-entry.js";
 import { Queue, type Waiter } from "./queue.js";
 import type { Attempt } from "./tenure.js";
+import type { Trouble } from "./trouble.js";
 import type { Violation } from "./violation.js";
 
 /** How long a slot may be free while the first in the queue is well. */
 const TAKEN_WITHIN_MS = 1_500;
 
+/**
+ * And how long where nothing disturbs anybody and the slot was released: a few messages there and
+ * back. Without being woken, a waiter would look only after 200 ms.
+ */
+const TAKEN_AT_ONCE_MS = 150;
+
+/** For how long a disturbance may have an effect. */
+const DISTURBED_MS = 60_000;
+
 /** What one who is dead may cost a process in all: it has to notice only once, and at times again. */
 const MOST_COST_MS = 3_000;
 
-/** So much longer a slot may be free at once for anybody but the first. */
+/**
+ * So much longer a slot may be free for one behind others that do not move: when one of them goes with
+ * its session, the next has a patience of its own. For each of them the looks at the lock are rarer.
+ */
 const OBSTACLES_MS = 3_000;
+const OBSTACLE_MS = 300;
+const MOST_OBSTACLES_MS = 60_000;
 
 /** Who has come only just now may be passed by one who could not know it yet. */
 const NEWCOMER_MS = 250;
@@ -24,12 +39,12 @@ const NOT_WAITED_FOR_MS = 5_600;
 
 /**
  * Each client goes by what it has seen, and two that give up the same dead waiters do so by their own
- * clocks: that one comes out of turn can happen, once in thousands of runs, but not twice to the same.
+ * clocks: that one comes out of turn can happen, once in hundreds of runs, but not twice in one.
  */
 const OUT_OF_TURN = 2;
 
-/** Where others are faster they are so by chance, and not every time. */
-const MOST_PASSES = 40;
+/** Where another is faster it is so by chance, or for as long as it waits for somebody no longer. */
+const MOST_PASSES = 15;
 
 /** A request that was lost on the way is missed that much later. */
 const UNANSWERED_MS = 60_000;
@@ -38,6 +53,12 @@ const UNANSWERED_MS = 60_000;
 export interface Bystander {
   /** The call that waits with this entry, if there is one. */
   attemptOf(waiter: Waiter): Attempt | undefined;
+  /** Who has the session, as its contender entry says. */
+  userOf(session: string): string;
+  /** Whether that is a program in Go. */
+  isBarger(user: string): boolean;
+  /** When somebody or something interfered, wherever that was. */
+  readonly disturbance: Trouble;
   linkOf(attempt: Attempt): Link;
   /** That of the machine which has the session. */
   linkOfSession(session: string): Link | undefined;
@@ -61,6 +82,7 @@ export class Turns {
   readonly #inOrder: boolean;
   readonly #world: Bystander;
   #turnedBackAt = -Infinity;
+  #timesOutOfTurn = 0;
   #chargedUntil = -Infinity;
 
   /** `inOrder`: whether everybody keeps to the order, which Go's clients do not. */
@@ -99,7 +121,7 @@ export class Turns {
       .filter(({ session }) => !this.#world.isTampered(session ?? ""));
     queue.update(entries, holders, now);
     for (const { session, createIndex } of newcomers) {
-      const violation = this.#passed(session ?? "", createIndex, freeSince, slotsWere, before, now);
+      const violation = this.#passed(session ?? "", createIndex, freeSince, slotsWere, now);
       if (violation !== undefined) return violation;
     }
     return undefined;
@@ -108,22 +130,38 @@ export class Turns {
   /** Looks at what time alone can make a fault of. */
   idle(now: number): Violation | undefined {
     const { freeSince, waiters } = this.#queue;
-    if (freeSince === undefined || now - freeSince <= TAKEN_WITHIN_MS) return undefined;
+    if (freeSince === undefined || now - freeSince <= TAKEN_AT_ONCE_MS) return undefined;
+    const atOnce = this.#idleAtOnce(freeSince, now);
+    if (atOnce !== undefined || now - freeSince <= TAKEN_WITHIN_MS) return atOnce;
+    let obstacles = 0;
     for (const [place, waiter] of waiters.entries()) {
       const ready = this.#ready(waiter, now);
+      if (ready === undefined) obstacles += 1;
       if (ready === undefined || ready.attempt.barges) continue;
       const isFirst = place === 0;
       const from = Math.max(freeSince, ready.since, isFirst ? waiter.frontSince : 0);
       const idle = calm(from, now, [ready.link]);
-      if (idle <= TAKEN_WITHIN_MS + (isFirst ? 0 : OBSTACLES_MS)) continue;
-      return {
-        kind: "E-idle",
-        problem:
-          `a slot is free for ${idle.toFixed(0)} ms, and number ${place + 1} in the queue, ` +
-          `${waiter.user} (${waiter.session}), does not take it`,
-      };
+      const allowed = Math.min(OBSTACLE_MS * obstacles, MOST_OBSTACLES_MS) + OBSTACLES_MS;
+      if (idle <= TAKEN_WITHIN_MS + (isFirst ? 0 : allowed)) continue;
+      return isIdle(idle, place, waiter);
     }
     return undefined;
+  }
+
+  /** Looks at the first in the queue, where it has no excuse at all. */
+  #idleAtOnce(freeSince: number, now: number): Violation | undefined {
+    const [first] = this.#queue.waiters;
+    if (first === undefined || !this.#queue.wasReleased || !this.#isUndisturbed(now))
+      return undefined;
+    const ready = this.#ready(first, now);
+    if (ready === undefined) return undefined;
+    const from = Math.max(freeSince, ready.since, first.frontSince);
+    const idle = calm(from, now, [ready.link]);
+    return idle <= TAKEN_AT_ONCE_MS ? undefined : isIdle(idle, 0, first);
+  }
+
+  #isUndisturbed(now: number): boolean {
+    return this.#inOrder && !this.#world.disturbance.since(now - DISTURBED_MS);
   }
 
   /** Looks at whom somebody has passed who is a holder now. */
@@ -132,10 +170,9 @@ export class Turns {
     createIndex: bigint,
     freeSince: number | undefined,
     slotsWere: number,
-    before: readonly Waiter[],
     now: number,
   ): Violation | undefined {
-    const hasWaited = before.some((waiter) => waiter.session === session);
+    const taker = this.#world.userOf(session);
     const takerLink = this.#world.linkOfSession(session);
     const patient: Ready[] = [];
     let isHeldUp = false;
@@ -152,20 +189,23 @@ export class Turns {
         freeSince !== undefined &&
         (now - freeSince >= GRACE_MS || ready.link.lag.share(freeSince, now) > 0);
       if (wasSlow || isHeldUp) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
-      const links =
-        hasWaited && takerLink !== undefined ? [ready.link, takerLink] : this.#world.links;
+      isHeldUp ||= wasSlow;
+      const links = takerLink === undefined ? [ready.link] : [ready.link, takerLink];
       if (calm(ready.since, now, links) < NEWCOMER_MS) continue;
-      waiter.timesPassed += 1;
-      if (waiter.timesPassed > MOST_PASSES) {
-        return { kind: "E-starved", problem: `${waiter.user} was passed ${MOST_PASSES} times` };
+      const isExcused = waiter.excusedUntil > now;
+      if (countPass(waiter, taker, now, isExcused) > MOST_PASSES && !this.#world.isBarger(taker)) {
+        const problem = `${waiter.user} was passed more than ${MOST_PASSES} times by ${taker}`;
+        return { kind: "E-starved", problem };
       }
-      if (waiter.excusedUntil <= now) patient.push(ready);
+      if (!isExcused) patient.push(ready);
     }
     if (!this.#inOrder || this.#isTroubled(takerLink, now)) return undefined;
     const [first] = patient;
     if (first === undefined || patient.length <= this.#queue.freeSlots) return undefined;
-    first.waiter.timesOutOfTurn += 1;
-    if (first.waiter.timesOutOfTurn < OUT_OF_TURN) return undefined;
+    this.#timesOutOfTurn += 1;
+    // With one slot there is never room for two: where nothing disturbs, there is no excuse.
+    const isStrict = this.#limit === 1 && this.#isUndisturbed(now);
+    if (this.#timesOutOfTurn < OUT_OF_TURN && !isStrict) return undefined;
     const waited = (now - first.since).toFixed(0);
     return {
       kind: "E-order",
@@ -225,6 +265,24 @@ export class Turns {
   #isTroubled(link: Link | undefined, now: number): boolean {
     return link?.trouble.since(now - UNANSWERED_MS) === true;
   }
+}
+
+/** Whoever is not waited for for a while may be passed often in it: that counts once. */
+function countPass({ passes }: Waiter, taker: string, now: number, isExcused: boolean): number {
+  const before = passes.get(taker) ?? { times: 0, since: -Infinity };
+  if (isExcused && now < before.since + NOT_WAITED_FOR_MS) return before.times;
+  const times = before.times + 1;
+  passes.set(taker, { times, since: now });
+  return times;
+}
+
+function isIdle(ms: number, place: number, { user, session }: Waiter): Violation {
+  return {
+    kind: "E-idle",
+    problem:
+      `a slot is free for ${ms.toFixed(0)} ms, and number ${place + 1} in the queue, ` +
+      `${user} (${session}), does not take it`,
+  };
 }
 
 /** How much of a time no message on these links was slow. */

@@ -51,6 +51,9 @@ export class Weather {
       case "stall":
         this.#host().stall(this.#withinWork(this.#drawStall()));
         break;
+      case "stop-front":
+        this.#stopFront();
+        break;
       case "kill":
         if (this.#random.chance(0.4)) this.#kill();
         break;
@@ -85,6 +88,20 @@ export class Weather {
       for (const end of ends) end();
       this.#world.trace.add("weather", `${fault} is over`);
     });
+  }
+
+  /** The first in the queue stand still all at once, while their sessions live on for a while. */
+  #stopFront(): void {
+    const { state, hosts, tally } = this.#world;
+    const count = this.#random.whole(1, Math.max(1, hosts.length - 1));
+    const ms = this.#withinWork(this.#drawStall());
+    const machines = new Set(
+      state.waiters
+        .flatMap(({ session }) => (session === null ? [] : state.machineOf(session)))
+        .slice(0, count),
+    );
+    tally.add("fault stop-front");
+    for (const host of hosts) if (machines.has(host.plan.name)) host.stall(ms);
   }
 
   #kill(): void {
@@ -152,17 +169,17 @@ export class Weather {
   /** Somebody interferes who may: an operator, a failed health check. */
   #invalidate(fault: (typeof INTERFERENCES)[number]): void {
     const world = this.#world;
-    const { consul, holders, tally, trace } = world;
+    const { consul, state, tally, trace } = world;
     const lockKey = `${PREFIX}/.lock`;
     if (fault === "delete-lock") {
-      if (world.entry(lockKey) === undefined) return;
-      for (const session of holders) world.force(session);
+      if (state.lock === undefined) return;
+      for (const session of state.holders) world.force(session);
       trace.add("operator", "deletes the lock entry");
       consul.deleteKey(lockKey);
     } else {
-      const contenders = consul.entries.filter(({ key }) => key !== lockKey);
+      const contenders = [...state.entries.keys()].filter((key) => key !== lockKey);
       if (contenders.length === 0) return;
-      const { key } = this.#random.pick(contenders);
+      const key = this.#random.pick(contenders);
       const session = key.slice(PREFIX.length + 1);
       world.force(session);
       trace.add("operator", `${fault} ${session}`);

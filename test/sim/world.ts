@@ -2,6 +2,7 @@ import { SemaphoreLostError, SemaphoreReleasedError } from "../../src/index.js";
 import type { HttpResponse } from "../../src/testing/fake-consul/carrier.js";
 import { FakeConsul } from "../../src/testing/fake-consul/fake-consul.js";
 import type { Barger } from "./barger.js";
+import { ConsulState, machineOf } from "./consul-state.js";
 import { readAsGo } from "./go-lock.js";
 import type { Host } from "./host.js";
 import {
@@ -13,21 +14,22 @@ import {
   type ConfirmedTerm,
 } from "./invariants.js";
 import { Ledger } from "./ledger.js";
-import type { Exchange, Link, LinkObserver } from "./link.js";
-import { readWrittenLock, type StoredEntry } from "./lock-entry.js";
+import { Interference } from "./interference.js";
+import type { Exchange, LinkObserver } from "./exchange.js";
+import type { Link } from "./link.js";
 import { LockHistory, type LockWrite } from "./lock-history.js";
 import type { Random } from "./prng.js";
 import { LockWatch } from "./lock-watch.js";
+import { renewedSession } from "./request-text.js";
 import type { Waiter } from "./queue.js";
 import { isProgramSession, PREFIX, type Scenario } from "./scenario.js";
 import { Tally } from "./tally.js";
 import { isLive, type Attempt, type Tenure } from "./tenure.js";
 import type { Trace } from "./trace.js";
+import { Trouble } from "./trouble.js";
 import { Turns, type Bystander } from "./turns.js";
 import type { Violation, ViolationKind } from "./violation.js";
 import type { VirtualTime } from "./virtual-time.js";
-
-const CONTENDER_KEY = new RegExp(`${PREFIX}/([0-9a-f-]{36})`, "g");
 
 /** One run: Consul, the machines, and what is known of them that they do not know themselves. */
 export class World implements LinkObserver, Bystander {
@@ -36,21 +38,21 @@ export class World implements LinkObserver, Bystander {
   readonly trace: Trace;
   readonly tally = new Tally();
   readonly ledger = new Ledger();
+  readonly disturbance: Trouble;
   readonly consul: FakeConsul;
+  readonly state: ConsulState;
+  readonly interference = new Interference();
   readonly hosts: Host[] = [];
   readonly bargers: Barger[] = [];
+  readonly #linksByMachine = new Map<string, Link>();
+  #links: readonly Link[] = [];
   /** The work is over: finish what is under way. */
   windsDown = false;
   readonly #history = new LockHistory();
   readonly #lockWatch = new LockWatch(PREFIX);
   #restoredAt = -Infinity;
   readonly #turns: Turns;
-  /** The names of sessions, as they are given by who makes them. */
-  readonly #sessionNames = new Map<string, string>();
   readonly #terms = new Map<string, ConfirmedTerm>();
-  readonly #forced = new Map<string, number>();
-  /** Sessions whose contender entry a request was about that its sender had given up. */
-  readonly #lateWrites = new Set<string>();
   readonly #only: ViolationKind | undefined;
   #violation: Violation | undefined;
 
@@ -64,6 +66,7 @@ export class World implements LinkObserver, Bystander {
   ) {
     this.#only = only;
     this.time = time;
+    this.disturbance = new Trouble(() => time.now());
     this.scenario = scenario;
     this.trace = trace;
     this.#turns = new Turns(PREFIX, scenario.limit, scenario.bargers.length === 0, this);
@@ -75,9 +78,20 @@ export class World implements LinkObserver, Bystander {
       sessionLifetime: (ttl) =>
         ttl * (random.chance(scenario.promptExpiry) ? 1 : random.between(1, 2)),
     });
+    this.state = new ConsulState(this.consul);
     this.consul.onChange = (index) => {
       this.#changed(index);
     };
+  }
+
+  addHost(host: Host): void {
+    this.hosts.push(host);
+    this.#addLink(host);
+  }
+
+  addBarger(barger: Barger): void {
+    this.bargers.push(barger);
+    this.#addLink(barger);
   }
 
   get violation(): Violation | undefined {
@@ -98,6 +112,9 @@ export class World implements LinkObserver, Bystander {
     if (violation === undefined || this.#violation !== undefined) return;
     if (this.#only !== undefined && violation.kind !== this.#only) return;
     this.#violation = violation;
+    const queue = this.state.waiters.map(({ session }) => session ?? "");
+    const named = queue.map((session) => `${this.state.userOf(session)} (${session})`);
+    this.trace.add("queue", named.join(", "));
     this.trace.add("VIOLATION", `${violation.kind}: ${violation.problem}`);
   }
 
@@ -113,9 +130,7 @@ export class World implements LinkObserver, Bystander {
     this.trace.add(process.name, `${gaveUp ? "(late) " : ""}> ${request.method} ${request.path}`);
     if (!gaveUp) return;
     this.tally.add("late write");
-    for (const [, session = ""] of `${request.path} ${request.body}`.matchAll(CONTENDER_KEY)) {
-      this.#lateWrites.add(session);
-    }
+    this.interference.late(request);
   }
 
   answered({ process, request, sentAt }: Exchange, { status, body }: HttpResponse): void {
@@ -129,28 +144,6 @@ export class World implements LinkObserver, Bystander {
 
   // Consul's side.
 
-  entry(key: string): StoredEntry | undefined {
-    return this.consul.entries.find((entry) => entry.key === key);
-  }
-
-  get holders(): ReadonlySet<string> {
-    const entry = this.entry(`${PREFIX}/.lock`);
-    return (entry === undefined ? undefined : readWrittenLock(entry)?.holders) ?? new Set();
-  }
-
-  isSessionAlive(session: string): boolean {
-    return this.consul.sessions.some(({ id }) => id === session);
-  }
-
-  /** Whether Consul shows the session as a holder with all that belongs to it. */
-  isHolder(session: string): boolean {
-    return (
-      this.holders.has(session) &&
-      this.isSessionAlive(session) &&
-      this.entry(`${PREFIX}/${session}`)?.session === session
-    );
-  }
-
   /** The write of the lock entry that made somebody a holder. */
   writeOf(token: bigint): LockWrite | undefined {
     return this.#history.at(token);
@@ -158,7 +151,8 @@ export class World implements LinkObserver, Bystander {
 
   /** Somebody outside has put an end to what belongs to the session. */
   force(session: string): void {
-    this.#forced.set(session, this.time.now());
+    this.interference.force(session, this.time.now());
+    this.disturbance.begin()();
   }
 
   /** Consul's indexes start again from lower ones. */
@@ -166,10 +160,6 @@ export class World implements LinkObserver, Bystander {
     this.ledger.turnBackTokens(this.time.now());
     this.#restoredAt = this.time.now();
     this.#turns.turnedBack(this.#restoredAt);
-  }
-
-  hadLateWrite(session: string): boolean {
-    return this.#lateWrites.has(session);
   }
 
   // What processes may count on.
@@ -180,7 +170,7 @@ export class World implements LinkObserver, Bystander {
 
   /** When the slot was last invalidated by force, if it was since the write that made it one. */
   forcedAt({ session, token, acquiredAt }: Tenure): number | undefined {
-    const at = this.#forced.get(session);
+    const at = this.interference.forcedAt(session);
     return at !== undefined && at >= (this.writeOf(token)?.at ?? acquiredAt) ? at : undefined;
   }
 
@@ -193,7 +183,8 @@ export class World implements LinkObserver, Bystander {
     if (tenures.size + goHoldings.size > limit) {
       const others = [...goHoldings]
         .map(({ session }) => session)
-        .filter((session) => this.isHolder(session) && !this.#forced.has(session));
+        .filter((session) => this.state.isHolder(session))
+        .filter((session) => this.interference.forcedAt(session) === undefined);
       this.report(
         tooManyLive(tenures, limit, (tenure) => this.forcedAt(tenure) !== undefined, others),
       );
@@ -219,23 +210,30 @@ export class World implements LinkObserver, Bystander {
   }
 
   get links(): readonly Link[] {
-    return [...this.hosts, ...this.bargers].map(({ link }) => link);
+    return this.#links;
   }
 
   /** The call that waits in the queue with this entry. */
   attemptOf({ user, session }: Waiter): Attempt | undefined {
-    const name = this.#sessionNames.get(session) ?? "";
+    const name = this.state.nameOf(session);
     let last: Attempt | undefined;
-    for (const attempt of this.ledger.attempts) {
-      if (attempt.user !== user) continue;
+    for (const attempt of this.ledger.attemptsOf(user)) {
       // A session of the program's goes from a process that was killed to the next.
       if (attempt.process.name === name || isProgramSession(name)) last = attempt;
     }
     return last;
   }
 
+  userOf(session: string): string {
+    return this.state.userOf(session);
+  }
+
+  isBarger(user: string): boolean {
+    return this.bargers.some(({ plan }) => plan.name === user);
+  }
+
   isTampered(session: string): boolean {
-    return this.#forced.has(session) || this.hadLateWrite(session);
+    return this.interference.isTampered(session);
   }
 
   /** The index of the write that made the session a holder the last time. */
@@ -250,11 +248,11 @@ export class World implements LinkObserver, Bystander {
   }
 
   linkOfSession(session: string): Link | undefined {
-    return this.#linkOfMachine(this.#machineOf(session));
+    return this.#linkOfMachine(this.state.machineOf(session));
   }
 
   #linkOfMachine(machine: string): Link | undefined {
-    return [...this.hosts, ...this.bargers].find(({ plan }) => plan.name === machine)?.link;
+    return this.#linksByMachine.get(machine);
   }
 
   /** The signal has aborted. Called again and again, it looks just once. */
@@ -273,63 +271,48 @@ export class World implements LinkObserver, Bystander {
     const forced = this.forcedAt(tenure) !== undefined;
     this.tally.add(`loss ${reason.reason}${forced ? " (forced)" : ""}`);
     this.trace.add(tenure.user, `lost ${tenure.session}: ${reason.message}`);
-    const intact = this.isHolder(tenure.session);
+    const intact = this.state.isHolder(tenure.session);
     const { outage } = this.linkOf(tenure);
     this.report(needlessLoss(tenure, { reason: reason.reason, forced, intact, outage }, now));
   }
 
   #changed(index: bigint): void {
-    const { entries, sessions } = this.consul;
-    const lock = entries.find(({ key }) => key === `${PREFIX}/.lock`);
+    const { entries, lock, holders, sessions } = this.state;
     if (lock?.modifyIndex === index) {
-      const holders = readWrittenLock(lock)?.holders ?? new Set();
       this.#history.record(index, { at: this.time.now(), holders });
       this.trace.add("consul", `${index}: holders ${[...holders].join(" ")}`);
     } else {
       this.trace.add("consul", `${index}`);
     }
-    for (const { id, name } of sessions) this.#sessionNames.set(id, name);
     const view = {
       prefix: PREFIX,
       limit: this.scenario.limit,
       entries,
-      sessions: new Set(sessions.map(({ id }) => id)),
+      sessions,
       forced: (session: string) => this.isTampered(session),
       barges: (session: string) =>
-        this.bargers.some(({ process }) => process.name === this.#sessionNames.get(session)),
+        this.bargers.some(({ process }) => process.name === this.state.nameOf(session)),
     };
     this.report(wireProblem(view));
-    const seenByGo = readAsGo(PREFIX, view.limit, entries);
+    const all = [...entries.values()];
+    const seenByGo = readAsGo(PREFIX, view.limit, all);
     if (typeof seenByGo === "string") {
       this.fail("wire", `a program in Go ends with: ${seenByGo}`);
       return;
     }
-    this.report(this.#lockWatch.changed(view, index, (session) => this.#machineOf(session)));
-    this.report(this.#turns.changed(entries, seenByGo.holders, this.time.now()));
+    this.report(this.#lockWatch.changed(view, index, (session) => this.state.machineOf(session)));
+    this.report(this.#turns.changed(all, seenByGo.holders, this.time.now()));
     for (const tenure of this.ledger.tenures) {
-      if (this.forcedAt(tenure) !== undefined || this.hadLateWrite(tenure.session)) continue;
+      if (this.forcedAt(tenure) !== undefined) continue;
+      if (this.interference.hadLateWrite(tenure.session)) continue;
       if (isLive(tenure) && !seenByGo.holders.has(tenure.session)) {
         this.fail("wire", `a program in Go does not see that ${tenure.user} has a slot`);
       }
     }
   }
 
-  /** The host of the program that a session belongs to. */
-  #machineOf(session: string): string {
-    const name = this.#sessionNames.get(session) ?? "";
-    return isProgramSession(name) ? name.slice(-2, -1) : machineOf(name);
+  #addLink({ plan, link }: Host | Barger): void {
+    this.#linksByMachine.set(plan.name, link);
+    this.#links = [...this.#links, link];
   }
-}
-
-/** The machine that a process runs on. */
-function machineOf(process: string): string {
-  return process.split("#")[0] ?? "";
-}
-
-/** The session that the answer to a request shows to be alive, and its TTL to have begun anew. */
-function renewedSession(path: string, body: string): string | undefined {
-  const [, renewed] = /^\/v1\/session\/renew\/([0-9a-f-]{36})/.exec(path) ?? [];
-  if (renewed !== undefined) return renewed;
-  if (!path.startsWith("/v1/session/create")) return undefined;
-  return /"ID":\s*"([0-9a-f-]{36})"/.exec(body)?.[1];
 }

@@ -136,10 +136,10 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: "E-order",
   },
   {
-    name: "dead-waiter-blocks-the-rest",
+    name: "who-does-not-move-is-waited-for-for-ever",
     file: "protocol/next-step.ts",
-    search: "if (now < passAt) return",
-    replacement: "return",
+    search: "if (now < passAt) return waitBehind(view, ahead, target, now, passAt);",
+    replacement: "return waitBehind(view, ahead, target, now, Infinity);",
     breaks: "E-idle",
   },
   {
@@ -152,10 +152,18 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "newcomer-passes-the-queue",
     file: "queue/queue.ts",
-    search:
-      "if (view === undefined || this.#known.isContended || this.#line.size > 0) return false;\n    return mayJoinAtOnce(view, limit, performance.now());",
-    replacement:
-      "if (view === undefined) return false;\n    return view.lock.limit === limit && view.lock.holders.size < limit;",
+    search: `if (view === undefined || this.#known.isContended || this.#line.size > 0) return false;
+    return mayJoinAtOnce(view, limit, performance.now());
+  }
+
+  #isContended({ limit }: Claim): boolean {
+    return this.#known.isContended && this.#known.view?.lock.limit === limit;`,
+    replacement: `if (view === undefined || performance.now() > view.readAt + 250) return false;
+    return view.lock.limit === limit && view.lock.holders.size < limit;
+  }
+
+  #isContended(): boolean {
+    return false;`,
     breaks: "E-order",
   },
   {
@@ -173,11 +181,26 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: "E-idle",
   },
   {
-    name: "a-dead-holder-that-came-back-is-put-out",
+    name: "no-touch",
     file: "protocol/transactions.ts",
-    search: "...this.#pruned(session, { lock, dead }).map((",
-    replacement: "...this.#pruned(session, { lock, dead: new Map() }).map((",
-    breaks: "wire",
+    search: "...this.#swapIn(contender.session, known, limit),\n      ...this.#touch(contender),",
+    replacement: "...this.#swapIn(contender.session, known, limit),",
+    breaks: "E-idle",
+  },
+  {
+    name: "waits-since-the-newest-index",
+    file: "queue/line.ts",
+    search: "...blocking(modifyIndex, Math.min(atMost, claim.watchTime), ANSWER_GRACE_MS),",
+    replacement:
+      "...blocking(this.#known.view?.lock.modifyIndex ?? modifyIndex, Math.min(atMost, claim.watchTime), ANSWER_GRACE_MS),",
+    breaks: "E-idle",
+  },
+  {
+    name: "slot-handed-to-any-waiter-of-ours",
+    file: "queue/queue.ts",
+    search: "if (claim.isOpen && !gone.has(claim) && isNextInLine(then, claim)) return claim;",
+    replacement: "if (claim.isOpen && !gone.has(claim)) return claim;",
+    breaks: "E-order",
   },
   {
     name: "a-waiter-that-gave-up-takes-those-ahead-with-it",
@@ -187,12 +210,5 @@ export const MUTANTS: readonly Mutant[] = [
     replacement:
       "const waiters = others.slice(place);\n    return withIdleFront({ ...view, waiters, isLockStale: true }, now);",
     breaks: "E-order",
-  },
-  {
-    name: "the-lock-is-not-rewritten-before-a-late-swap",
-    file: "queue/clean-up.ts",
-    search: "swapMayCome: !own",
-    replacement: "swapMayCome: false",
-    breaks: "C-leak",
   },
 ];

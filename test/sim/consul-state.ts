@@ -1,0 +1,96 @@
+import type { FakeConsul } from "../../src/testing/fake-consul/fake-consul.js";
+import { readWrittenLock, type StoredEntry } from "./lock-entry.js";
+import { isProgramSession, machineOfProgramSession, PREFIX } from "./scenario.js";
+
+const LOCK_KEY = `${PREFIX}/.lock`;
+
+/** What stands in Consul, taken out of it once after each change: it is asked for all the time. */
+export class ConsulState {
+  readonly #consul: FakeConsul;
+  #index = -1n;
+  #entries: ReadonlyMap<string, StoredEntry> = new Map();
+  #sessions: ReadonlySet<string> = new Set();
+  #holders: ReadonlySet<string> = new Set();
+  /** The names of sessions, also of those that are gone, as they are given by who makes them. */
+  readonly #names = new Map<string, string>();
+
+  constructor(consul: FakeConsul) {
+    this.#consul = consul;
+  }
+
+  /** By their keys. */
+  get entries(): ReadonlyMap<string, StoredEntry> {
+    this.#refresh();
+    return this.#entries;
+  }
+
+  get lock(): StoredEntry | undefined {
+    return this.entries.get(LOCK_KEY);
+  }
+
+  /** The sessions that are alive. */
+  get sessions(): ReadonlySet<string> {
+    this.#refresh();
+    return this.#sessions;
+  }
+
+  /** The sessions that the lock entry names. */
+  get holders(): ReadonlySet<string> {
+    this.#refresh();
+    return this.#holders;
+  }
+
+  contenderOf(session: string): StoredEntry | undefined {
+    return this.entries.get(`${PREFIX}/${session}`);
+  }
+
+  /** Who has the session, as its contender entry says. */
+  userOf(session: string): string {
+    return Buffer.from(this.contenderOf(session)?.value ?? []).toString();
+  }
+
+  /** Those that wait, the first of them first. */
+  get waiters(): readonly StoredEntry[] {
+    return [...this.entries.values()]
+      .filter(({ session }) => session !== null && !this.#holders.has(session))
+      .sort((a, b) => (a.createIndex < b.createIndex ? -1 : 1));
+  }
+
+  /** Whether the session is a holder with all that belongs to it. */
+  isHolder(session: string): boolean {
+    return (
+      this.holders.has(session) &&
+      this.sessions.has(session) &&
+      this.contenderOf(session)?.session === session
+    );
+  }
+
+  /** The name of the process that the session belongs to, or of the program that brought it along. */
+  nameOf(session: string): string {
+    this.#refresh();
+    return this.#names.get(session) ?? "";
+  }
+
+  /** The machine that the session belongs to. */
+  machineOf(session: string): string {
+    const name = this.nameOf(session);
+    return isProgramSession(name) ? machineOfProgramSession(name) : machineOf(name);
+  }
+
+  #refresh(): void {
+    const { index } = this.#consul;
+    if (index === this.#index) return;
+    this.#index = index;
+    this.#entries = new Map(this.#consul.entries.map((entry) => [entry.key, entry]));
+    const { sessions } = this.#consul;
+    this.#sessions = new Set(sessions.map(({ id }) => id));
+    for (const { id, name } of sessions) this.#names.set(id, name);
+    const lock = this.#entries.get(LOCK_KEY);
+    this.#holders = (lock === undefined ? undefined : readWrittenLock(lock)?.holders) ?? new Set();
+  }
+}
+
+/** The machine that a process runs on. */
+export function machineOf(process: string): string {
+  return process.split("#")[0] ?? "";
+}
