@@ -32,7 +32,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "release-ignores-a-lost-race",
-    file: "queue/queue.ts",
+    file: "queue/exit.ts",
     search: "known = undefined;\n    }",
     replacement: "return;\n    }",
     breaks: "C-leak",
@@ -102,7 +102,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "token-of-another-write",
-    file: "queue/queue.ts",
+    file: "queue/lock-writes.ts",
     search: "if (written !== undefined) return written.modifyIndex;",
     replacement: "if (written !== undefined) return written.modifyIndex - 1n;",
     breaks: "F-token",
@@ -151,7 +151,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "newcomer-passes-the-queue",
-    file: "queue/queue.ts",
+    file: "queue/entrance.ts",
     search: `if (view === undefined || this.#known.isContended || this.#line.size > 0) return false;
     return mayJoinAtOnce(view, limit, performance.now());
   }
@@ -168,7 +168,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "resumed-slot-has-the-old-token",
-    file: "queue/queue.ts",
+    file: "queue/entrance.ts",
     search: "? transactions.rejoin(claim.entry, view, claim.limit)",
     replacement: "? transactions.join(claim.entry, view, claim.limit)",
     breaks: "F-token",
@@ -197,7 +197,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "slot-handed-to-any-waiter-of-ours",
-    file: "queue/queue.ts",
+    file: "queue/exit.ts",
     search: "if (claim.isOpen && !gone.has(claim) && isNextInLine(then, claim)) return claim;",
     replacement: "if (claim.isOpen && !gone.has(claim)) return claim;",
     breaks: "E-order",
