@@ -28,7 +28,7 @@ export type Step =
   | { readonly kind: "read" }
   /** Read the lock entry. */
   | { readonly kind: "look" }
-  /** Make sure that the holders are alive. */
+  /** Read the lock entry, and make sure that the holders are alive. */
   | { readonly kind: "check" }
   /** Wait for a change of the lock entry, for so many milliseconds at most. */
   | { readonly kind: "watch lock"; readonly atMost: number }
@@ -37,19 +37,17 @@ export type Step =
 
 /**
  * How long the first in line takes it that the holders are alive, in milliseconds. A dead holder's
- * entry goes while the lock entry stays, and its slot is to be taken within a second. The first in
- * line may have died with it, and dozens behind it may hang: so each of those behind checks as well,
- * a quarter later each.
+ * entry goes while the lock entry stays, and its slot is to be taken within a second.
  */
 const HOLDERS_LIVE_MS = 800;
 
 /**
  * How long a free slot is left to those ahead while nobody becomes a holder, in milliseconds: they may
- * be slow, or dead. Each of them makes it longer, and so does a slow network, or all of a fleet on
- * a busy machine would pass each other at once.
+ * be slow, or dead. Each doubling of those that do not move adds as much, since they hear of the slot
+ * at different times; and so does a slow network, or all of a fleet on a busy machine would pass each
+ * other at once.
  */
 const PATIENCE_MS = 250;
-const PATIENCE_PER_WAITER_MS = 25;
 const PATIENCE_IN_READINGS = 4;
 
 /**
@@ -74,6 +72,7 @@ const LONGEST_LOOK_MS = 60_000;
  * the prefix again: of those that it takes for waiters, most may have gone.
  */
 const FIRST_REREAD_MS = 1_000;
+const REREAD_PER_WAITER_MS = 50;
 
 /** For how long a reading says that nobody waits: a newcomer must not pass others for longer. */
 const NOBODY_WAITS_MS = 250;
@@ -97,7 +96,7 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
   if (ahead.length < free) return { kind: "join", passing: [] };
   return free === 0
     ? waitForRoom(view, ahead, target, now)
-    : waitForOthers(view, ahead, free, target, now);
+    : waitForOthers(view, ahead, { free, limit: me.limit }, target, now);
 }
 
 /** No slot is free. */
@@ -107,33 +106,36 @@ function waitForRoom(
   target: Target,
   now: number,
 ): Step {
-  const pause = Math.min(HOLDERS_LIVE_MS * (1 + ahead.length / 4), LONGEST_LOOK_MS);
-  const checkAt = holdersSeenAt(view) + pause;
-  if (now < checkAt) return waitBehind(view, ahead, target, now, checkAt);
-  // Who holds has to be known from then: the first in line, which watches the lock, knows.
-  return ahead.length > 0 && view.lockAt < checkAt ? { kind: "look" } : { kind: "check" };
+  if (ahead.length === 0) {
+    const checkAt = holdersSeenAt(view) + HOLDERS_LIVE_MS;
+    return now < checkAt ? { kind: "watch lock", atMost: checkAt - now } : { kind: "check" };
+  }
+  // Who looks at the lock makes sure of the holders as well: the first in line may have died with them.
+  const step = waitBehind(view, ahead, target, now, Infinity);
+  return step.kind === "look" ? { kind: "check" } : step;
 }
 
 /** A slot is free, which is for those ahead. */
 function waitForOthers(
   view: QueueView,
   ahead: readonly ContenderEntry[],
-  free: number,
+  { free, limit }: { readonly free: number; readonly limit: number },
   target: Target,
   now: number,
 ): Step {
   const { idleFront } = view;
   const isIdle = idleFront?.createIndex === ahead[0]?.createIndex;
   const idleSince = (isIdle ? idleFront?.since : undefined) ?? Infinity;
-  // Of a dead holder those ahead hear only when they check.
-  const noticed = view.dead.size === 0 ? 0 : HOLDERS_LIVE_MS;
+  // Of a slot that only dead holders leave those ahead hear when they check.
+  const isOpen = view.lock.holders.size < limit;
+  const noticed = isOpen ? 0 : HOLDERS_LIVE_MS;
   const others = ahead.length - free;
   const slowness = PATIENCE_IN_READINGS * view.readTook;
   const passAt =
     noticed +
     slowness +
     Math.min(
-      Math.max(idleSince, view.joinedAt) + PATIENCE_MS + PATIENCE_PER_WAITER_MS * others,
+      Math.max(idleSince, view.joinedAt) + PATIENCE_MS * (1 + Math.log2(others + 1)),
       idleSince + BUSY_PATIENCE_MS + BUSY_PATIENCE_PER_WAITER_MS * others,
     );
   if (now < passAt) return waitBehind(view, ahead, target, now, passAt);
@@ -141,7 +143,8 @@ function waitForOthers(
   // Others may have come first and gone since: passed is who stands ahead now. Further back, those
   // ahead are as a rule others by then, so that it is not read all the time.
   if (view.readAt >= passAt) return { kind: "join", passing: ahead };
-  const readAt = ahead.length === 1 ? now : view.readAt + FIRST_REREAD_MS;
+  const rereads = Math.min(FIRST_REREAD_MS, REREAD_PER_WAITER_MS * (ahead.length - 1));
+  const readAt = view.readAt + rereads;
   return now < readAt ? waitBehind(view, ahead, target, now, readAt) : { kind: "read" };
 }
 

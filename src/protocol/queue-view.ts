@@ -146,7 +146,9 @@ export function afterDoubt(view: QueueView): QueueView {
 /** After the contender entries of these holders were seen to be there. */
 export function afterCheck(view: QueueView, sessions: Iterable<string>, sentAt: number): QueueView {
   const aliveAt = new Map(view.aliveAt);
-  for (const session of sessions) aliveAt.set(session, sentAt);
+  for (const session of sessions) {
+    if (view.lock.holders.has(session)) aliveAt.set(session, sentAt);
+  }
   return { ...view, aliveAt };
 }
 

@@ -26,7 +26,7 @@ export interface ClaimedQueue extends LeftQueue {
 export interface ClaimOptions {
   readonly value: Uint8Array | string | undefined;
   readonly limit: number;
-  /** How long one blocking query lasts at most, in milliseconds, where the TTL does not ask for less. */
+  /** How long one blocking query lasts at most, in milliseconds. */
   readonly longestWatch: number;
 }
 
@@ -47,8 +47,8 @@ export type WaitOutcome = bigint | "gone" | "over";
 /** A short wait time is meant for `tryAcquire`, and no reason to ask Consul all the time. */
 const SHORTEST_WATCH_MS = 1_000;
 
-/** Many proxies cut a connection that was idle for a minute. */
-const LONGEST_WATCH_MS = 30_000;
+/** Agents of today cut an answer that takes 30 s, and Consul adds up to a sixteenth to the wait. */
+const LONGEST_WATCH_MS = 25_000;
 
 /** With little time, a free slot is tried for that long at least: others may be faster to take it. */
 const SHORTEST_TRY_MS = 1_000;
@@ -85,8 +85,7 @@ export class Claim implements Waiter {
     this.#queue = queue;
     this.lease = lease;
     this.limit = limit;
-    const longest = Math.min(LONGEST_WATCH_MS, lease.ttl / 2);
-    this.watchTime = Math.min(Math.max(longestWatch, SHORTEST_WATCH_MS), longest);
+    this.watchTime = Math.min(Math.max(longestWatch, SHORTEST_WATCH_MS), LONGEST_WATCH_MS);
     this.entry = { session: lease.id, value };
   }
 

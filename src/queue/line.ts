@@ -178,10 +178,13 @@ export class Line {
     const { view } = this.#known;
     if (view === undefined) return;
     const holders = liveHolders(view);
-    const sentAt = performance.now();
-    const areAlive = await this.#requests.areAlive(holders, options);
-    if (!areAlive) this.#known.forget();
-    else this.#known.learn(afterCheck(this.#known.view ?? view, holders, sentAt));
+    const reading = await this.#requests.readLockIfAlive(holders, options);
+    if (reading === undefined) {
+      this.#known.forget();
+      return;
+    }
+    this.#known.lockShows(reading);
+    this.#known.learn(afterCheck(this.#known.view ?? view, holders, reading.sentAt));
   }
 
   /** Waits until something becomes known. The query goes on for the next who is first. */

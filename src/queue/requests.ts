@@ -83,15 +83,21 @@ export class PrefixRequests {
 
   /** Whether all of the sessions contend. */
   async areAlive(sessions: Iterable<string>, options: RequestOptions = {}): Promise<boolean> {
-    const checks = [...sessions].map((session) => this.transactions.checkContender(session));
-    while (checks.length > 0) {
-      const some = checks.splice(0, MOST_OPERATIONS);
-      const outcome = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
-        this.#kv.txn(some, this.#query(options)),
-      );
-      if (!outcome.applied) return false;
-    }
-    return true;
+    return (await this.#findAll(this.#checksOf(sessions), options)) !== undefined;
+  }
+
+  /** Reads the lock entry, if there is one and all of the sessions contend. */
+  async readLockIfAlive(
+    sessions: Iterable<string>,
+    options: RequestOptions = {},
+  ): Promise<LockReading | undefined> {
+    const sentAt = performance.now();
+    const { lock: key } = this.keys;
+    const found = await this.#findAll([{ verb: "get", key }, ...this.#checksOf(sessions)], options);
+    const entry = found?.find((it) => it.key === key);
+    if (entry === undefined) return undefined;
+    const { modifyIndex: index } = entry;
+    return { lock: readLockEntry(entry), index, sentAt, now: performance.now() };
   }
 
   /** Writes; `code` names the step in an error. */
@@ -117,6 +123,27 @@ export class PrefixRequests {
     return await failingAs("SEMAPHORE_REMOVE_FAILED", undefined, () =>
       this.#kv.deleteCas({ key: this.keys.lock, modifyIndex }, this.#scope),
     );
+  }
+
+  #checksOf(sessions: Iterable<string>): readonly KVOperation[] {
+    return [...sessions].map((session) => this.transactions.checkContender(session));
+  }
+
+  /** What operations that only read come to; nothing if one of them fails. */
+  async #findAll(
+    operations: readonly KVOperation[],
+    options: RequestOptions,
+  ): Promise<readonly KVEntry[] | undefined> {
+    const entries: KVEntry[] = [];
+    for (let from = 0; from < operations.length; from += MOST_OPERATIONS) {
+      const some = operations.slice(from, from + MOST_OPERATIONS);
+      const outcome = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
+        this.#kv.txn(some, this.#query(options)),
+      );
+      if (!outcome.applied) return undefined;
+      entries.push(...outcome.entries);
+    }
+    return entries;
   }
 
   async #readKey(

@@ -227,8 +227,8 @@ export class Turns {
       // One who is merely slow has a part in it that is hard to tell.
       else if (ready === undefined) break;
       if (ready === undefined || ready.attempt.barges || !lost.includes(waiter)) continue;
-      const obstacles = dead.splice(0);
-      // Each of them has a time of its own in which it might have moved.
+      // All that are ahead of it have kept it waiting, each for a time in which it might have moved.
+      const obstacles = [...dead];
       const share = calm(Math.max(from, ready.since), now, links) / obstacles.length;
       for (const obstacle of obstacles) {
         const { process } = ready.attempt;

@@ -86,7 +86,7 @@ export class Sent {
   #transaction(): Step {
     const { verbs } = this;
     const has = (verb: string): boolean => verbs.includes(verb);
-    if (verbs.every((verb) => verb === "check-session")) return "check holders";
+    if (verbs.every((verb) => verb === "check-session" || verb === "get")) return "check holders";
     if (verbs[0] === "lock") {
       if (has("cas")) return "enter and join";
       return has("get-tree") ? "enter and read" : "enter";

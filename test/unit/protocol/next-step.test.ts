@@ -266,78 +266,15 @@ describe("a waiter behind others, while no slot is free,", () => {
       step: { kind: "watch entry", entry: contender(8, { modifyIndex: 50n }), atMost: 200 },
     },
     {
-      that: "leaves the check of the holders to the first in line for a quarter as long again",
-      view: behind(8),
-      later: 999,
-      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+      that: "leaves it to the first in line to look after the holders",
+      view: { ...behind(8), aliveAt: new Map([["h", 0]]) },
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
     },
     {
-      that: "looks at the lock before it checks the holders itself",
-      view: { ...behind(8), lockAt: HEARD + 999 },
-      later: 1_500,
+      that: "looks at the lock alone where that is not known any more",
+      view: { ...behind(8), isLockStale: true },
+      later: 200,
       step: { kind: "look" },
-    },
-    {
-      that: "checks those that it has heard of since the check was due",
-      view: { ...behind(8), lockAt: HEARD + 1_000 },
-      later: 1_500,
-      step: { kind: "check" },
-    },
-    {
-      that: "checks them later, the more are ahead: not yet",
-      view: behind(6, 7, 8),
-      later: 1_399,
-      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
-    },
-    {
-      that: "checks them later, the more are ahead: now",
-      view: { ...behind(6, 7, 8), lockAt: HEARD + 1_400 },
-      later: 1_400,
-      step: { kind: "check" },
-    },
-    {
-      that: "checks them no later for those that have let somebody go first",
-      view: {
-        ...behind(6, 7, 8),
-        lockAt: HEARD + 1_000,
-        passed: passedUntil(HEARD + 5_000, 6, 7),
-      },
-      later: 1_000,
-      step: { kind: "check" },
-    },
-    {
-      that: "checks them as the eighth: not yet",
-      view: behind(2, 3, 4, 5, 6, 7, 8),
-      later: 2_199,
-      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
-    },
-    {
-      that: "checks them as the eighth: now",
-      view: { ...behind(2, 3, 4, 5, 6, 7, 8), lockAt: HEARD + 2_200 },
-      later: 2_200,
-      step: { kind: "check" },
-    },
-    {
-      that: "checks them as the ninth: not yet",
-      view: behind(1, 2, 3, 4, 5, 6, 7, 8),
-      later: 2_399,
-      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
-    },
-    {
-      that: "checks them as the ninth: now",
-      view: { ...behind(1, 2, 3, 4, 5, 6, 7, 8), lockAt: HEARD + 2_400 },
-      later: 2_400,
-      step: { kind: "check" },
-    },
-    {
-      that: "checks them as one of the first eight that others wait for",
-      view: {
-        ...behind(1, 2, 3, 4, 5, 6, 7, 8),
-        lockAt: HEARD + 2_200,
-        passed: passedUntil(HEARD + 5_000, 1),
-      },
-      later: 2_200,
-      step: { kind: "check" },
     },
     {
       that: "passes nobody, for however long they have let slots go by",
@@ -348,9 +285,7 @@ describe("a waiter behind others, while no slot is free,", () => {
 });
 
 describe("a waiter behind others that has heard nothing for a while", () => {
-  // No check is due for a while.
-  const aliveAt = new Map([["h", HEARD + 600_000]]);
-  const quiet = viewOf({ lock: FULL, waiters: contenders(8, 9), aliveAt });
+  const quiet = viewOf({ lock: FULL, waiters: contenders(8, 9) });
   const watchFor = (atMost: number): Step => ({ kind: "watch entry", entry: contender(8), atMost });
 
   // How many are ahead, how long it had waited for the last of them at its last look, and how much
@@ -378,14 +313,18 @@ describe("a waiter behind others that has heard nothing for a while", () => {
     [201, 600_000, 60_000],
     [300, 0, 6_000],
     [3_001, 0, 60_000],
-  ])("%d of them, and had waited %d ms then, looks again %d ms later", (ahead, waited, after) => {
-    const waiters = contenders(...Array.from({ length: ahead + 1 }, (_, i) => i + 1));
-    const given = { view: { ...quiet, waiters }, me: waiter(ahead + 1), target: ahead };
-    const stepAfter = (later: number): Step => stepOf({ ...given, waited: waited + later, later });
-    expect(stepAfter(0)).toEqual({ kind: "watch entry", entry: contender(ahead), atMost: after });
-    expect(stepAfter(after - 1)).toMatchObject({ kind: "watch entry", atMost: 1 });
-    expect(stepAfter(after)).toEqual({ kind: "look" });
-  });
+  ])(
+    "%d of them, and had waited %d ms then, looks again %d ms later, and after the holders",
+    (ahead, waited, after) => {
+      const waiters = contenders(...Array.from({ length: ahead + 1 }, (_, i) => i + 1));
+      const given = { view: { ...quiet, waiters }, me: waiter(ahead + 1), target: ahead };
+      const stepAfter = (later: number): Step =>
+        stepOf({ ...given, waited: waited + later, later });
+      expect(stepAfter(0)).toEqual({ kind: "watch entry", entry: contender(ahead), atMost: after });
+      expect(stepAfter(after - 1)).toMatchObject({ kind: "watch entry", atMost: 1 });
+      expect(stepAfter(after)).toEqual({ kind: "check" });
+    },
+  );
 
   goesTo([
     {
@@ -400,7 +339,7 @@ describe("a waiter behind others that has heard nothing for a while", () => {
       view: quiet,
       waited: 200,
       later: 5_000,
-      step: { kind: "look" },
+      step: { kind: "check" },
     },
     {
       that: "begins anew where it has waited for another so far",
@@ -418,14 +357,7 @@ describe("a waiter behind others that has heard nothing for a while", () => {
       step: watchFor(200),
     },
     {
-      that: "looks also long before it checks the holders",
-      view: { ...quiet, aliveAt: new Map([["h", HEARD]]) },
-      waited: 200,
-      later: 200,
-      step: { kind: "look" },
-    },
-    {
-      that: "looks also while a slot is free",
+      that: "looks at the lock alone while a slot is free",
       view: { ...quiet, lock: lockOf(1) },
       waited: 200,
       later: 200,
@@ -526,13 +458,6 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
       step: { kind: "read" },
     },
     {
-      that: "checks the holders before that, where that is due",
-      view: overtaken(5_000, { aliveAt: new Map([["h", HEARD]]) }),
-      later: 5_000,
-      waited: 5_000,
-      step: { kind: "check" },
-    },
-    {
       that: "has no reason to read it where the reading has shown those that hold",
       view: overtaken(5_000, { read: entriesOf("h", "s7", "s8", "s9") }),
       later: 5_000,
@@ -575,6 +500,9 @@ describe("a waiter behind one that does not take a free slot", () => {
       waiters: contenders(...ahead, 9),
       idleFront: { createIndex: BigInt(ahead[0] ?? 0), since: IDLE_SINCE },
     });
+  const since = (at: number, front = 8): Pick<QueueView, "idleFront"> => ({
+    idleFront: { createIndex: BigInt(front), since: at },
+  });
   /** The prefix and its lock were read after all that. */
   const freshly = (view: QueueView): QueueView => ({
     ...view,
@@ -595,34 +523,34 @@ describe("a waiter behind one that does not take a free slot", () => {
       step: { kind: "join", passing: contenders(8) },
     },
     {
-      that: "is a little more patient behind two",
+      that: "is twice as patient behind two",
       view: freshly(idle(7, 8)),
-      later: 274 - 1_000,
+      later: 499 - 1_000,
       step: { kind: "watch entry", entry: contender(8), atMost: 1 },
     },
     {
       that: "passes both of them",
       view: freshly(idle(7, 8)),
-      later: 275 - 1_000,
+      later: 500 - 1_000,
       step: { kind: "join", passing: contenders(7, 8) },
     },
     {
-      that: "is more patient the more there are",
+      that: "is three times as patient behind four",
       view: freshly(idle(5, 6, 7, 8)),
-      later: 324 - 1_000,
+      later: 749 - 1_000,
       step: { kind: "watch entry", entry: contender(8), atMost: 1 },
     },
     {
       that: "passes all four of them",
       view: freshly(idle(5, 6, 7, 8)),
-      later: 325 - 1_000,
+      later: 750 - 1_000,
       step: { kind: "join", passing: contenders(5, 6, 7, 8) },
     },
     {
       that: "counts only those for whom there is no slot: not yet",
       view: freshly({ ...idle(6, 7, 8), lock: lockOf(2) }),
       me: waiter(9, { limit: 2 }),
-      later: 274 - 1_000,
+      later: 499 - 1_000,
       step: { kind: "watch entry", entry: contender(8), atMost: 1 },
     },
     {
@@ -712,15 +640,22 @@ describe("a waiter behind one that does not take a free slot", () => {
       step: { kind: "join", passing: contenders(8) },
     },
     {
+      that: "leaves it no time for that where the lock shows a free slot all the same",
+      view: freshly({ ...idle(7, 8), lock: lockOf(2, ["h"]), dead: new Map([["h", 0n]]) }),
+      me: waiter(9, { limit: 2 }),
+      later: 250 - 1_000,
+      step: { kind: "join", passing: contenders(7, 8) },
+    },
+    {
       that: "leaves two of them no more time for that than one: not yet",
       view: freshly({ ...idle(7, 8), lock: FULL, dead: new Map([["h", 0n]]) }),
-      later: 1_074 - 1_000,
+      later: 1_299 - 1_000,
       step: { kind: "watch entry", entry: contender(8), atMost: 1 },
     },
     {
       that: "leaves two of them no more time for that than one: now",
       view: freshly({ ...idle(7, 8), lock: FULL, dead: new Map([["h", 0n]]) }),
-      later: 1_075 - 1_000,
+      later: 1_300 - 1_000,
       step: { kind: "join", passing: contenders(7, 8) },
     },
     {
@@ -746,6 +681,27 @@ describe("a waiter behind one that does not take a free slot", () => {
       view: { ...idle(8), lockAt: IDLE_SINCE + 250, readAt: IDLE_SINCE + 250 },
       me: waiter(9, { enteredAt: 0 }),
       step: { kind: "join", passing: contenders(8) },
+    },
+    {
+      that: "reads the prefix again at once where one is ahead, however short ago that was read",
+      view: { ...idle(8), lockAt: HEARD + 250, readAt: HEARD + 249, ...since(HEARD) },
+      me: waiter(9, { enteredAt: 0 }),
+      later: 250,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads it again after 50 ms for each other: not yet",
+      view: { ...idle(6, 7, 8), lockAt: HEARD + 1_000, readAt: HEARD + 600, ...since(HEARD, 6) },
+      me: waiter(9, { enteredAt: 0 }),
+      later: 699,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "reads it again after 50 ms for each other: now",
+      view: { ...idle(6, 7, 8), lockAt: HEARD + 1_000, readAt: HEARD + 600, ...since(HEARD, 6) },
+      me: waiter(9, { enteredAt: 0 }),
+      later: 700,
+      step: { kind: "read" },
     },
     {
       that: "watches its entry no longer than for the usual time",

@@ -220,6 +220,27 @@ describe("whether sessions contend", () => {
   });
 });
 
+describe("the lock, if sessions contend,", () => {
+  test("is read with them in one request", async () => {
+    kv.onTxn = () => Promise.resolve({ applied: true, entries: [lock(2, ["a"], 7n)] });
+    const reading = await requests.readLockIfAlive(["a"], { timeout: 1_000 });
+    expect(reading).toMatchObject({ lock: { limit: 2, modifyIndex: 7n }, index: 7n });
+    expect(kv.transactions).toEqual([
+      [
+        { verb: "get", key: "jobs/.lock" },
+        { verb: "check-session", key: "jobs/a", session: "a" },
+      ],
+    ]);
+  });
+
+  test("is nothing where one of them does not, or there is no lock", async () => {
+    kv.onTxn = () => Promise.resolve({ applied: false, errors: [] });
+    expect(await requests.readLockIfAlive(["a"])).toBeUndefined();
+    kv.onTxn = () => Promise.resolve({ applied: true, entries: [] });
+    expect(await requests.readLockIfAlive(["a"])).toBeUndefined();
+  });
+});
+
 describe("writes", () => {
   test("are transactions in the scope, and never a consistent read", async () => {
     kv.onTxn = () => Promise.resolve({ applied: true, entries: [OURS] });

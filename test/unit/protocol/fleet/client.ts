@@ -225,12 +225,16 @@ export class Client implements Waiter {
 
   *#check(): Process {
     const holders = [...liveHolders(this.#view)];
-    const { answer: areAlive, sentAt } = yield* this.#ask((store) =>
-      holders.every((session) => store.get(store.keys.contender(session))?.session === session),
-    );
-    this.#view = areAlive
-      ? afterCheck(this.#view, holders, sentAt)
-      : { ...this.#view, readAt: -Infinity };
+    const { answer, ...times } = yield* this.#ask((store) => {
+      const areAlive = holders.every(
+        (session) => store.get(store.keys.contender(session))?.session === session,
+      );
+      return areAlive ? readLockEntry(store.get(store.keys.lock)) : undefined;
+    });
+    this.#view =
+      answer === undefined
+        ? { ...this.#view, readAt: -Infinity }
+        : afterCheck(afterLook(this.#view, answer, times), holders, times.sentAt);
   }
 
   *#leave(): Process {
