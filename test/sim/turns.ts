@@ -1,6 +1,7 @@
 import type { Link } from "./link.js";
 import type { StoredEntry } from "./lock-entry.js";
 import { Queue, type Waiter } from "./queue.js";
+import type { SimulatedProcess } from "./simulated-process.js";
 import type { Attempt } from "./tenure.js";
 import type { Trouble } from "./trouble.js";
 import type { Violation } from "./violation.js";
@@ -25,7 +26,7 @@ const MOST_COST_MS = 3_000;
  * its session, the next has a patience of its own. For each of them the looks at the lock are rarer.
  */
 const OBSTACLES_MS = 3_000;
-const OBSTACLE_MS = 300;
+const OBSTACLE_MS = 400;
 const MOST_OBSTACLES_MS = 60_000;
 
 /** Who has come only just now may be passed by one who could not know it yet. */
@@ -221,17 +222,20 @@ export class Turns {
     const from = Math.max(freeSince, this.#chargedUntil);
     this.#chargedUntil = now;
     const dead: Waiter[] = [];
+    // Each of them is charged once by each process, by the first of its waiters that is behind.
+    const charged = new Map<SimulatedProcess, number>();
     for (const waiter of this.#queue.waiters) {
       const ready = this.#ready(waiter, now);
       if (this.#isDead(waiter)) dead.push(waiter);
       // One who is merely slow has a part in it that is hard to tell.
       else if (ready === undefined) break;
       if (ready === undefined || ready.attempt.barges || !lost.includes(waiter)) continue;
-      // All that are ahead of it have kept it waiting, each for a time in which it might have moved.
-      const obstacles = [...dead];
-      const share = calm(Math.max(from, ready.since), now, links) / obstacles.length;
+      const { process } = ready.attempt;
+      // All that are ahead have kept it waiting, each for a time in which it might have moved.
+      const share = calm(Math.max(from, ready.since), now, links) / dead.length;
+      const obstacles = dead.slice(charged.get(process) ?? 0);
+      charged.set(process, dead.length);
       for (const obstacle of obstacles) {
-        const { process } = ready.attempt;
         const cost = (obstacle.costs.get(process) ?? 0) + share;
         obstacle.costs.set(process, cost);
         if (cost <= MOST_COST_MS) continue;

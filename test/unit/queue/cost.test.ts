@@ -106,7 +106,7 @@ describe("a waiter", () => {
       await waitersElsewhere(300);
       await time.pass(60_000);
       scene.forget();
-      await time.pass(60_000);
+      await time.pass(30_000);
       const requests = scene.sent.filter(({ step }) => step !== "renew");
       expect(requests.length).toBeLessThan(60 * 30);
       expect(requests.filter(({ step }) => step === "read prefix").length).toBeLessThan(30);
