@@ -253,7 +253,7 @@ describe.concurrent("aborted while its request hangs", () => {
 });
 
 /** What a waiter asks for, time and again, that is second in the queue. */
-const WAITING = ["blocking query", "lock read", "holders check"] as const;
+const WAITING = ["blocking query", "holders check"] as const;
 
 interface Waiting extends Scene {
   /** Comes last. */
