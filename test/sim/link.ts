@@ -255,6 +255,8 @@ export class Link {
       if (exchange.process.state === "killed") continue;
       this.#observer.struck(fault, exchange);
       exchange.leaveConsul();
+      // What is still on its way arrives all the same.
+      if (!exchange.hasArrived) exchange.gaveUp = true;
       this.#fail(exchange, connectionReset());
     }
   }

@@ -8,6 +8,8 @@ export interface Waiter {
   readonly user: string;
   readonly createIndex: bigint;
   readonly enteredAt: number;
+  /** How many were ahead then: of those that have left since, it need not know. */
+  readonly aheadOnEntry: number;
   /** Since when nobody is before it. */
   frontSince: number;
   /** Until when the order in which it stands is in disorder, as it let somebody go first. */
@@ -65,7 +67,16 @@ export class Queue {
         continue;
       const before = known.get(session);
       if (before?.createIndex === createIndex) waiters.push(before);
-      else waiters.push(newWaiter(session, Buffer.from(value ?? []).toString(), createIndex, now));
+      else
+        waiters.push(
+          newWaiter(
+            session,
+            Buffer.from(value ?? []).toString(),
+            createIndex,
+            now,
+            this.#waiters.length,
+          ),
+        );
     }
     waiters.sort((a, b) => (a.createIndex < b.createIndex ? -1 : 1));
     for (const waiter of waiters.slice(1)) waiter.frontSince = Infinity;
@@ -85,12 +96,19 @@ export class Queue {
   }
 }
 
-function newWaiter(session: string, user: string, createIndex: bigint, enteredAt: number): Waiter {
+function newWaiter(
+  session: string,
+  user: string,
+  createIndex: bigint,
+  enteredAt: number,
+  aheadOnEntry: number,
+): Waiter {
   return {
     session,
     user,
     createIndex,
     enteredAt,
+    aheadOnEntry,
     frontSince: Infinity,
     excusedUntil: -Infinity,
     passes: new Map(),

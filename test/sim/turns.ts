@@ -23,10 +23,11 @@ const MOST_COST_MS = 3_000;
 
 /**
  * So much longer a slot may be free for one behind others that do not move: when one of them goes with
- * its session, the next has a patience of its own. For each of them the looks at the lock are rarer.
+ * its session, the next has a patience of its own. For each of them the looks at the lock are 300 ms
+ * rarer, a free slot is left for 100 ms more, and the prefix is read again 50 ms later.
  */
 const OBSTACLES_MS = 3_000;
-const OBSTACLE_MS = 400;
+const OBSTACLE_MS = 450;
 const MOST_OBSTACLES_MS = 60_000;
 
 /** Who has come only just now may be passed by one who could not know it yet. */
@@ -142,7 +143,9 @@ export class Turns {
       const isFirst = place === 0;
       const from = Math.max(freeSince, ready.since, isFirst ? waiter.frontSince : 0);
       const idle = calm(from, now, [ready.link]);
-      const allowed = Math.min(OBSTACLE_MS * obstacles, MOST_OBSTACLES_MS) + OBSTACLES_MS;
+      // It goes by how many there were when it came, while those that are left do not move.
+      const known = obstacles === 0 ? 0 : waiter.aheadOnEntry;
+      const allowed = Math.min(OBSTACLE_MS * known, MOST_OBSTACLES_MS) + OBSTACLES_MS;
       if (idle <= TAKEN_WITHIN_MS + (isFirst ? 0 : allowed)) continue;
       return isIdle(idle, place, waiter);
     }
