@@ -94,35 +94,43 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
 
   const free = freeSlots(view, me.limit);
   if (ahead.length < free) return { kind: "join", passing: [] };
+  const last = ahead.at(-1);
+  if (last === undefined) return watchHolders(view, now);
+  const place = { ahead, last, target };
   return free === 0
-    ? waitForRoom(view, ahead, target, now)
-    : waitForOthers(view, ahead, { free, limit: me.limit }, target, now);
+    ? waitForRoom(view, place, now)
+    : waitForOthers(view, place, { free, limit: me.limit }, now);
+}
+
+/** Where a waiter stands that is not the first in line. */
+interface Place {
+  readonly ahead: readonly ContenderEntry[];
+  /** The one right ahead. */
+  readonly last: ContenderEntry;
+  readonly target: Target;
+}
+
+/** No slot is free, and it is the first in line. */
+function watchHolders(view: QueueView, now: number): Step {
+  const checkAt = holdersSeenAt(view) + HOLDERS_LIVE_MS;
+  return now < checkAt ? { kind: "watch lock", atMost: checkAt - now } : { kind: "check" };
 }
 
 /** No slot is free. */
-function waitForRoom(
-  view: QueueView,
-  ahead: readonly ContenderEntry[],
-  target: Target,
-  now: number,
-): Step {
-  if (ahead.length === 0) {
-    const checkAt = holdersSeenAt(view) + HOLDERS_LIVE_MS;
-    return now < checkAt ? { kind: "watch lock", atMost: checkAt - now } : { kind: "check" };
-  }
+function waitForRoom(view: QueueView, place: Place, now: number): Step {
   // Who looks at the lock makes sure of the holders as well: the first in line may have died with them.
-  const step = waitBehind(view, ahead, target, now, Infinity);
+  const step = waitBehind(view, place, now, Infinity);
   return step.kind === "look" ? { kind: "check" } : step;
 }
 
 /** A slot is free, which is for those ahead. */
 function waitForOthers(
   view: QueueView,
-  ahead: readonly ContenderEntry[],
+  place: Place,
   { free, limit }: { readonly free: number; readonly limit: number },
-  target: Target,
   now: number,
 ): Step {
+  const { ahead } = place;
   const { idleFront } = view;
   const isIdle = idleFront?.createIndex === ahead[0]?.createIndex;
   const idleSince = (isIdle ? idleFront?.since : undefined) ?? Infinity;
@@ -138,26 +146,23 @@ function waitForOthers(
       Math.max(idleSince, view.joinedAt) + PATIENCE_MS * (1 + Math.log2(others + 1)),
       idleSince + BUSY_PATIENCE_MS + BUSY_PATIENCE_PER_WAITER_MS * others,
     );
-  if (now < passAt) return waitBehind(view, ahead, target, now, passAt);
+  if (now < passAt) return waitBehind(view, place, now, passAt);
   if (view.lockAt < passAt) return { kind: "look" };
   // Others may have come first and gone since: passed is who stands ahead now. Further back, those
   // ahead are as a rule others by then, so that it is not read all the time.
   if (view.readAt >= passAt) return { kind: "join", passing: ahead };
   const rereads = Math.min(FIRST_REREAD_MS, REREAD_PER_WAITER_MS * (ahead.length - 1));
   const readAt = view.readAt + rereads;
-  return now < readAt ? waitBehind(view, ahead, target, now, readAt) : { kind: "read" };
+  return now < readAt ? waitBehind(view, place, now, readAt) : { kind: "read" };
 }
 
-/** Waits for the one right ahead, or for the lock entry where there is none. */
+/** Waits for the one right ahead, but looks at the lock now and then. */
 function waitBehind(
   view: QueueView,
-  ahead: readonly ContenderEntry[],
-  target: Target,
+  { ahead, last, target }: Place,
   now: number,
   until: number,
 ): Step {
-  const last = ahead.at(-1);
-  if (last === undefined) return { kind: "watch lock", atMost: until - now };
   const since = last.createIndex === target.createIndex ? target.since : now;
 
   const rereadAt = view.readAt + Math.max(FIRST_REREAD_MS, view.readAt - since);

@@ -138,8 +138,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "who-does-not-move-is-waited-for-for-ever",
     file: "protocol/next-step.ts",
-    search: "if (now < passAt) return waitBehind(view, ahead, target, now, passAt);",
-    replacement: "return waitBehind(view, ahead, target, now, Infinity);",
+    search: "if (now < passAt) return waitBehind(view, place, now, passAt);",
+    replacement: "return waitBehind(view, place, now, Infinity);",
     breaks: "E-idle",
   },
   {
@@ -176,8 +176,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "nobody-checks-the-holders",
     file: "protocol/next-step.ts",
-    search: "if (now < checkAt) return waitBehind(view, ahead, target, now, checkAt);",
-    replacement: "return waitBehind(view, ahead, target, now, Infinity);",
+    search: "const checkAt = holdersSeenAt(view) + HOLDERS_LIVE_MS;",
+    replacement: "const checkAt = Infinity;",
     breaks: "E-idle",
   },
   {
