@@ -59,11 +59,15 @@ const BUSY_PATIENCE_PER_WAITER_MS = 100;
 
 /**
  * A waiter behind a Go client, or behind one that does not move, hears of nothing. It looks at the
- * lock after a while: later, the more waiters are ahead, and each time after three times as long.
+ * lock after a while: later, the more waiters are ahead, and each time after three times as long. Some
+ * twenty may have stopped at once, and the next is to have a slot within three seconds.
  */
 const FIRST_LOOK_MS = 200;
 const LOOK_PER_WAITER_MS = 20;
-const LONGEST_LOOK_PER_WAITER_MS = 300;
+const NEAR_LOOK_PER_WAITER_MS = 150;
+const LONGEST_NEAR_LOOK_MS = 1_500;
+const NEAR_WAITERS = 20;
+const FAR_LOOK_PER_WAITER_MS = 300;
 const LONGEST_LOOK_MS = 60_000;
 
 /**
@@ -169,11 +173,18 @@ function waitBehind(
   if (ahead.length > 1 && now >= rereadAt && isOvertaken(view)) return { kind: "read" };
 
   const first = Math.max(FIRST_LOOK_MS, LOOK_PER_WAITER_MS * ahead.length);
-  const longest = Math.min(LONGEST_LOOK_PER_WAITER_MS * ahead.length, LONGEST_LOOK_MS);
   const lookedAt = Math.max(view.lockAt, since);
-  const lookAt = lookedAt + Math.min(Math.max(2 * (lookedAt - since), first), longest);
+  const pause = Math.min(Math.max(2 * (lookedAt - since), first), longestPause(ahead.length));
+  const lookAt = lookedAt + pause;
   if (now >= lookAt) return { kind: "look" };
   return { kind: "watch entry", entry: last, atMost: Math.min(lookAt, until) - now };
+}
+
+/** Between two looks at the lock of a waiter that has so many others ahead. */
+function longestPause(ahead: number): number {
+  const near = Math.min(NEAR_LOOK_PER_WAITER_MS * (ahead + 1), LONGEST_NEAR_LOOK_MS);
+  const far = FAR_LOOK_PER_WAITER_MS * Math.max(0, ahead - NEAR_WAITERS);
+  return Math.min(near + far, LONGEST_LOOK_MS);
 }
 
 /** Whether a newcomer may take a slot at once: one is free, and nobody waits. */

@@ -109,7 +109,11 @@ export class KnownQueue {
 
   /** Takes in a reading of the lock entry. */
   lockShows({ lock, sentAt, now }: LockReading): void {
-    if (this.#view !== undefined) this.learn(afterLook(this.#view, lock, { sentAt, now }));
+    const before = this.#view;
+    if (before === undefined) return;
+    this.learn(afterLook(before, lock, { sentAt, now }));
+    // Servers that were restored count anew: the indexes of the entries are not what they were.
+    if (sentAt >= before.lockAt && lock.modifyIndex < before.lock.modifyIndex) this.forget();
   }
 
   /** Takes in a write of this client to the lock, with which a session may have left the prefix. */

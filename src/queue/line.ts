@@ -1,18 +1,16 @@
 import { Backoff } from "../async/backoff.js";
-import { eitherSignal } from "../async/either-signal.js";
 import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
 import { unlessAborted } from "../async/unless-aborted.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
-import type { KVEntry } from "../consul/kv.js";
 import { isOutcomeUnknown } from "../errors.js";
 import { nextStep, type Step, type Target } from "../protocol/next-step.js";
-import { afterCheck, afterEntry, type QueueView } from "../protocol/queue-view.js";
+import { afterCheck, afterEntry } from "../protocol/queue-view.js";
 import { liveHolders, type ContenderEntry } from "../protocol/snapshot.js";
 import type { Claim } from "./claim.js";
 import type { KnownQueue } from "./known-queue.js";
-import { LockWatch } from "./lock-watch.js";
 import { blocking, type PrefixRequests } from "./requests.js";
+import { Watch } from "./watch.js";
 
 export interface LineOptions {
   readonly requests: PrefixRequests;
@@ -43,11 +41,11 @@ export class Line {
   readonly #options: LineOptions;
   /** In the order in which they entered. */
   readonly #claims = new Set<Claim>();
-  /** The claim that is served, and what ends its wait for another. */
+  /** The claim that is served. */
   #served: Claim | undefined;
-  #entryWatch: AbortController | undefined;
   #target: Target = { createIndex: -1n, since: 0 };
-  #lockWatch: LockWatch | undefined;
+  #entryWatch: { readonly entry: ContenderEntry; readonly watch: Watch } | undefined;
+  #lockWatch: { readonly index: bigint; readonly watch: Watch } | undefined;
   readonly #races = new Backoff(RACE_PAUSES);
   #refusals = 0;
 
@@ -76,13 +74,11 @@ export class Line {
     this.#claims.add(claim);
     this.#known.stir();
     if (this.#served === undefined) inSharedContext(() => void this.#serve());
-    // One that comes with a slot, or with an entry from before, need not wait for those who wait.
-    else if (this.#first() !== this.#served) this.#entryWatch?.abort("another is first");
   }
 
   remove(claim: Claim): void {
     if (!this.#claims.delete(claim)) return;
-    if (this.#claims.size === 0) this.#endLockWatch();
+    if (this.#claims.size === 0) this.#endWatches();
     this.#known.stir();
   }
 
@@ -102,7 +98,7 @@ export class Line {
         await this.#advance(first);
         pauses.reset();
       } catch (error) {
-        this.#endLockWatch();
+        this.#endWatches();
         if (!this.#claims.has(first)) continue;
         first.requestFailed(error);
         if (isOutcomeUnknown(error)) await this.#known.nextChange(pauses.next());
@@ -151,6 +147,7 @@ export class Line {
       case "watch lock":
         claim.hasToWait();
         this.#beginRace();
+        this.#endEntryWatch();
         await this.#watchLock(claim, step.atMost);
         break;
       case "watch entry":
@@ -197,51 +194,69 @@ export class Line {
       await this.#known.nextChange(Math.min(atMost, OWN_RELEASE_MS - quietFor));
       return;
     }
-    if (this.#lockWatch?.checkOver() !== false) {
-      this.#lockWatch = this.#startLockWatch(view, claim.watchTime);
+    const { modifyIndex: index } = view.lock;
+    const isOver = this.#lockWatch?.watch.checkOver() !== false;
+    // One that waits for an index of before a restore hears of nothing.
+    if (isOver || index < (this.#lockWatch?.index ?? index)) {
+      this.#endLockWatch();
+      this.#lockWatch = { index, watch: this.#startLockWatch(index, claim.watchTime) };
     }
     await this.#known.nextChange(atMost);
   }
 
-  #startLockWatch({ lock }: QueueView, wait: number): LockWatch {
-    const options = blocking(lock.modifyIndex, wait, ANSWER_GRACE_MS);
-    return new LockWatch(
-      async (signal) => {
-        this.#known.lockShows(await this.#requests.readLock({ ...options, signal }));
-      },
-      () => {
-        this.#known.stir();
-      },
-    );
+  #startLockWatch(index: bigint, wait: number): Watch {
+    const options = blocking(index, wait, ANSWER_GRACE_MS);
+    return this.#start(async (signal) => {
+      this.#known.lockShows(await this.#requests.readLock({ ...options, signal }));
+    });
   }
 
   #endLockWatch(): void {
-    this.#lockWatch?.end();
+    this.#lockWatch?.watch.end();
     this.#lockWatch = undefined;
   }
 
+  /** Waits until something becomes known. The query goes on while the lock is looked at. */
   async #watchEntry(claim: Claim, entry: ContenderEntry, atMost: number): Promise<void> {
-    const { session, createIndex, modifyIndex } = entry;
+    const { createIndex, modifyIndex } = entry;
     if (this.#target.createIndex !== createIndex) {
       this.#target = { createIndex, since: performance.now() };
     }
-    const watch = (this.#entryWatch = new AbortController());
-    const either = eitherSignal(claim.signal, watch.signal);
-    let found: KVEntry | null;
-    try {
-      found = await this.#requests.readContender(session, {
-        // Since its own index, not the newest that is known: it may have changed between the two.
-        ...blocking(modifyIndex, Math.min(atMost, claim.watchTime), ANSWER_GRACE_MS),
-        signal: either.signal,
-      });
-    } catch (error) {
-      if (watch.signal.aborted) return;
-      throw error;
-    } finally {
-      either.dispose();
+    const current = this.#entryWatch;
+    const isOver = current?.watch.checkOver() !== false;
+    const { entry: watched } = current ?? {};
+    if (isOver || watched?.createIndex !== createIndex || watched.modifyIndex !== modifyIndex) {
+      this.#endEntryWatch();
+      this.#entryWatch = { entry, watch: this.#startEntryWatch(entry, claim.watchTime) };
     }
-    const { view } = this.#known;
-    if (view === undefined || found?.modifyIndex === modifyIndex) return;
-    this.#known.learn(afterEntry(view, entry, found, performance.now()));
+    await this.#known.nextChange(atMost);
+  }
+
+  #startEntryWatch(entry: ContenderEntry, wait: number): Watch {
+    const { session, modifyIndex } = entry;
+    // Since its own index, not the newest that is known: it may have changed between the two.
+    const options = blocking(modifyIndex, wait, ANSWER_GRACE_MS);
+    return this.#start(async (signal) => {
+      const found = await this.#requests.readContender(session, { ...options, signal });
+      const { view } = this.#known;
+      if (view === undefined || found?.modifyIndex === modifyIndex) return;
+      this.#known.learn(afterEntry(view, entry, found, performance.now()));
+    });
+  }
+
+  #endEntryWatch(): void {
+    this.#entryWatch?.watch.end();
+    this.#entryWatch = undefined;
+  }
+
+  #start(query: (signal: AbortSignal) => Promise<void>): Watch {
+    return new Watch(query, () => {
+      this.#known.stir();
+    });
+  }
+
+  #endWatches(): void {
+    this.#endEntryWatch();
+    this.#endLockWatch();
   }
 }

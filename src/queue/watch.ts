@@ -1,5 +1,5 @@
-/** One blocking query on the lock entry, which goes on when the waiter that began it has left. */
-export class LockWatch {
+/** One blocking query. It goes on while a waiter does other things, and when that has left. */
+export class Watch {
   readonly #controller = new AbortController();
   #failure: { readonly error: unknown } | undefined;
   #isOver = false;

@@ -298,20 +298,22 @@ describe("a waiter behind others that has heard nothing for a while", () => {
     [1, 151, 300],
     [1, 60_000, 300],
     [2, 0, 200],
-    [2, 299, 598],
-    [2, 301, 600],
+    [2, 224, 448],
+    [2, 226, 450],
+    [9, 60_000, 1_500],
     [10, 0, 200],
-    [10, 1_499, 2_998],
-    [10, 1_501, 3_000],
+    [10, 749, 1_498],
+    [10, 751, 1_500],
     [11, 0, 220],
+    [20, 60_000, 1_500],
+    [21, 60_000, 1_800],
     [100, 0, 2_000],
     [100, 1_001, 2_002],
-    [100, 14_999, 29_998],
-    [100, 60_000, 30_000],
-    [200, 29_999, 59_998],
-    [200, 30_001, 60_000],
-    [201, 600_000, 60_000],
+    [100, 12_749, 25_498],
+    [100, 60_000, 25_500],
+    [215, 600_000, 60_000],
     [300, 0, 6_000],
+    [300, 600_000, 60_000],
     [3_001, 0, 60_000],
   ])(
     "%d of them, and had waited %d ms then, looks again %d ms later, and after the holders",
@@ -377,7 +379,7 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
       aliveAt: new Map([["h", HEARD + 60_000]]),
       ...given,
     });
-  const looks: Step = { kind: "watch entry", entry: contender(8), atMost: 600 };
+  const looks: Step = { kind: "watch entry", entry: contender(8), atMost: 450 };
 
   goesTo([
     {

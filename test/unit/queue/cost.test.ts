@@ -94,7 +94,7 @@ describe("a waiter", () => {
     new Watched(semaphoreOf(scene.client).acquire());
     await time.pass(30_000);
     const requests = await requestsOf(scene.client, 60_000);
-    expect(requests.length).toBeLessThan(45);
+    expect(requests.length).toBeLessThan(60);
     expect(requests.filter(({ step }) => step === "read prefix")).toEqual([]);
   });
 

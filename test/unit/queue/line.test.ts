@@ -336,9 +336,10 @@ describe("a waiter that does not move", () => {
 
   test.each([
     [1, 1_000],
-    [2, 2_000],
-    [8, 5_500],
-    [30, 7_000],
+    [2, 1_500],
+    [8, 2_500],
+    [20, 3_000],
+    [30, 6_500],
   ])(
     "delays the next by a bounded time: %d of them by less than %d ms",
     { timeout: 30_000 },
@@ -390,6 +391,20 @@ describe("a waiter that does not move", () => {
       from = performance.now();
       await waiter.semaphore.release();
     }
+  });
+
+  test("is not waited for again, also where 20 have stopped: the others go on, five a second", async () => {
+    const held = await stopped(20);
+    const behind = Array.from({ length: 20 }, () => semaphoreOf(scene.newClient()));
+    const got: number[] = [];
+    const running = behind.map((sem) => sem.run(() => got.push(time.now)));
+    await time.pass(5_000);
+    await held.release();
+    await time.pass(3_000 + behind.length * 200);
+    await Promise.all(running);
+    const [first = NaN, last = NaN] = [got.at(0), got.at(-1)];
+    expect(got).toHaveLength(behind.length);
+    expect(last - first).toBeLessThan(behind.length * 200);
   });
 
   test("may still take a slot when it moves again, and is waited for again then", async () => {
