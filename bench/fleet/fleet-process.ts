@@ -5,6 +5,7 @@ import { Pool } from "undici";
 import { ConsulClient } from "../../src/index.js";
 import { parseLoad } from "../load/load.js";
 import { orderToStart } from "../load/order-to-start.js";
+import { wallClock } from "../load/wall-clock.js";
 import type { FleetReport, FleetTurn } from "./fleet-report.js";
 import { TrafficCounter } from "./traffic-counter.js";
 import { trafficOf, type Traffic } from "./traffic.js";
@@ -14,7 +15,7 @@ const counter = new TrafficCounter();
 const clients = Array.from({ length: load.contenders }, (): FleetTurn[] => []);
 
 const startAt = await orderToStart();
-const now = (): number => performance.timeOrigin + performance.now() - startAt;
+const now = (): number => wallClock() - startAt;
 await pause(-now());
 const contenders = clients.map(takeTurns);
 // The contenders go on and on: only one that fails ends.

@@ -4,6 +4,7 @@ import type { Load } from "./load.js";
 import type { LoadReport, Turn } from "./load-report.js";
 import { orderToStart } from "./order-to-start.js";
 import { peakRssBytes } from "./peak-rss.js";
+import { wallClock } from "./wall-clock.js";
 
 /** Who takes turns: gets in, stays for a while, leaves. */
 export interface Contender {
@@ -23,7 +24,7 @@ export async function carryOut(
   close: () => Promise<void>,
 ): Promise<void> {
   const startAt = await orderToStart();
-  const now = (): number => performance.timeOrigin + performance.now() - startAt;
+  const now = (): number => wallClock() - startAt;
   await pause(-now());
   const end = load.warmUpMs + load.measureMs;
   const cpuMs = measureCpu(load, now);

@@ -44,11 +44,12 @@ const HOLDERS_LIVE_MS = 800;
 /**
  * How long a free slot is left to those ahead while nobody becomes a holder, in milliseconds: they may
  * be slow, or dead. Each doubling of those that do not move adds as much, since they hear of the slot
- * at different times; and so does a slow network, or all of a fleet on a busy machine would pass each
- * other at once.
+ * at different times. A slow network makes it longer, and so does each of those ahead from the twentieth
+ * on, or all of a fleet on a busy machine would read the prefix, and pass each other, at once.
  */
 const PATIENCE_MS = 250;
 const PATIENCE_IN_READINGS = 4;
+const FAR_PATIENCE_PER_WAITER_MS = 50;
 
 /**
  * The same while others become holders: then those ahead that are not known to have gone have as
@@ -142,10 +143,10 @@ function waitForOthers(
   const isOpen = view.lock.holders.size < limit;
   const noticed = isOpen ? 0 : HOLDERS_LIVE_MS;
   const others = ahead.length - free;
-  const slowness = PATIENCE_IN_READINGS * view.readTook;
   const passAt =
     noticed +
-    slowness +
+    PATIENCE_IN_READINGS * view.readTook +
+    FAR_PATIENCE_PER_WAITER_MS * Math.max(0, others - NEAR_WAITERS) +
     Math.min(
       Math.max(idleSince, view.joinedAt) + PATIENCE_MS * (1 + Math.log2(others + 1)),
       idleSince + BUSY_PATIENCE_MS + BUSY_PATIENCE_PER_WAITER_MS * others,

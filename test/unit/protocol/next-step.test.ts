@@ -588,6 +588,18 @@ describe("a waiter behind one that does not take a free slot", () => {
       step: { kind: "join", passing: contenders(8) },
     },
     {
+      that: "gives 50 ms more to each from the twentieth on: not yet",
+      view: freshly(idle(...Array.from({ length: 32 }, (_, i) => i - 23))),
+      later: 1_499 + 550 - 1_000,
+      step: { kind: "watch entry", entry: contender(8), atMost: 1 },
+    },
+    {
+      that: "gives 50 ms more to each from the twentieth on: now",
+      view: freshly(idle(...Array.from({ length: 32 }, (_, i) => i - 23))),
+      later: 1_500 + 550 - 1_000,
+      step: { kind: "join", passing: contenders(...Array.from({ length: 32 }, (_, i) => i - 23)) },
+    },
+    {
       that: "begins anew whenever somebody becomes a holder",
       view: freshly({ ...idle(8), joinedAt: IDLE_SINCE + 500 }),
       later: 500 + 249 - 1_000,
