@@ -270,7 +270,8 @@ async function waitingBehindAnother(ending: Ending, signal?: AbortSignal): Promi
   const holder = await occupiedSemaphore(direct, prefix);
   const other = direct.semaphorePrefix(prefix, 1);
   const othersTurn = other.acquire();
-  const sem = await semaphoreOf("its own", setting, ending);
+  // Each blocking query lasts that long.
+  const sem = await semaphoreOf("its own", setting, ending, { semaphoreWaitTime: "1s" });
   await inQueue(holder, 1);
   const attempt = sem.acquire(signal);
   attempt.catch(() => undefined);

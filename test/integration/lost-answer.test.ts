@@ -252,6 +252,8 @@ describe.concurrent("a release whose answer is lost", () => {
   });
 });
 
+const isAboutLock = ({ path }: { readonly path: string }): boolean => path.includes("/.lock");
+
 describe.concurrent("a release that passes the slot on", () => {
   const fates = ["lose the answer", "repeat", "fail", "throttle", "reset"] as const;
 
@@ -264,9 +266,9 @@ describe.concurrent("a release that passes the slot on", () => {
       const slot = await sem.acquire();
       const next = await semaphoreOf("its own", setting, context);
       const attempt = next.acquire();
-      // The monitor's, and the waiter's.
+      // The monitor watches the lock entry, and then the waiter does, which knows its place by then.
       await eventually(
-        () => Promise.resolve(proxy.underWay("blocking query")),
+        () => Promise.resolve(proxy.seen("blocking query").filter(isAboutLock).length),
         (queries) => queries === 2,
       );
       proxy.afflict(fate, "handover", times);
