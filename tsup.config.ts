@@ -1,4 +1,20 @@
+import { readFile } from "node:fs/promises";
+
 import { defineConfig, type Options } from "tsup";
+
+type Plugin = NonNullable<Options["esbuildPlugins"]>[number];
+
+/** Leaves the doc comments to the types, which have them as well; each line stays where it is. */
+const withoutDocs: Plugin = {
+  name: "without-docs",
+  setup: (build) => {
+    build.onLoad({ filter: /[/\\]src[/\\].*\.ts$/ }, async ({ path }) => {
+      const text = await readFile(path, "utf8");
+      const blank = (docs: string): string => docs.replace(/[^\n]/g, "");
+      return { contents: text.replace(/^[ \t]*\/\*\*[^]*?\*\//gm, blank), loader: "ts" };
+    });
+  },
+};
 
 const common: Options = {
   format: ["cjs"],
@@ -18,13 +34,14 @@ const common: Options = {
  *   Nor would it load faster: undici is CommonJS, and zod has both.
  * - The source maps hold lines and no sources (`build/line-maps.ts`), for stack traces. The sources
  *   would be 250 kB, more than all the rest.
- * - Not minified: the code is the source without its types, module by module, with every name, so
+ * - Not minified: the code is the source without its types and docs, module by module, with every name, so
  *   that debuggers, and stack traces without a map, show what there is to see.
  */
 const semaphore: Options = {
   ...common,
   entry: { "consul-semaphore": "src/index.ts" },
   sourcemap: true,
+  esbuildPlugins: [withoutDocs],
   // Both are built at once.
   clean: ["!testing.*"],
 };
