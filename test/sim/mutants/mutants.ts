@@ -190,9 +190,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "waits-since-the-newest-index",
     file: "queue/line.ts",
-    search: "...blocking(modifyIndex, Math.min(atMost, claim.watchTime), ANSWER_GRACE_MS),",
+    search: "const options = blocking(modifyIndex, wait, ANSWER_GRACE_MS);",
     replacement:
-      "...blocking(this.#known.view?.lock.modifyIndex ?? modifyIndex, Math.min(atMost, claim.watchTime), ANSWER_GRACE_MS),",
+      "const options = blocking(this.#known.view?.lock.modifyIndex ?? modifyIndex, wait, ANSWER_GRACE_MS);",
     breaks: "E-idle",
   },
   {
