@@ -96,7 +96,9 @@ export class Line {
       this.#served = first;
       try {
         await this.#advance(first);
-        pauses.reset();
+        // A watch that has failed meanwhile says so in the next step.
+        const watches = [this.#lockWatch?.watch, this.#entryWatch?.watch];
+        if (!watches.some((watch) => watch?.hasFailed)) pauses.reset();
       } catch (error) {
         this.#endWatches();
         if (!this.#claims.has(first)) continue;

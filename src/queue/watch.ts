@@ -16,6 +16,10 @@ export class Watch {
       });
   }
 
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /** @throws what it has failed with */
   checkOver(): boolean {
     if (this.#failure !== undefined) throw this.#failure.error;

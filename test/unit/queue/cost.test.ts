@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { ConsulClient, Semaphore, SemaphoreSlot } from "../../../src/index.js";
 import { Scene } from "../client-of-fake.js";
 import { FakeTime } from "../fake-time.js";
+import { unsent } from "../faults.js";
 import { Watched } from "../outcome.js";
 import type { Sent } from "../sent.js";
 
@@ -112,6 +113,18 @@ describe("a waiter", () => {
       expect(requests.filter(({ step }) => step === "read prefix").length).toBeLessThan(30);
     },
   );
+
+  test.each([0, 60])("behind %d others asks ever more rarely in an outage", async (ahead) => {
+    await holder();
+    await waitersElsewhere(ahead);
+    new Watched(semaphoreOf(scene.client).acquire());
+    await time.pass(30_000);
+    scene.always(({ client, step }) => client === scene.client && step !== "renew", unsent);
+    const requests = await requestsOf(scene.client, 20_000);
+    // The pauses grow to a second.
+    expect(requests.length).toBeGreaterThan(10);
+    expect(requests.length).toBeLessThan(60);
+  });
 
   test("far back hears of nothing that happens further ahead", async () => {
     const first = semaphoreOf(scene.newClient());
