@@ -60,6 +60,7 @@ export class Tenure {
     this.#event = { prefix, limit, session, fencingToken: index };
     const traceEnd = tracedTime<HeldEvent>(heldChannel, { ...this.#event });
     this.slot = new HeldSlot(lease, index, {
+      ...{ prefix, limit },
       release: () => release(this),
       ended: (reason) => {
         const error = reason instanceof SemaphoreLostError ? reason : undefined;
