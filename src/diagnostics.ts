@@ -1,6 +1,7 @@
 import { channel, tracingChannel, type TracingChannel } from "node:diagnostics_channel";
 
 import type { SemaphoreLostError } from "./errors.js";
+import { jsonFields } from "./json-fields.js";
 
 /**
  * Which semaphore an event of `node:diagnostics_channel` is about.
@@ -148,13 +149,25 @@ export const releaseChannel = named<ReleaseEvent>("release");
 export const renewChannel = named<RenewEvent>("renew");
 const lostChannel = channel("consul-semaphore:lost");
 
+/** What each event inherits: a subscriber may write it as JSON, which takes no bigint. */
+const EVENT = {
+  toJSON(this: object): object {
+    return jsonFields(this);
+  },
+};
+
+function inJson<Event extends object>(event: Event): Event {
+  Object.setPrototypeOf(event, EVENT);
+  return event;
+}
+
 /** Publishes a call, if anybody listens. */
 export function traced<Event extends object, Result>(
   tracing: TracingChannel<unknown, Event>,
   event: Event,
   call: () => Promise<Result>,
 ): Promise<Result> {
-  return tracing.hasSubscribers ? tracing.tracePromise(call, event) : call();
+  return tracing.hasSubscribers ? tracing.tracePromise(call, inJson(event)) : call();
 }
 
 /** Publishes a span that begins now, if anybody listens. The result ends it, with an error if given. */
@@ -163,7 +176,7 @@ export function tracedTime<Event extends object>(
   event: Event,
 ): (error?: unknown) => void {
   if (!tracing.hasSubscribers) return () => undefined;
-  tracing.start.publish(event);
+  tracing.start.publish(inJson(event));
   tracing.end.publish(event);
   return (error) => {
     if (error !== undefined) tracing.error.publish(Object.assign(event, { error }));
@@ -173,5 +186,5 @@ export function tracedTime<Event extends object>(
 }
 
 export function traceLoss(event: LostEvent): void {
-  if (lostChannel.hasSubscribers) lostChannel.publish(event);
+  if (lostChannel.hasSubscribers) lostChannel.publish(inJson(event));
 }
