@@ -12,12 +12,12 @@ import {
 } from "./errors.js";
 import {
   requireFunction,
-  requireSignal,
   resolveOptions,
+  resolveWait,
   type ResolvedSemaphoreOptions,
   type SemaphoreOptions,
 } from "./options.js";
-import { liveHolders, type Contender, type ContenderEntry } from "./protocol/snapshot.js";
+import { liveHolders, shown, type Contender, type ContenderEntry } from "./protocol/snapshot.js";
 import { ABORT_GRACE_MS, contend, type Holding, type Wait } from "./queue/contend.js";
 import type { Queue } from "./queue/queue.js";
 import type { SessionLease } from "./session/lease.js";
@@ -244,7 +244,7 @@ export class Semaphore {
    */
   async destroy(): Promise<void> {
     await this.#calls.run(async () => {
-      if (this.isHeld) throw new SemaphoreHeldError();
+      if (this.isHeld) throw new SemaphoreHeldError("destroy");
       const snapshot = await this.#queue.read();
       if (snapshot.lock.modifyIndex === 0n) return;
       if (liveHolders(snapshot).size > 0) throw new SemaphoreInUseError();
@@ -294,8 +294,7 @@ export class Semaphore {
 
   async #acquireSlot(call: "acquire" | "run", signal: AbortSignal | undefined): Promise<HeldSlot> {
     return await this.#traceAcquire(call, async () => {
-      requireSignal(signal);
-      const giveUp = eitherSignal(signal, this.#context.closing);
+      const giveUp = eitherSignal(resolveWait(signal).signal, this.#context.closing);
       try {
         for (;;) {
           const slot = await this.#contendInTurn(Infinity, giveUp.signal);
@@ -309,10 +308,10 @@ export class Semaphore {
   }
 
   async #tryAcquireSlot(signal: AbortSignal | undefined): Promise<HeldSlot | null> {
-    requireSignal(signal);
+    const wait = resolveWait(signal);
     const { semaphoreWaitTime: waitTime } = this.#options;
     const until = performance.now() + waitTime;
-    const giveUp = eitherSignal(signal, this.#context.closing);
+    const giveUp = eitherSignal(wait.signal, this.#context.closing);
     const untilTurn = new Deadline(waitTime, giveUp.signal);
     try {
       return await this.#contendInTurn(until, giveUp.signal, untilTurn);
@@ -400,8 +399,4 @@ export class Semaphore {
   #has(tenure: Tenure): boolean {
     return this.#state.kind === "held" && this.#state.tenure === tenure;
   }
-}
-
-function shown({ session, value, createIndex }: ContenderEntry): Contender {
-  return { session, value, createIndex };
 }

@@ -162,10 +162,10 @@ test("a renewal that is cut off by the end of the session has not failed", async
   });
   const scene = new Scene();
   const told = listen();
-  const sem = scene.client.semaphoreOpts({ prefix: PREFIX, limit: 1, sessionTTL: "400ms" });
+  const sem = scene.client.semaphoreOpts({ prefix: PREFIX, limit: 1, sessionTTL: "1s" });
   await sem.acquire();
   scene.always("renew", silent);
-  await vi.advanceTimersByTimeAsync(110);
+  await vi.advanceTimersByTimeAsync(260);
   expect(names(told)).toContain("renew start");
   expect(names(told)).not.toContain("renew asyncEnd");
   await sem.release();
@@ -188,4 +188,37 @@ test("who listens to one of them only hears it, and where nobody does nothing is
   await sem.acquire();
   await sem.release();
   expect(heard).toHaveLength(1);
+});
+
+test("each event can be written as JSON, with the slot and the error that it has", async () => {
+  const { client, consul } = new Scene();
+  const written: string[] = [];
+  const log = (event: unknown): void => void written.push(JSON.stringify(event));
+  const channels = TRACED.flatMap((name) =>
+    PHASES.map((phase) => `tracing:consul-semaphore:${name}:${phase}`),
+  );
+  for (const name of [...channels, "consul-semaphore:lost"]) {
+    subscribe(name, log);
+    onTestFinished(() => {
+      unsubscribe(name, log);
+    });
+  }
+  const sem = client.semaphorePrefix(PREFIX, 1);
+  const slot = await sem.acquire();
+  const token = String(slot.fencingToken);
+  expect(JSON.parse(written.at(-1) ?? "")).toMatchObject({
+    ...{ call: "acquire", fencingToken: token },
+    result: { prefix: PREFIX, limit: 1, fencingToken: token, held: true },
+  });
+  consul.destroySession(slot.session);
+  await ended(slot);
+  expect(JSON.parse(written.at(-1) ?? "")).toMatchObject({
+    ...{ prefix: PREFIX, fencingToken: token },
+    error: { name: "SemaphoreLostError", reason: "session-invalidated", prefix: PREFIX },
+  });
+  await sem.release();
+  await rejectionOf(sem.acquire(AbortSignal.abort(new Error("enough"))));
+  expect(JSON.parse(written.at(-1) ?? "")).toMatchObject({
+    error: { name: "Error", message: "enough" },
+  });
 });

@@ -249,6 +249,7 @@ describe("the session of a slot that was given back", () => {
     ["name", { sessionName: "another" }],
     ["TTL", { sessionTTL: "30s" }],
     ["check", { sessionChecks: ["serfHealth"] }],
+    ["node", { sessionNode: "another" }],
     ["namespace", { namespace: "team-a" }],
     ["partition", { partition: "west" }],
   ])("is none for one who needs another %s", async (_, given) => {
