@@ -51,6 +51,7 @@ export {
   DEFAULT_SEMAPHORE_SESSION_NAME,
   DEFAULT_SEMAPHORE_SESSION_TTL,
   DEFAULT_SEMAPHORE_WAIT_TIME,
+  type CloseOptions,
   type SemaphoreOptions,
   type SemaphoreWait,
 } from "./options.js";

@@ -182,8 +182,8 @@ const prefixSchema = z
     error: (issue) => `invalid prefix ${show(issue.input)}: it names no folder of the KV store`,
   });
 
-/** Consul's own least TTL is 10 s, but its agents can be configured. */
-const SHORTEST_TTL_MS = 1_000;
+/** Consul's own least TTL is 10 s, but its agents can be configured; in tests down to this. */
+const SHORTEST_TTL_MS = 100;
 
 const limitSchema = z
   .unknown()
@@ -271,6 +271,43 @@ export function requireFunction(fn: unknown): void {
   throw new SemaphoreOptionsError(
     `invalid function: got ${show(fn)}, expected what to run with the slot`,
   );
+}
+
+/**
+ * Before anything is written.
+ *
+ * @throws SemaphoreOptionsError
+ */
+export function requireLimit(limit: unknown): void {
+  checked(z.strictObject({ limit: limitSchema }), { limit });
+}
+
+/**
+ * How a client is closed.
+ *
+ * @example
+ * ```ts
+ * const options: CloseOptions = { drain: "20s" };
+ * process.once("SIGTERM", () => void consul.close(options));
+ * ```
+ */
+export interface CloseOptions {
+  /** How long held slots have to be released by those who work in them. Default: 0. */
+  readonly drain?: Duration | undefined;
+}
+
+const closeSchema = z.strictObject({ drain: duration("invalid drain").default(0) });
+
+/**
+ * In milliseconds.
+ *
+ * @throws SemaphoreOptionsError
+ */
+export function resolveDrain(options: CloseOptions): number {
+  if (!z.record(z.string(), z.unknown()).safeParse(options).success) {
+    throw new SemaphoreOptionsError(`invalid options: got ${show(options)}, expected { drain }`);
+  }
+  return parseDuration(checked(closeSchema, options).drain);
 }
 
 /** A wait with its parts told apart. */

@@ -11,7 +11,7 @@ import { NetworkLink, type LinkState } from "./network-link.js";
  *
  * @example
  * ```ts
- * const consul = new TestConsul({ shortestTtl: 1_000 }); // for sessions of 1 s, in real time
+ * const consul = new TestConsul({ shortestTtl: 100 }); // for sessions of 100 ms, in real time
  * ```
  */
 export interface TestConsulOptions {

@@ -35,6 +35,9 @@ export function adviceOnStatus(status: number, body: string): string {
   if (status === 500 && /missing check '.*' registration/i.test(body)) {
     return "the node has no such check: see sessionChecks, or checks of session.create";
   }
+  if (/invalid session ttl/i.test(body)) {
+    return "numbers are milliseconds: see sessionTTL, or ttl of session.create";
+  }
   if (status === 401 || status === 407) return "a proxy in front of Consul requires httpAuth";
   return "";
 }
