@@ -6,10 +6,10 @@ export class Caller {
   /** Its `stack` is the user's, which is formatted when it is read. */
   readonly #site: { readonly stack?: unknown } = {};
 
-  /** `method`: the public function that was called; what stands above it in the stack is the user's. */
-  constructor(prefix: string, method: (...args: never[]) => unknown) {
+  /** Made in a method of the library, which is not shown in the stack. */
+  constructor(prefix: string) {
     this.#prefix = prefix;
-    Error.captureStackTrace(this.#site, method);
+    Error.captureStackTrace(this.#site, new.target);
   }
 
   /**
@@ -23,7 +23,8 @@ export class Caller {
     const { stack } = this.#site;
     // A program's own `Error.prepareStackTrace` may return anything.
     if (typeof stack !== "string") return own;
-    const value = `${String(own)}${stack.replace(/^.*/, "")}`;
+    // Without its own header and the frame of the method.
+    const value = [String(own), ...stack.split("\n").slice(2)].join("\n");
     return Object.defineProperty(own, "stack", { value, writable: true, configurable: true });
   }
 }

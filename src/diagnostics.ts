@@ -47,9 +47,9 @@ export interface AcquireEvent extends SemaphoreEvent {
 }
 
 /**
- * A wait in the queue, from the contender entry on. Tracing channel `consul-semaphore:wait`; a slot
- * that is free at once comes without one, unless the session is yours, and a waiter that loses its
- * place has another.
+ * A wait. Tracing channel `consul-semaphore:wait`. In Consul it lasts from the contender entry on; a
+ * slot that is free at once comes without one, unless the session is yours, and a waiter that loses
+ * its place has another. In memory a run waits while as many others as there are slots contend.
  *
  * @example
  * ```ts
@@ -57,8 +57,10 @@ export interface AcquireEvent extends SemaphoreEvent {
  * ```
  */
 export interface WaitEvent extends SemaphoreEvent {
-  /** The ID of the session that waits. */
-  readonly session: string;
+  /** Where it waits. */
+  readonly where: "consul" | "memory";
+  /** The ID of the session that waits; none in memory. */
+  readonly session?: string;
   /** Why it was given up, where it was. */
   readonly error?: unknown;
 }

@@ -1,6 +1,7 @@
 import { inspect, type InspectOptions } from "node:util";
 
 import { onAbort } from "./async/on-abort.js";
+import { Caller } from "./caller.js";
 import { SemaphoreError, SemaphoreLostError, withPrefix } from "./errors.js";
 import type { SessionLease } from "./session/lease.js";
 
@@ -110,12 +111,18 @@ export class HeldSlot implements SemaphoreSlot {
     return !this.signal.aborted;
   }
 
-  release(): Promise<void> {
-    return (this.#released ??= this.#options.release());
+  async release(): Promise<void> {
+    const caller = new Caller(this.#options.prefix);
+    this.#released ??= this.#options.release();
+    try {
+      await this.#released;
+    } catch (error) {
+      throw caller.report(error);
+    }
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.release();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
   }
 
   toJSON(): object {

@@ -26,7 +26,7 @@ function setOnError(name: "prepareStackTrace" | "stackTraceLimit", value: unknow
 
 /** A public function that fails with this deep inside, some turns later. */
 async function acquire(failure: unknown): Promise<void> {
-  const caller = new Caller(PREFIX, acquire);
+  const caller = new Caller(PREFIX);
   try {
     await deepInside(failure);
   } catch (error) {
@@ -144,7 +144,7 @@ test("a call costs a few microseconds, however deep the stack", () => {
   const deep = (depth: number): number => {
     if (depth > 0) return deep(depth - 1);
     const start = performance.now();
-    for (let i = 0; i < 10_000; i += 1) new Caller(PREFIX, deep);
+    for (let i = 0; i < 10_000; i += 1) new Caller(PREFIX);
     return (performance.now() - start) / 10_000;
   };
   // Warm, 3 µs.

@@ -80,10 +80,26 @@ test("a wait in the queue is told of, and how it went on", async () => {
   await one.release();
   const { session } = await next;
   expect(told.find(([name]) => name === "wait start")?.[1]).toEqual({
-    ...{ prefix: PREFIX, limit: 1, session },
+    ...{ prefix: PREFIX, limit: 1, where: "consul", session },
   });
   expect(names(told)).toContain("wait asyncEnd");
   await other.release();
+});
+
+test("a wait of a run in memory is told of", async () => {
+  const { client } = new Scene();
+  const sem = client.semaphorePrefix(PREFIX, 1);
+  const told = listen();
+  const sessions = await Promise.all([1, 2].map(() => sem.run(({ session }) => session)));
+  const waits = told.filter(([name]) => name.startsWith("wait"));
+  expect(waits.map(([name]) => name)).toEqual([
+    ...["wait start", "wait end", "wait asyncStart", "wait asyncEnd"],
+  ]);
+  expect(waits[0]?.[1]).toEqual({ prefix: PREFIX, limit: 1, where: "memory" });
+  const acquired = told.filter(([name]) => name === "acquire asyncEnd");
+  expect(acquired.map(([, event]) => event)).toMatchObject(
+    sessions.map((session) => ({ call: "run", session })),
+  );
 });
 
 test.each(["acquire", "tryAcquire", "run"] as const)(

@@ -224,18 +224,23 @@ test("a loss is reported before any other call of the same client has its result
   expect(acquiring.outcome).toMatchObject({ value: true });
 });
 
-test("what is no wait or no function is refused before anything is sent", async () => {
+test("what is no signal or no function is refused before anything is sent", async () => {
   const sem = semaphore();
   const unhandled = vi.fn();
   process.on("unhandledRejection", unhandled);
   try {
     for (const [method, ...args] of [
-      ["acquire", { signal: 5 }],
+      ["acquire", new AbortController()],
+      ["acquire", { signal: "no signal" }],
+      ["acquire", { timeout: "soon" }],
+      ["acquire", { timeOut: "1s" }],
       ["acquire", null],
       ["tryAcquire", 5_000],
       ["run"],
       ["run", new AbortController().signal, () => undefined],
-      ["run", () => undefined, { limit: 1 }],
+      ["run", () => undefined, { timeout: -1 }],
+      ["resize", 0],
+      ["resize", "3"],
     ] as const) {
       const call: unknown = Reflect.get(sem, method);
       if (typeof call !== "function") throw new Error(`no method ${method}`);
