@@ -102,6 +102,15 @@ describe("the package, as npm would have it", () => {
       const report: unknown = JSON.parse(await run(binary, [consumer], folder));
       expect(reportSchema.parse(report)).toEqual({ version, names: ["TestConsul"] });
     });
+
+    it("leaves the process as it was, fetch and the program's own undici included", async () => {
+      const ofProcess = async (...args: string[]): Promise<unknown> =>
+        JSON.parse(await run(binary, ["same-process.cjs", ...args], folder));
+      // zod has copies of itself share their settings. Nothing else goes by these.
+      const changes = ["globals: __zod_globalConfig", "globals: __zod_globalRegistry"];
+      expect(await ofProcess()).toEqual({ changes, answers: ["hi", "hi"] });
+      expect(await ofProcess("undici-first")).toEqual({ changes, answers: ["hi"] });
+    });
   });
 
   describe("compiles in strict TypeScript", () => {
