@@ -37,7 +37,6 @@ describe("the package, as npm would have it", () => {
       "CHANGELOG.md",
       "LICENSE",
       "README.md",
-      "bench/plots/fleet.svg",
       "dist/consul-semaphore.cjs",
       "dist/consul-semaphore.cjs.map",
       "dist/consul-semaphore.d.cts",
