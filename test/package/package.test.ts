@@ -1,6 +1,6 @@
 import { copyFile, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -50,6 +50,18 @@ describe("the package, as npm would have it", () => {
       "dist/testing.js",
       "package.json",
     ]);
+  });
+
+  it("has whatever its documents link to", async () => {
+    for (const file of packed.files.filter((name) => name.endsWith(".md"))) {
+      const text = await readFile(join(projectFolder, file), "utf8");
+      const links = [...text.matchAll(/\]\(([^)\s#]+)/g)].map(([, link = ""]) => link);
+      const dead = links.filter((link) => {
+        if (/^https?:/.test(link)) return false;
+        return !packed.files.includes(join(dirname(file), link));
+      });
+      expect(dead, file).toEqual([]);
+    }
   });
 
   it("is smaller than 400 kB", () => {
