@@ -1,5 +1,5 @@
 import { figuresOf, failureOf, ratioToGo } from "./figures.js";
-import type { Results, ScenarioResult } from "./results.js";
+import type { Results, ScenarioResult, Showing } from "./results.js";
 import { beds, contendersOf, isCrowd, LIMIT, type Bed } from "./scenario.js";
 import { percent } from "./text-row.js";
 import type { Verdict } from "./verdict.js";
@@ -22,6 +22,7 @@ export function judge(results: Results): Verdict[] {
     return [
       ...ratios(bed, own),
       ...many(bed, own),
+      ...runs(bed, own),
       ...steadiness(bed, own),
       ...heldShare(bed, own),
       ...longestWait(bed, own),
@@ -53,6 +54,27 @@ function many(bed: Bed, own: readonly ScenarioResult[]): Verdict[] {
       goal: `${result.scenario.name}: works, with at most 10 connections`,
       found: `${connections} connections${failure === undefined ? "" : `, and fails: ${failure}`}`,
       met: failure === undefined && result.ours.wire.kind === "counted" && connections <= 10,
+    },
+  ];
+}
+
+function runs(bed: Bed, own: readonly ScenarioResult[]): Verdict[] {
+  const result = find(own, `${bed}:100:0`);
+  if (result?.runs === undefined) return [];
+  const perSecond = (showing: Showing): number => figuresOf(showing)?.cyclesPerSecond ?? NaN;
+  const share = perSecond(result.runs) / perSecond(result.ours);
+  const { wire } = result.runs;
+  const { writes, requests } = wire.kind === "counted" ? wire : { writes: NaN, requests: NaN };
+  return [
+    {
+      goal: `${bed}: 100 runs of one semaphore make as many cycles as 100 semaphores`,
+      found: percent(share),
+      met: share >= 1,
+    },
+    {
+      goal: `${bed}: 100 runs of one semaphore cost at most 1.5 writes and 3 requests a cycle`,
+      found: `${writes.toFixed(2)} writes, ${requests.toFixed(2)} requests`,
+      met: writes <= 1.5 && requests <= 3,
     },
   ];
 }

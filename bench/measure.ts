@@ -67,11 +67,14 @@ async function measureScenario(
   };
   const ours = plan(programs.semaphore);
   const go = "program" in original ? plan(original.program) : undefined;
+  const runs = isCrowd(scenario) ? plan(programs.runs) : undefined;
   const ourRounds: Outcome[] = [];
+  const runRounds: Outcome[] = [];
   const goRounds: Outcome[] = [];
   // In turn, so that what slows the machine for a while slows both.
   for (let round = 0; round < roundsOf(scenario, options); round += 1) {
     if (!hasFailed(ourRounds)) ourRounds.push(await runTrial(ours));
+    if (runs !== undefined && !hasFailed(runRounds)) runRounds.push(await runTrial(runs));
     if (go !== undefined && !hasFailed(goRounds)) goRounds.push(await runTrial(go));
   }
   const count = async (trial: TrialPlan, rounds: Outcome[]): Promise<Showing> => {
@@ -83,6 +86,7 @@ async function measureScenario(
     scenario,
     ours: await count(ours, ourRounds),
     ...(go === undefined ? {} : { go: await count(go, goRounds) }),
+    ...(runs === undefined ? {} : { runs: await count(runs, runRounds) }),
     ...(isCrowd(scenario) ? { inMemory: await runTrial(plan(programs.writes)) } : {}),
   };
 }

@@ -8,6 +8,7 @@ const root = join(import.meta.dirname, "..");
 
 const entries = {
   semaphore: join(import.meta.dirname, "load", "semaphore-process.ts"),
+  runs: join(import.meta.dirname, "load", "runs-process.ts"),
   fleet: join(import.meta.dirname, "fleet", "fleet-process.ts"),
   writes: join(import.meta.dirname, "load", "writes-process.ts"),
   proxy: join(import.meta.dirname, "wire", "counting-proxy-process.ts"),
@@ -39,6 +40,7 @@ export async function buildNodePrograms(): Promise<NodePrograms> {
   });
   return {
     semaphore: program("semaphore"),
+    runs: program("runs"),
     fleet: program("fleet"),
     writes: program("writes"),
     proxy: program("proxy"),

@@ -14,6 +14,8 @@ export interface ScenarioResult {
   readonly ours: Showing;
   /** Missing where the original could not be built. */
   readonly go?: Showing;
+  /** As many runs of one semaphore; measured where many contend in one process. */
+  readonly runs?: Showing;
   /** Two KV writes a turn, around a queue in memory; measured where many contend in one process. */
   readonly inMemory?: Outcome;
 }

@@ -26,6 +26,7 @@ const columns: readonly Column[] = [
 export const legend = [
   "passed: the share of waits during which somebody who came more than 2 ms later got in earlier.",
   "requests, writes, bytes and both CPU times (its own, and Consul's) are for one cycle.",
+  "ours: a semaphore for each contender. runs: as many runs at once of one semaphore.",
   "writes: two KV writes a turn, around a queue in memory, which is all that a turn could need.",
   "conns: the most connections at a time. MB: the peak of its memory, all its processes together.",
 ];
@@ -36,9 +37,10 @@ export function header(): string {
 
 /** A line for each program. */
 export function linesOf(result: ScenarioResult): string[] {
-  const { scenario, ours, go, inMemory } = result;
+  const { scenario, ours, runs, go, inMemory } = result;
   return [
     line(scenario.name, "ours", ours, ratioToGo(result)),
+    ...(runs === undefined ? [] : [line("", "runs", runs, undefined)]),
     ...(go === undefined ? [] : [line("", "Go", go, undefined)]),
     ...(inMemory?.kind === "measured"
       ? [row(["", "writes", ...timeCells(inMemory, undefined)])]

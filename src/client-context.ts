@@ -1,5 +1,6 @@
 import { inspect } from "node:util";
 
+import { callAfter } from "./async/call-after.js";
 import type { Background } from "./async/serial-queue.js";
 import { sleep } from "./async/sleep.js";
 import type { ConsulEndpoints } from "./consul/endpoints.js";
@@ -45,6 +46,8 @@ export class ClientContext {
   });
   readonly #closing = new AbortController();
   readonly #held = new Set<Releasable>();
+  /** Called when no slot is held any more, or is to be waited for. */
+  #whenDrained = (): void => undefined;
   readonly #calls = new Set<Promise<unknown>>();
 
   constructor(consul: ConsulEndpoints) {
@@ -74,6 +77,7 @@ export class ClientContext {
 
   letGo(slot: Releasable): void {
     this.#held.delete(slot);
+    if (this.#held.size === 0) this.#whenDrained();
   }
 
   /** Work that is under way until it settles. */
@@ -85,16 +89,35 @@ export class ClientContext {
     work.then(done, done);
   };
 
-  /** Ends all waits, releases all slots, and waits for both, but no longer than `patience`. */
-  async end(patience: number): Promise<void> {
+  /**
+   * Ends all waits, releases all slots once they have had `drain` to be released by those who work in
+   * them, and waits for both, but no longer than `patience`. Called again, it may cut the drain short.
+   */
+  async end(patience: number, drain = 0): Promise<void> {
     this.#closing.abort(new SemaphoreClosedError());
+    if (drain > 0) await this.#drained(drain);
     for (const slot of [...this.#held]) slot.release().catch(() => undefined);
+    this.#whenDrained();
     const over = new AbortController();
     const settled = Promise.allSettled([...this.#calls]).then(() => {
       over.abort("settled");
     });
     await Promise.race([settled, sleep(patience, over.signal)]);
     await this.idleSessions.close();
+  }
+
+  /** Resolves when nobody holds a slot any more, or when the time is over. */
+  async #drained(ms: number): Promise<void> {
+    if (this.#held.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const cancel = callAfter(ms, resolve);
+      const before = this.#whenDrained;
+      this.#whenDrained = () => {
+        cancel();
+        before();
+        resolve();
+      };
+    });
   }
 }
 

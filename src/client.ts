@@ -3,7 +3,7 @@ import type { ConsulClientConfig } from "./consul/config/config.js";
 import { KV } from "./consul/kv.js";
 import { Sessions } from "./consul/session.js";
 import { Transport } from "./consul/http/transport.js";
-import type { SemaphoreOptions } from "./options.js";
+import { resolveDrain, type CloseOptions, type SemaphoreOptions } from "./options.js";
 import { Semaphore } from "./semaphore.js";
 
 /** How long a process that ends waits for a Consul that does not answer. */
@@ -30,7 +30,7 @@ export class ConsulClient implements SemaphoreClient, AsyncDisposable {
   /** @internal */
   readonly [context]: ClientContext;
   readonly #transport: Transport;
-  #closed: Promise<void> | undefined;
+  #ended: Promise<void> | undefined;
 
   /**
    * Reads the configuration, the environment and the files that they name; sends nothing yet (Go:
@@ -75,30 +75,33 @@ export class ConsulClient implements SemaphoreClient, AsyncDisposable {
   }
 
   /**
-   * Ends all that goes on with this client. Waiters are rejected with a
-   * {@link SemaphoreClosedError}; slots that are held are released, so that their signals abort;
-   * kept sessions are destroyed; then requests under way are ended and the connections closed. A
-   * dispatcher that you gave stays open. It takes a few round trips. Where Consul does not answer, it
-   * gives up after 5 s, and 1 s for the kept sessions: what is left is then freed by Consul when its
-   * session's TTL is over, or, with a session of yours, when that ends. May be called again.
+   * Ends all that goes on with this client. Waiters are rejected at once, with a
+   * {@link SemaphoreClosedError}, and so is each new call. Held slots have `drain` to be released by
+   * those who work in them, and stay theirs meanwhile; what is still held then is released, so that its
+   * signal aborts. At last kept sessions are destroyed and the connections closed. A dispatcher that
+   * you gave stays open.
    *
+   * Where Consul does not answer, it gives up 5 s after the drain, and 1 s for the kept sessions: what
+   * is left is then freed by Consul when its session's TTL is over, or, with a session of yours, when
+   * that ends. May be called again, also to cut a drain short.
+   *
+   * @param options `drain`: default 0, which releases all slots at once, whatever still works in them
+   * @throws {@link SemaphoreOptionsError} for a drain that is no duration
    * @example
    * ```ts
-   * process.once("SIGTERM", () => void consul.close());
+   * process.once("SIGTERM", () => void consul.close({ drain: "20s" }));
    * ```
    */
-  async close(): Promise<void> {
-    this.#closed ??= this.#close();
-    await this.#closed;
+  async close(options: CloseOptions = {}): Promise<void> {
+    const drain = resolveDrain(options);
+    const ended = this[context].end(CLOSE_PATIENCE_MS, drain);
+    this.#ended ??= ended;
+    await this.#ended;
+    await this.#transport.close();
   }
 
   /** For `await using`: closes the client, as `close` does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  async #close(): Promise<void> {
-    await this[context].end(CLOSE_PATIENCE_MS);
-    await this.#transport.close();
   }
 }

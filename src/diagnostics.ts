@@ -1,6 +1,7 @@
 import { channel, tracingChannel, type TracingChannel } from "node:diagnostics_channel";
 
 import type { SemaphoreLostError } from "./errors.js";
+import { jsonFields } from "./json-fields.js";
 
 /**
  * Which semaphore an event of `node:diagnostics_channel` is about.
@@ -46,9 +47,9 @@ export interface AcquireEvent extends SemaphoreEvent {
 }
 
 /**
- * A wait in the queue, from the contender entry on. Tracing channel `consul-semaphore:wait`; a slot
- * that is free at once comes without one, unless the session is yours, and a waiter that loses its
- * place has another.
+ * A wait. Tracing channel `consul-semaphore:wait`. In Consul it lasts from the contender entry on; a
+ * slot that is free at once comes without one, unless the session is yours, and a waiter that loses
+ * its place has another. In memory a run waits while as many others as there are slots contend.
  *
  * @example
  * ```ts
@@ -56,8 +57,10 @@ export interface AcquireEvent extends SemaphoreEvent {
  * ```
  */
 export interface WaitEvent extends SemaphoreEvent {
-  /** The ID of the session that waits. */
-  readonly session: string;
+  /** Where it waits. */
+  readonly where: "consul" | "memory";
+  /** The ID of the session that waits; none in memory. */
+  readonly session?: string;
   /** Why it was given up, where it was. */
   readonly error?: unknown;
 }
@@ -148,13 +151,25 @@ export const releaseChannel = named<ReleaseEvent>("release");
 export const renewChannel = named<RenewEvent>("renew");
 const lostChannel = channel("consul-semaphore:lost");
 
+/** What each event inherits: a subscriber may write it as JSON, which takes no bigint. */
+const EVENT = {
+  toJSON(this: object): object {
+    return jsonFields(this);
+  },
+};
+
+function inJson<Event extends object>(event: Event): Event {
+  Object.setPrototypeOf(event, EVENT);
+  return event;
+}
+
 /** Publishes a call, if anybody listens. */
 export function traced<Event extends object, Result>(
   tracing: TracingChannel<unknown, Event>,
   event: Event,
   call: () => Promise<Result>,
 ): Promise<Result> {
-  return tracing.hasSubscribers ? tracing.tracePromise(call, event) : call();
+  return tracing.hasSubscribers ? tracing.tracePromise(call, inJson(event)) : call();
 }
 
 /** Publishes a span that begins now, if anybody listens. The result ends it, with an error if given. */
@@ -163,7 +178,7 @@ export function tracedTime<Event extends object>(
   event: Event,
 ): (error?: unknown) => void {
   if (!tracing.hasSubscribers) return () => undefined;
-  tracing.start.publish(event);
+  tracing.start.publish(inJson(event));
   tracing.end.publish(event);
   return (error) => {
     if (error !== undefined) tracing.error.publish(Object.assign(event, { error }));
@@ -173,5 +188,5 @@ export function tracedTime<Event extends object>(
 }
 
 export function traceLoss(event: LostEvent): void {
-  if (lostChannel.hasSubscribers) lostChannel.publish(event);
+  if (lostChannel.hasSubscribers) lostChannel.publish(inJson(event));
 }

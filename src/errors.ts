@@ -1,8 +1,18 @@
+import { cloneable } from "./cloneable-error.js";
+import { goDuration, type Duration } from "./consul/duration.js";
 import { ConsulError } from "./consul/http/consul-error.js";
 
+interface ErrorContext {
+  readonly prefix?: string;
+  /** What the user can do about it, said where the prefix is known. */
+  readonly advice?: string;
+  readonly cause?: unknown;
+}
+
 /**
- * What the errors of a semaphore at work have in common. Bad options are a
- * {@link SemaphoreOptionsError}, which is none of them.
+ * What the errors of a semaphore at work have in common. The message names the prefix and says what
+ * to do, and the stack holds the line that called the semaphore. `structuredClone` and JSON keep the
+ * fields. Bad options are a {@link SemaphoreOptionsError}, which is none of these.
  *
  * @example
  * ```ts
@@ -14,11 +24,47 @@ import { ConsulError } from "./consul/http/consul-error.js";
  * }
  * ```
  */
-export abstract class SemaphoreError extends Error {
+export abstract class SemaphoreError extends cloneable(Error) {
   /** The name of the class. */
   abstract override readonly name: string;
   /** Which error it is; stable across versions. */
   abstract readonly code: string;
+  /** As {@link SemaphoreOptions.prefix}. */
+  readonly prefix: string | undefined;
+
+  readonly #advice: string | undefined;
+
+  /** @internal */
+  constructor(message: string, { prefix, advice, cause }: ErrorContext = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.prefix = prefix;
+    this.#advice = advice;
+  }
+
+  /**
+   * What it says of the semaphore with that prefix.
+   *
+   * @internal
+   */
+  about(prefix: string): string {
+    if (this.prefix !== undefined) return this.message;
+    const advice = this.#advice === undefined ? "" : `: ${this.#advice}`;
+    return `${this.message}: ${JSON.stringify(prefix)}${advice}`;
+  }
+}
+
+/**
+ * Another error that says the same of the semaphore with that prefix. Deep inside, where errors are
+ * made, no prefix is known, and several callers may get the same one.
+ */
+export function withPrefix(error: SemaphoreError, prefix: string): SemaphoreError {
+  const own: unknown = Object.create(Reflect.getPrototypeOf(error), {
+    ...Object.getOwnPropertyDescriptors(error),
+    ...Object.getOwnPropertyDescriptors({ message: error.about(prefix), prefix }),
+  });
+  if (!(own instanceof SemaphoreError)) return error;
+  Error.captureStackTrace(own, withPrefix);
+  return own;
 }
 
 /**
@@ -35,7 +81,7 @@ export abstract class SemaphoreError extends Error {
  * }
  * ```
  */
-export class SemaphoreOptionsError extends TypeError {
+export class SemaphoreOptionsError extends cloneable(TypeError) {
   /** The name of the class. */
   override readonly name = "SemaphoreOptionsError";
   /** Stable across versions. */
@@ -61,9 +107,13 @@ export class SemaphoreHeldError extends SemaphoreError {
   override readonly name = "SemaphoreHeldError";
   readonly code = "SEMAPHORE_HELD";
 
-  /** With Go's message, `Semaphore already held`. */
-  constructor() {
-    super("Semaphore already held");
+  /** With Go's message, `Semaphore already held`, and advice for the call that was refused. */
+  constructor(call: "acquire" | "destroy" = "acquire") {
+    const advice =
+      call === "acquire"
+        ? "one acquire is one slot; use run(), or another Semaphore"
+        : "release its slot first";
+    super("Semaphore already held", { advice });
   }
 }
 
@@ -84,7 +134,9 @@ export class SemaphoreNotHeldError extends SemaphoreError {
 
   /** With Go's message, `Semaphore not held`. */
   constructor() {
-    super("Semaphore not held");
+    super("Semaphore not held", {
+      advice: "acquire first; slot.release() may be called twice",
+    });
   }
 }
 
@@ -106,9 +158,50 @@ export class SemaphoreClosedError extends SemaphoreError {
   override readonly name = "SemaphoreClosedError";
   readonly code = "SEMAPHORE_CLOSED";
 
-  /** With the message `Semaphore closed: its client has been closed`. */
+  /** With the message `Semaphore closed`. */
   constructor() {
-    super("Semaphore closed: its client has been closed");
+    super("Semaphore closed", { advice: "its client has been closed" });
+  }
+}
+
+/**
+ * `acquire` or `run` when the `timeout` of their {@link SemaphoreWait} is over. The message says how
+ * many hold a slot, and how many wait ahead, as far as that is known.
+ *
+ * @example
+ * ```ts
+ * const onFailure = (error: unknown): void => {
+ *   if (!(error instanceof SemaphoreTimeoutError)) throw error;
+ *   console.error(error.message, error.ahead);
+ * };
+ * ```
+ */
+export class SemaphoreTimeoutError extends SemaphoreError {
+  override readonly name = "SemaphoreTimeoutError";
+  readonly code = "SEMAPHORE_TIMEOUT";
+  /** The timeout, as it was given. */
+  readonly timeout: Duration;
+  /** How many held a slot. */
+  declare readonly held?: number;
+  /** The limit in Consul. */
+  declare readonly limit?: number;
+  /** How many waited ahead of this call. */
+  declare readonly ahead?: number;
+
+  /** With a message such as `no slot of "jobs/resize" within 30s: 3 of 3 held, 12 ahead`. */
+  constructor(
+    prefix: string,
+    timeout: Duration,
+    queue?: { readonly held: number; readonly limit: number; readonly ahead: number },
+  ) {
+    const time = typeof timeout === "number" ? goDuration(timeout) : timeout;
+    const state = queue && `: ${queue.held} of ${queue.limit} held, ${queue.ahead} ahead`;
+    super(`no slot of ${JSON.stringify(prefix)} within ${time}${state ?? ""}`, { prefix });
+    this.timeout = timeout;
+    if (queue === undefined) return;
+    this.held = queue.held;
+    this.limit = queue.limit;
+    this.ahead = queue.ahead;
   }
 }
 
@@ -131,7 +224,9 @@ export class SemaphoreInUseError extends SemaphoreError {
 
   /** With Go's message, `Semaphore in use`. */
   constructor() {
-    super("Semaphore in use");
+    super("Semaphore in use", {
+      advice: "its holders have to release first; inspect() names them",
+    });
   }
 }
 
@@ -155,7 +250,9 @@ export class SemaphoreConflictError extends SemaphoreError {
 
   /** With Go's message, `Existing key does not match semaphore use`. */
   constructor() {
-    super("Existing key does not match semaphore use");
+    super("Existing key does not match semaphore use", {
+      advice: "use another prefix, or delete its .lock entry",
+    });
   }
 }
 
@@ -183,7 +280,9 @@ export class SemaphoreLimitConflictError extends SemaphoreError {
 
   /** With Go's message, `semaphore limit conflict (lock: 1, local: 2)`. */
   constructor(lockLimit: number, localLimit: number) {
-    super(`semaphore limit conflict (lock: ${lockLimit}, local: ${localLimit})`);
+    super(`semaphore limit conflict (lock: ${lockLimit}, local: ${localLimit})`, {
+      advice: "use the same limit everywhere, adoptLimit, or resize()",
+    });
     this.lockLimit = lockLimit;
     this.localLimit = localLimit;
   }
@@ -209,7 +308,9 @@ export class SemaphoreDecodingError extends SemaphoreError {
 
   /** With Go's message, `lock decoding failed: …`. */
   constructor(problem: string, cause?: unknown) {
-    super(`lock decoding failed: ${problem}`, cause === undefined ? undefined : { cause });
+    super(`lock decoding failed: ${problem}`, {
+      ...{ advice: "nobody can acquire until its .lock entry is deleted", cause },
+    });
   }
 }
 
@@ -263,25 +364,29 @@ const FAILED_STEPS: Readonly<Record<SemaphoreRequestErrorCode, string>> = {
 export class SemaphoreRequestError extends SemaphoreError {
   override readonly name = "SemaphoreRequestError";
   readonly code: SemaphoreRequestErrorCode;
-  /** Whether the same may succeed a moment later: Consul was out of reach, or without a leader. */
+  /**
+   * Whether the same may succeed later: Consul was out of reach, not up yet, or without a leader.
+   */
   readonly retryable: boolean;
 
   /** With the message that Go has for that step; `problem` is the rest of it, or the error behind it. */
   constructor(code: SemaphoreRequestErrorCode, problem: unknown) {
     super(
       `${FAILED_STEPS[code]}: ${problem instanceof Error ? problem.message : String(problem)}`,
-      problem instanceof Error ? { cause: problem } : undefined,
+      problem instanceof Error ? { cause: problem } : {},
     );
     this.code = code;
     this.retryable = problem instanceof ConsulError && problem.retryable;
   }
 }
 
-/** Whether a failure is of the kind that passes, so that the same step may go better later. */
+/**
+ * Whether the same step is worth another try. Where nothing has ever answered, the address is
+ * probably wrong, and the caller is told at once.
+ */
 export function isTransient(error: unknown): boolean {
-  return (
-    (error instanceof SemaphoreRequestError || error instanceof ConsulError) && error.retryable
-  );
+  const cause = error instanceof SemaphoreRequestError ? error.cause : error;
+  return cause instanceof ConsulError && cause.retryable && !cause.neverAnswered;
 }
 
 /**
@@ -340,10 +445,7 @@ export class SemaphoreLostError extends SemaphoreError {
   /** With a message that says what the reason means, and that of the cause. */
   constructor(reason: SemaphoreLostReason, cause?: unknown) {
     const problem = cause instanceof Error ? `: ${cause.message}` : "";
-    super(
-      `Semaphore slot lost: ${LOSSES[reason]}${problem}`,
-      cause === undefined ? undefined : { cause },
-    );
+    super(`Semaphore slot lost: ${LOSSES[reason]}${problem}`, { cause });
     this.reason = reason;
   }
 }

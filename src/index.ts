@@ -42,6 +42,7 @@ export {
   SemaphoreOptionsError,
   SemaphoreReleasedError,
   SemaphoreRequestError,
+  SemaphoreTimeoutError,
   type SemaphoreLostReason,
   type SemaphoreRequestErrorCode,
 } from "./errors.js";
@@ -50,7 +51,9 @@ export {
   DEFAULT_SEMAPHORE_SESSION_NAME,
   DEFAULT_SEMAPHORE_SESSION_TTL,
   DEFAULT_SEMAPHORE_WAIT_TIME,
+  type CloseOptions,
   type SemaphoreOptions,
+  type SemaphoreWait,
 } from "./options.js";
 export type { SemaphoreSlot } from "./slot.js";
 export { Semaphore, type SemaphoreState } from "./semaphore.js";

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { inspect } from "node:util";
 
 import { z } from "zod";
@@ -53,12 +54,10 @@ export const DEFAULT_MONITOR_RETRY_TIME = "2s";
  *
  * @example
  * ```ts
- * import { hostname } from "node:os";
- *
  * const options: SemaphoreOptions = {
  *   prefix: "jobs/resize",
  *   limit: 3,
- *   value: hostname(),
+ *   value: "resizer 7",
  *   sessionTTL: "30s",
  *   semaphoreWaitTime: 500,
  * };
@@ -69,7 +68,7 @@ export interface SemaphoreOptions {
   /**
    * The semaphore's place in the KV store, which takes the permission to write there (Go: `Prefix`).
    * It is cleaned up as Go's `path.Clean` does; what is left must name a folder, and not begin with
-   * `/`.
+   * `/`. White space around it is refused.
    */
   readonly prefix: string;
   /**
@@ -78,8 +77,13 @@ export interface SemaphoreOptions {
    */
   readonly limit: number;
   /**
-   * Stored in the contender entry, to tell people who it is: a host name, say. Each list of the prefix
-   * has the values of all contenders, so keep it short (Go: `Value`).
+   * Whether the limit in Consul is gone by, and `limit` only where there is none yet. Otherwise
+   * another limit there is a {@link SemaphoreLimitConflictError}, as in Go. Default: `false`.
+   */
+  readonly adoptLimit?: boolean | undefined;
+  /**
+   * Stored in the contender entry, to tell people who it is. Each list of the prefix has the values of
+   * all contenders, so keep it short; `""` for none (Go: `Value`). Default: `"<host name>:<process ID>"`.
    */
   readonly value?: Uint8Array | string | undefined;
   /**
@@ -94,8 +98,9 @@ export interface SemaphoreOptions {
   readonly sessionName?: string | undefined;
   /**
    * How long a session made here outlives its last renewal: after a crash its slot is free between
-   * one and two TTLs later (Go: `SessionTTL`). A longer one rides out longer outages. Consul wants
-   * 10 s to 24 h, and refuses others when a slot is asked for. Default: `"15s"`.
+   * one and two TTLs later (Go: `SessionTTL`). A longer one survives longer outages. Consul wants
+   * 10 s to 24 h, if not configured otherwise, and refuses others when a slot is asked for. Less than
+   * a second is refused here. Default: `"15s"`.
    */
   readonly sessionTTL?: Duration | undefined;
   /**
@@ -105,6 +110,11 @@ export interface SemaphoreOptions {
    * is lost as well when the other nodes only believe that it has.
    */
   readonly sessionChecks?: readonly string[] | undefined;
+  /**
+   * The node of Consul's catalog that a session made here belongs to. Default: the agent's own, which
+   * another datacenter does not know.
+   */
+  readonly sessionNode?: string | undefined;
   /**
    * How many times in a row a failed look at a held slot is repeated before the slot counts as
    * lost, when looks have failed for two TTLs already; with a session of yours without a TTL, from
@@ -126,6 +136,28 @@ export interface SemaphoreOptions {
   readonly partition?: string | undefined;
 }
 
+/**
+ * How long a call waits for a slot: until its signal aborts, or its `timeout` is over, whichever comes
+ * first. Without either it waits as long as it takes.
+ *
+ * - When the signal aborts, the call rejects with the signal's reason.
+ * - When the timeout is over, `acquire` and `run` reject with a {@link SemaphoreTimeoutError}, and
+ *   `tryAcquire` resolves to `null`. 0 takes a slot only where one is free.
+ *
+ * @example
+ * ```ts
+ * const waits: readonly SemaphoreWait[] = [signal, { timeout: "30s" }, { signal, timeout: 500 }];
+ * ```
+ */
+export type SemaphoreWait =
+  | AbortSignal
+  | {
+      /** Gives up waiting when it aborts. */
+      readonly signal?: AbortSignal | undefined;
+      /** How long to wait at most. Default: as long as it takes. */
+      readonly timeout?: Duration | undefined;
+    };
+
 /** A session's ID is also the name of its contender entry: `.lock` must not pass for one. */
 const SESSION_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -138,6 +170,10 @@ const prefixSchema = z
     error: (issue) => `invalid prefix ${show(issue.input)}: a key must not begin with "/"`,
     abort: true,
   })
+  .refine((prefix) => prefix === prefix.trim(), {
+    error: (issue) => `invalid prefix ${show(issue.input)}: white space at its beginning or end`,
+    abort: true,
+  })
   .refine((prefix) => prefix.isWellFormed(), {
     error: (issue) => `invalid prefix ${show(issue.input)}: half of a surrogate pair`,
     abort: true,
@@ -146,27 +182,46 @@ const prefixSchema = z
     error: (issue) => `invalid prefix ${show(issue.input)}: it names no folder of the KV store`,
   });
 
+/** Consul's own least TTL is 10 s, but its agents can be configured; in tests down to this. */
+const SHORTEST_TTL_MS = 100;
+
+const limitSchema = z
+  .unknown()
+  .refine((limit) => !(Number.isInteger(limit) && Number(limit) > Number.MAX_SAFE_INTEGER), {
+    error: ({ input }) => `invalid limit: ${String(input)} is too large; the greatest is 2^53 - 1`,
+    abort: true,
+  })
+  .pipe(wholeNumber(1, "semaphore limit must be positive"));
+
 const optionsSchema = z.strictObject({
   prefix: prefixSchema,
-  limit: wholeNumber(1, "semaphore limit must be positive"),
+  limit: limitSchema,
+  adoptLimit: z
+    .boolean({
+      error: (issue) => `invalid adoptLimit: got ${show(issue.input)}, expected true or false`,
+    })
+    .default(false),
   value: z
     .union([z.string(), z.instanceof(Uint8Array)], {
-      error: (issue) => `invalid Value: got ${show(issue.input)}, expected a string or Uint8Array`,
+      error: (issue) => `invalid value: got ${show(issue.input)}, expected a string or Uint8Array`,
     })
-    .optional(),
-  session: text("Session", "a session ID", (id) => SESSION_ID.test(id)).optional(),
-  sessionName: text("SessionName", "a name").default(DEFAULT_SEMAPHORE_SESSION_NAME),
-  sessionTTL: duration("SessionTTL", { positive: true }).default(DEFAULT_SEMAPHORE_SESSION_TTL),
+    .default(() => `${hostname()}:${process.pid}`),
+  session: text("session", "a session ID", (id) => SESSION_ID.test(id)).optional(),
+  sessionName: text("sessionName", "a name").default(DEFAULT_SEMAPHORE_SESSION_NAME),
+  sessionTTL: duration("invalid SessionTTL: sessionTTL", {
+    ...{ least: SHORTEST_TTL_MS, problem: "is below Consul's 10s" },
+  }).default(DEFAULT_SEMAPHORE_SESSION_TTL),
   sessionChecks: z
     .custom<readonly string[]>((checks) => z.array(z.string()).safeParse(checks).success, {
-      error: (issue) => `invalid SessionChecks: got ${show(issue.input)}, expected a list of names`,
+      error: (issue) => `invalid sessionChecks: got ${show(issue.input)}, expected a list of names`,
     })
     .default([]),
-  monitorRetries: wholeNumber(0, "invalid MonitorRetries").default(0),
-  monitorRetryTime: duration("MonitorRetryTime").default(DEFAULT_MONITOR_RETRY_TIME),
-  semaphoreWaitTime: duration("SemaphoreWaitTime").default(DEFAULT_SEMAPHORE_WAIT_TIME),
-  namespace: text("Namespace", "a name").optional(),
-  partition: text("Partition", "a name").optional(),
+  sessionNode: text("sessionNode", "a name").optional(),
+  monitorRetries: wholeNumber(0, "invalid monitorRetries").default(0),
+  monitorRetryTime: duration("invalid monitorRetryTime").default(DEFAULT_MONITOR_RETRY_TIME),
+  semaphoreWaitTime: duration("invalid semaphoreWaitTime").default(DEFAULT_SEMAPHORE_WAIT_TIME),
+  namespace: text("namespace", "a name").optional(),
+  partition: text("partition", "a name").optional(),
 });
 
 /** The options with all defaults. */
@@ -187,11 +242,8 @@ export function resolveOptions(options: SemaphoreOptions): ResolvedSemaphoreOpti
   if (!z.looseObject({}).safeParse(options).success) {
     throw new SemaphoreOptionsError(`missing semaphore options: got ${show(options)}`);
   }
-  const parsed = optionsSchema.safeParse(options);
-  if (!parsed.success) {
-    throw new SemaphoreOptionsError(parsed.error.issues.map(describeIssue).join("; "));
-  }
-  const { namespace, partition, monitorRetryTime, semaphoreWaitTime, ...others } = parsed.data;
+  const given = checked(optionsSchema, options);
+  const { namespace, partition, monitorRetryTime, semaphoreWaitTime, ...others } = given;
   return {
     ...others,
     scope: { namespace, partition },
@@ -206,6 +258,7 @@ const signalSchema = z.custom<AbortSignal>(
     value !== null &&
     "aborted" in value &&
     "addEventListener" in value,
+  { error: (issue) => `invalid signal: got ${show(issue.input)}, expected an AbortSignal` },
 );
 
 /**
@@ -221,15 +274,83 @@ export function requireFunction(fn: unknown): void {
 }
 
 /**
- * Refuses what is no signal, such as the `{ signal }` that other functions take: ignored, it would
- * leave a call that cannot be given up.
+ * Before anything is written.
  *
  * @throws SemaphoreOptionsError
  */
-export function requireSignal(signal: unknown): void {
-  if (signal === undefined || signalSchema.safeParse(signal).success) return;
+export function requireLimit(limit: unknown): void {
+  checked(z.strictObject({ limit: limitSchema }), { limit });
+}
+
+/**
+ * How a client is closed.
+ *
+ * @example
+ * ```ts
+ * const options: CloseOptions = { drain: "20s" };
+ * process.once("SIGTERM", () => void consul.close(options));
+ * ```
+ */
+export interface CloseOptions {
+  /** How long held slots have to be released by those who work in them. Default: 0. */
+  readonly drain?: Duration | undefined;
+}
+
+const closeSchema = z.strictObject({ drain: duration("invalid drain").default(0) });
+
+/**
+ * In milliseconds.
+ *
+ * @throws SemaphoreOptionsError
+ */
+export function resolveDrain(options: CloseOptions): number {
+  if (!z.record(z.string(), z.unknown()).safeParse(options).success) {
+    throw new SemaphoreOptionsError(`invalid options: got ${show(options)}, expected { drain }`);
+  }
+  return parseDuration(checked(closeSchema, options).drain);
+}
+
+/** A wait with its parts told apart. */
+export interface ResolvedWait {
+  readonly signal: AbortSignal | undefined;
+  /** As it was given. */
+  readonly timeout: Duration | undefined;
+  readonly timeoutMs: number | undefined;
+}
+
+const waitSchema = z.strictObject({
+  signal: signalSchema.optional(),
+  timeout: duration("invalid timeout").optional(),
+});
+
+/**
+ * Refuses what it does not know: ignored, it would leave a call that cannot be given up.
+ *
+ * @throws SemaphoreOptionsError
+ */
+export function resolveWait(wait: unknown): ResolvedWait {
+  if (wait === undefined) return { signal: undefined, timeout: undefined, timeoutMs: undefined };
+  const given = signalSchema.safeParse(wait);
+  if (given.success) return { signal: given.data, timeout: undefined, timeoutMs: undefined };
+  // An AbortController, for one, has a signal as well.
+  if (!z.record(z.string(), z.unknown()).safeParse(wait).success) {
+    throw new SemaphoreOptionsError(
+      `invalid wait: got ${show(wait)}, expected an AbortSignal, or { signal, timeout }`,
+    );
+  }
+  const { signal, timeout } = checked(waitSchema, wait);
+  return { signal, timeout, timeoutMs: timeout === undefined ? undefined : parseDuration(timeout) };
+}
+
+function checked<Shape extends z.core.$ZodLooseShape>(
+  schema: z.ZodObject<Shape, z.core.$strict>,
+  given: unknown,
+): z.output<typeof schema> {
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const known = Object.keys(schema.shape);
   throw new SemaphoreOptionsError(
-    `invalid signal: got ${show(signal)}, expected an AbortSignal as the argument itself`,
+    parsed.error.issues.map((issue) => describeIssue(issue, known)).join("; "),
   );
 }
 
@@ -245,31 +366,36 @@ function text(
 
 function wholeNumber(least: number, problem: string) {
   return z.custom<number>((value) => Number.isSafeInteger(value) && Number(value) >= least, {
-    error: (issue) =>
-      `${problem}: got ${show(issue.input)}, expected a whole number of at least ${least}`,
+    error: ({ input }) =>
+      `${problem}: got ${show(input)}, expected a whole number of at least ${least}`,
   });
 }
 
-function duration(name: string, { positive = false } = {}) {
+/** One that is `least` milliseconds long, or else its `problem` is told. */
+function duration(name: string, { least = 0, problem = "is negative" } = {}) {
   return z.unknown().transform((value, context): Duration => {
-    try {
-      const given = durationSchema.parse(value);
-      const ms = parseDuration(given);
-      if (ms < 0 || (positive && ms === 0)) throw new RangeError(`${show(value)} is too short`);
-      return given;
-    } catch (error) {
-      const problem = error instanceof RangeError ? error.message : `got ${show(value)}`;
-      context.addIssue({ code: "custom", message: `invalid ${name}: ${problem}`, input: value });
+    const refuse = (words: string): never => {
+      context.addIssue({ code: "custom", message: `${name}: ${words}`, input: value });
       return z.NEVER;
+    };
+    const given = durationSchema.safeParse(value);
+    if (!given.success) return refuse(`got ${show(value)}`);
+    try {
+      if (parseDuration(given.data) >= least) return given.data;
+    } catch (error) {
+      return refuse(error instanceof Error ? error.message : String(error));
     }
+    return typeof given.data === "number"
+      ? refuse(`${given.data} ms ${problem}; numbers are milliseconds`)
+      : refuse(`${JSON.stringify(given.data)} ${problem}`);
   });
 }
 
-function describeIssue(issue: z.core.$ZodIssue): string {
+function describeIssue(issue: z.core.$ZodIssue, known: readonly string[]): string {
   return issue.code === "unrecognized_keys"
     ? `unknown option ${issue.keys.map((key) => JSON.stringify(key)).join(", ")} ` +
         (issue.keys.includes("semaphoreTryOnce") ? "(call tryAcquire to try once) " : "") +
-        `(known: ${Object.keys(optionsSchema.shape).join(", ")})`
+        `(known: ${known.join(", ")})`
     : issue.message;
 }
 

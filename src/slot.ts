@@ -1,5 +1,8 @@
+import { inspect, type InspectOptions } from "node:util";
+
 import { onAbort } from "./async/on-abort.js";
-import { SemaphoreLostError, type SemaphoreReleasedError } from "./errors.js";
+import { Caller } from "./caller.js";
+import { SemaphoreError, SemaphoreLostError, withPrefix } from "./errors.js";
 import type { SessionLease } from "./session/lease.js";
 
 /**
@@ -68,8 +71,9 @@ export interface SemaphoreSlot extends AsyncDisposable {
   release(): Promise<void>;
 }
 
-/** What becomes of a slot. */
-export interface SlotEnds {
+export interface HeldSlotOptions {
+  readonly prefix: string;
+  readonly limit: number;
   readonly release: () => Promise<void>;
   /** Called once, when the slot's signal has aborted. */
   readonly ended: (reason: unknown) => void;
@@ -80,14 +84,14 @@ export class HeldSlot implements SemaphoreSlot {
   readonly fencingToken: bigint;
   readonly #lease: SessionLease;
   readonly #controller = new AbortController();
-  readonly #ends: SlotEnds;
+  readonly #options: HeldSlotOptions;
   readonly #offLease: () => void;
   #released: Promise<void> | undefined;
 
-  constructor(lease: SessionLease, fencingToken: bigint, ends: SlotEnds) {
+  constructor(lease: SessionLease, fencingToken: bigint, options: HeldSlotOptions) {
     this.#lease = lease;
     this.fencingToken = fencingToken;
-    this.#ends = ends;
+    this.#options = options;
     this.#offLease = onAbort(lease.lost, () => {
       this.#abort(lease.lost.reason);
     });
@@ -107,12 +111,26 @@ export class HeldSlot implements SemaphoreSlot {
     return !this.signal.aborted;
   }
 
-  release(): Promise<void> {
-    return (this.#released ??= this.#ends.release());
+  async release(): Promise<void> {
+    const caller = new Caller(this.#options.prefix);
+    this.#released ??= this.#options.release();
+    try {
+      await this.#released;
+    } catch (error) {
+      throw caller.report(error);
+    }
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.release();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
+  toJSON(): object {
+    return { ...this.#shown(), fencingToken: this.fencingToken.toString() };
+  }
+
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return `SemaphoreSlot ${inspect(this.#shown(), options)}`;
   }
 
   /** How the slot was lost, if it was. */
@@ -122,14 +140,24 @@ export class HeldSlot implements SemaphoreSlot {
   }
 
   /** Aborts the signal, unless it has already. The first reason stays. */
-  end(reason: SemaphoreLostError | SemaphoreReleasedError): void {
+  end(reason: SemaphoreError): void {
     this.#offLease();
     this.#abort(reason);
   }
 
+  #shown() {
+    const { prefix, limit } = this.#options;
+    const { session, fencingToken, held } = this;
+    return { prefix, limit, session, fencingToken, held };
+  }
+
   #abort(reason: unknown): void {
     if (this.#controller.signal.aborted) return;
-    this.#controller.abort(reason);
-    this.#ends.ended(reason);
+    const { prefix } = this.#options;
+    // What has ended the session knows no prefix.
+    const isBare = reason instanceof SemaphoreError && reason.prefix === undefined;
+    const own: unknown = isBare ? withPrefix(reason, prefix) : reason;
+    this.#controller.abort(own);
+    this.#options.ended(own);
   }
 }

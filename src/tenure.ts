@@ -10,8 +10,8 @@ import {
   type SlotEvent,
 } from "./diagnostics.js";
 import { SemaphoreLostError, SemaphoreReleasedError } from "./errors.js";
-import type { ResolvedSemaphoreOptions } from "./options.js";
 import type { Claim } from "./queue/claim.js";
+import type { CleanUp } from "./queue/clean-up.js";
 import type { Holding } from "./queue/contend.js";
 import type { Queue } from "./queue/queue.js";
 import type { SessionLease } from "./session/lease.js";
@@ -20,9 +20,19 @@ import { HeldSlot } from "./slot.js";
 export interface TenureOptions {
   readonly context: ClientContext;
   readonly queue: Queue;
-  readonly options: ResolvedSemaphoreOptions;
+  readonly prefix: string;
+  readonly limit: number;
+  readonly monitorRetries: number;
+  readonly monitorRetryTime: number;
+  readonly ends: TenureEnds;
   /** Has a session that has left nothing behind wait for its next use. */
   readonly keepSession: (lease: SessionLease) => void;
+  /** Called when its session is free for another claim. */
+  readonly finished: () => void;
+}
+
+/** What ends a tenure. */
+export interface TenureEnds {
   /** What the slot's own `release` does. */
   readonly release: (tenure: Tenure) => Promise<void>;
   /** What the end of the client does with it. */
@@ -41,36 +51,49 @@ const LOST_GRACE_MS = 1_000;
 
 /** A slot from the moment when it is held until nothing of it is left in Consul. */
 export class Tenure {
+  readonly kind = "held";
   readonly slot: HeldSlot;
   readonly #claim: Claim;
   readonly #context: ClientContext;
   readonly #keepSession: TenureOptions["keepSession"];
+  readonly #finished: () => void;
   readonly #event: SlotEvent;
   readonly #onClose: Releasable;
+  #isClosed = false;
 
   constructor(
     { claim, index }: Holding,
-    { context, queue, options, keepSession, release, close }: TenureOptions,
+    { context, queue, prefix, limit, ends, keepSession, finished, ...monitored }: TenureOptions,
   ) {
     const { lease, session } = claim;
-    const { prefix, limit, monitorRetries: retries, monitorRetryTime: retryTime } = options;
+    const { monitorRetries: retries, monitorRetryTime: retryTime } = monitored;
     this.#claim = claim;
     this.#context = context;
     this.#keepSession = keepSession;
+    this.#finished = finished;
     this.#event = { prefix, limit, session, fencingToken: index };
     const traceEnd = tracedTime<HeldEvent>(heldChannel, { ...this.#event });
     this.slot = new HeldSlot(lease, index, {
-      release: () => release(this),
+      ...{ prefix, limit },
+      release: () => ends.release(this),
       ended: (reason) => {
         const error = reason instanceof SemaphoreLostError ? reason : undefined;
         if (error !== undefined) traceLoss({ ...this.#event, error });
         // A lost slot that nobody releases goes with its session.
-        if (error !== undefined) lease.stop();
+        if (error !== undefined) {
+          lease.stop();
+          finished();
+        }
         traceEnd(error);
       },
     });
     lease.holdsSlot();
-    this.#onClose = { release: () => close(this) };
+    this.#onClose = {
+      release: () => {
+        this.#isClosed = this.isHeld;
+        return ends.close(this);
+      },
+    };
     context.hold(this.#onClose);
     const { slot } = this;
     queue.monitor.add({
@@ -89,22 +112,47 @@ export class Tenure {
     return this.slot.held;
   }
 
+  /** Whether the end of the client took the slot from under its holder. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /**
-   * Gives the slot back; of one that was lost, clears away what is left.
+   * Gives the slot back; of one that was lost, clears away what is left. With `passesOn` the session
+   * has another slot at once, if nobody else waits for it.
    *
    * @throws why it could not be given back, or not yet: it goes on being tried behind the caller
    */
-  async end(background: Background): Promise<void> {
+  async end(
+    background: Background,
+    { passesOn = false }: { readonly passesOn?: boolean } = {},
+  ): Promise<Holding | undefined> {
+    const claim = this.#claim;
     const isLost = this.#letGo();
+    return await traced(releaseChannel, { ...this.#event }, async () => {
+      const index = passesOn && !isLost ? await claim.passOn() : undefined;
+      if (index !== undefined && !claim.lease.checkLost()) return { kind: "held", claim, index };
+      await this.#giveBack(isLost, background);
+      return undefined;
+    });
+  }
+
+  async #giveBack(isLost: boolean, background: Background): Promise<void> {
     const { ttl } = this.#claim.lease;
     const patience = ttl === Infinity ? RELEASE_MS : Math.min(ttl, LONGEST_RELEASE_MS);
-    await traced(releaseChannel, { ...this.#event }, async () => {
-      const cleanUp = this.#claim.cleanUp({ keep: isLost ? undefined : this.#keepSession });
-      background(cleanUp.finished);
-      // A lost slot is no longer there to be released. What is left of it may be long in going.
-      if (isLost) await cleanUp.within(LOST_GRACE_MS).catch(() => undefined);
-      else await cleanUp.within(patience);
-    });
+    const cleanUp = this.#claim.cleanUp({ keep: isLost ? undefined : this.#keepSession });
+    background(this.#whenFinished(cleanUp));
+    // A lost slot is no longer there to be released. What is left of it may be long in going.
+    if (isLost) await cleanUp.within(LOST_GRACE_MS).catch(() => undefined);
+    else await cleanUp.within(patience);
+  }
+
+  async #whenFinished({ finished }: CleanUp): Promise<void> {
+    try {
+      await finished;
+    } finally {
+      this.#finished();
+    }
   }
 
   /**
@@ -114,7 +162,7 @@ export class Tenure {
   async makeWay(until: number, background: Background): Promise<boolean> {
     this.#letGo();
     const cleanUp = this.#claim.cleanUp();
-    background(cleanUp.finished);
+    background(this.#whenFinished(cleanUp));
     // A session of ours is not used again; that of the user has to be free of what is left.
     const { own } = this.#claim.lease;
     const patience = own ? LOST_GRACE_MS : until - performance.now();

@@ -64,6 +64,18 @@ export function formatDuration(duration: Duration): string {
   return `${duration.toFixed(6).replace(/\.?0+$/, "")}ms`;
 }
 
+/** A time in milliseconds, of 0 or more, as Go prints it: `1.5s`, `1m30s`, `250ms`. */
+export function goDuration(ms: number): string {
+  const decimal = (amount: number): string => String(Number(amount.toFixed(6)));
+  if (ms > 0 && ms < 1) return `${decimal(ms * 1_000)}µs`;
+  if (ms > 0 && ms < 1_000) return `${decimal(ms)}ms`;
+  const minutes = Math.floor(ms / 60_000);
+  const seconds = `${decimal((ms % 60_000) / 1_000)}s`;
+  if (minutes === 0) return seconds;
+  const hours = Math.floor(minutes / 60);
+  return hours === 0 ? `${minutes}m${seconds}` : `${hours}h${minutes % 60}m${seconds}`;
+}
+
 /**
  * Formats whole milliseconds for a query parameter (Go: `durToMsec`). A positive duration is never
  * rounded to 0, which Consul would replace with its long default.

@@ -2,10 +2,12 @@ import { SemaphoreLimitConflictError } from "../errors.js";
 import { freeSlots, isWaitedFor, type QueueView } from "./queue-view.js";
 import { liveHolders, type ContenderEntry } from "./snapshot.js";
 
-/** A waiter of this client. */
+/** A contender of this client. */
 export interface Waiter {
   readonly session: string;
   readonly limit: number;
+  /** Whether it goes by the limit in the lock entry, and by its own only where there is none. */
+  readonly adoptsLimit: boolean;
   /** A reading that was asked for since then shows its contender entry, if that is still there. */
   readonly enteredAt: number;
 }
@@ -90,21 +92,22 @@ const NOBODY_WAITS_MS = 250;
 export function nextStep(view: QueueView, me: Waiter, target: Target, now: number): Step {
   if (view.readAt < me.enteredAt) return { kind: "read" };
   if (view.isLockStale) return { kind: "look" };
-  requireSameLimit(view, me.limit);
+  requireSameLimit(view, me);
+  const limit = limitFor(me, view.lock.limit);
   if (view.lock.holders.has(me.session)) {
     return { kind: view.dead.has(me.session) ? "gone" : "rejoin" };
   }
   const ahead = waitersAhead(view, me.session)?.filter((it) => isWaitedFor(view, it, now));
   if (ahead === undefined) return { kind: "gone" };
 
-  const free = freeSlots(view, me.limit);
+  const free = freeSlots(view, limit);
   if (ahead.length < free) return { kind: "join", passing: [] };
   const last = ahead.at(-1);
   if (last === undefined) return watchHolders(view, now);
   const place = { ahead, last, target };
   return free === 0
     ? waitForRoom(view, place, now)
-    : waitForOthers(view, place, { free, limit: me.limit }, now);
+    : waitForOthers(view, place, { free, limit }, now);
 }
 
 /** Where a waiter stands that is not the first in line. */
@@ -189,13 +192,27 @@ function longestPause(ahead: number): number {
 }
 
 /** Whether a newcomer may take a slot at once: one is free, and nobody waits. */
-export function mayJoinAtOnce(view: QueueView, limit: number, now: number): boolean {
+export function mayJoinAtOnce(view: QueueView, me: Waiter, now: number): boolean {
+  return isUncontended(view, me, now) && freeSlots(view, limitFor(me, view.lock.limit)) > 0;
+}
+
+/** Whether the next run of this client may have a holder's slot: nobody else waits for it. */
+export function mayPassOn(view: QueueView, holder: Waiter, now: number): boolean {
+  const holders = liveHolders(view);
+  return (
+    isUncontended(view, holder, now) &&
+    holders.has(holder.session) &&
+    holders.size <= limitFor(holder, view.lock.limit)
+  );
+}
+
+/** Whether nobody waits, as far as a reading says that is not too old. */
+function isUncontended(view: QueueView, me: Waiter, now: number): boolean {
   return (
     now < view.readAt + NOBODY_WAITS_MS &&
-    (view.lock.limit === undefined || view.lock.limit === limit) &&
     !view.isLockStale &&
-    !view.waiters.some((waiter) => isWaitedFor(view, waiter, now)) &&
-    freeSlots(view, limit) > 0
+    (view.lock.limit === undefined || view.lock.limit === limitFor(me, view.lock.limit)) &&
+    !view.waiters.some((waiter) => isWaitedFor(view, waiter, now))
   );
 }
 
@@ -206,13 +223,45 @@ export function mayJoinAtOnce(view: QueueView, limit: number, now: number): bool
 export function isNextInLine(view: QueueView, me: Waiter): boolean {
   const ahead = waitersAhead(view, me.session);
   if (ahead === undefined || view.readAt < me.enteredAt) return false;
-  return view.lock.limit === me.limit && ahead.length < freeSlots(view, me.limit);
+  return (
+    view.lock.limit === limitFor(me, view.lock.limit) &&
+    ahead.length < freeSlots(view, view.lock.limit)
+  );
+}
+
+/** The limit that a contender goes by, where the lock entry has this one, if any. */
+export function limitFor(
+  { limit, adoptsLimit }: Pick<Waiter, "limit" | "adoptsLimit">,
+  lockLimit: number | undefined,
+): number {
+  return adoptsLimit && lockLimit !== undefined && lockLimit > 0 ? lockLimit : limit;
 }
 
 /** @throws SemaphoreLimitConflictError unless everybody agrees on the limit. */
-export function requireSameLimit({ lock }: Pick<QueueView, "lock">, limit: number): void {
-  if (lock.limit === undefined || lock.limit === limit) return;
-  throw new SemaphoreLimitConflictError(lock.limit, limit);
+export function requireSameLimit({ lock }: Pick<QueueView, "lock">, me: Waiter): void {
+  if (lock.limit === undefined || lock.limit === limitFor(me, lock.limit)) return;
+  throw new SemaphoreLimitConflictError(lock.limit, me.limit);
+}
+
+/** How things stand for a waiter, or for one that has not entered yet. */
+export interface Standing {
+  readonly held: number;
+  readonly limit: number;
+  /** The waiters that come before it. */
+  readonly ahead: number;
+}
+
+export function standingOf(
+  view: QueueView,
+  session: string | undefined,
+  now: number,
+): Standing | undefined {
+  const { limit } = view.lock;
+  if (limit === undefined) return undefined;
+  const waiters = (session === undefined ? undefined : waitersAhead(view, session)) ?? view.waiters;
+  // Those that were passed have as a rule gone long ago.
+  const ahead = waiters.filter((waiter) => isWaitedFor(view, waiter, now));
+  return { held: liveHolders(view).size, limit, ahead: ahead.length };
 }
 
 /** The waiters that came before; nothing for one that is no waiter. */

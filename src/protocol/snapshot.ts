@@ -72,6 +72,29 @@ function indexAt(key: string, entries: readonly KVEntry[]): bigint {
   return entries.find((entry) => entry.key === key)?.modifyIndex ?? 0n;
 }
 
+/** What users see of a contender. In JSON its value is a text, and its index a string. */
+class ShownContender implements Contender {
+  readonly session: string;
+  readonly value: Uint8Array | null;
+  readonly createIndex: bigint;
+
+  constructor({ session, value, createIndex }: Contender) {
+    this.session = session;
+    this.value = value;
+    this.createIndex = createIndex;
+  }
+
+  toJSON(): object {
+    const { session, value, createIndex } = this;
+    const text = value === null ? null : Buffer.from(value).toString();
+    return { session, value: text, createIndex: createIndex.toString() };
+  }
+}
+
+export function shown(contender: Contender): Contender {
+  return new ShownContender(contender);
+}
+
 /** The sessions that hold a slot: those in the lock entry that are alive. */
 export function liveHolders({ lock, dead }: KnownLock): Set<string> {
   return new Set([...lock.holders].filter((session) => !dead.has(session)));

@@ -63,6 +63,22 @@ export class Transactions {
     ];
   }
 
+  /** Leaves the lock and joins it again, for the next run of the same session: it has its own index. */
+  passOn({ session }: ContenderWrite, { limit, holders, modifyIndex }: LockValue & LockState) {
+    const others = new Set(holders);
+    others.delete(session);
+    return [
+      this.checkContender(session),
+      this.#lockSwap({ limit, holders: others }, modifyIndex),
+      this.#lockWrite({ limit, holders }),
+    ];
+  }
+
+  /** Writes another limit. */
+  resize({ holders, modifyIndex }: LockState, limit: number): readonly KVOperation[] {
+    return [this.#lockSwap({ limit, holders }, modifyIndex)];
+  }
+
   /**
    * Leaves the lock with the contender entry: a holder without one counts as dead. With a
    * `successor`, passes the slot on to that waiter.

@@ -6,7 +6,7 @@ import { unlessAborted } from "../async/unless-aborted.js";
 import { ConsulError } from "../consul/http/consul-error.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
 import { isOutcomeUnknown, isTransient, SemaphoreRequestError } from "../errors.js";
-import type { Waiter } from "../protocol/next-step.js";
+import type { Standing, Waiter } from "../protocol/next-step.js";
 import type { ContenderWrite } from "../protocol/transactions.js";
 import type { SessionLease } from "../session/lease.js";
 import { CleanUp, type CleanUpOptions, type LeftQueue } from "./clean-up.js";
@@ -19,6 +19,8 @@ export interface ClaimedQueue extends LeftQueue {
     signal: AbortSignal | undefined,
   ): Promise<bigint | undefined>;
   enter(claim: Claim, options: RequestOptions): Promise<string | undefined>;
+  passOn(claim: Claim, timeout: number): Promise<bigint | undefined>;
+  standingOf(claim: Claim): Standing | undefined;
   wait(claim: Claim): void;
   leaveLine(claim: Claim): void;
 }
@@ -26,6 +28,7 @@ export interface ClaimedQueue extends LeftQueue {
 export interface ClaimOptions {
   readonly value: Uint8Array | string | undefined;
   readonly limit: number;
+  readonly adoptLimit: boolean;
   /** How long one blocking query lasts at most, in milliseconds. */
   readonly longestWatch: number;
 }
@@ -42,7 +45,13 @@ export type ClaimState =
   | { readonly kind: "holder"; readonly since?: bigint };
 
 /** How a wait ended: with the index of the write that made it a holder, if it went well. */
-export type WaitOutcome = bigint | "gone" | "over";
+export type WaitOutcome = bigint | "gone" | Over;
+
+/** The time was over. */
+export interface Over {
+  /** How things stood then, as far as is known. */
+  readonly standing: Standing | undefined;
+}
 
 /** A short wait time is meant for `tryAcquire`, and no reason to ask Consul all the time. */
 const SHORTEST_WATCH_MS = 1_000;
@@ -57,6 +66,7 @@ const SHORTEST_TRY_MS = 1_000;
 export class Claim implements Waiter {
   readonly lease: SessionLease;
   readonly limit: number;
+  readonly adoptsLimit: boolean;
   /** What its contender entry says. */
   readonly entry: ContenderWrite;
   /** How long one blocking query lasts at most: it finds a dead connection. In milliseconds. */
@@ -80,11 +90,12 @@ export class Claim implements Waiter {
   constructor(
     queue: ClaimedQueue,
     lease: SessionLease,
-    { value, limit, longestWatch }: ClaimOptions,
+    { value, limit, adoptLimit, longestWatch }: ClaimOptions,
   ) {
     this.#queue = queue;
     this.lease = lease;
     this.limit = limit;
+    this.adoptsLimit = adoptLimit;
     this.watchTime = Math.min(Math.max(longestWatch, SHORTEST_WATCH_MS), LONGEST_WATCH_MS);
     this.entry = { session: lease.id, value };
   }
@@ -192,6 +203,19 @@ export class Claim implements Waiter {
     }
   }
 
+  /**
+   * Has its slot end and begin anew, for whoever is the next of this client, if nobody else waits for
+   * it. Resolves to the index of that write, or to nothing: then the slot is to be given back.
+   */
+  async passOn(): Promise<bigint | undefined> {
+    try {
+      return await this.#queue.passOn(this, attemptTimeout(this.lease.expiresAt));
+    } catch (error) {
+      if (isOutcomeUnknown(error)) this.#unanswered.add("swap");
+      return undefined;
+    }
+  }
+
   /** Takes away whatever there may be of it, and ends its session, or has it kept. */
   cleanUp(options: CleanUpOptions = {}): CleanUp {
     const remains = () => ({
@@ -262,7 +286,7 @@ export class Claim implements Waiter {
   /** A request for it has failed; where that is transient, it goes on. */
   requestFailed(error: unknown): void {
     if (!isOutcomeUnknown(error)) this.#settle?.reject(error);
-    else if (this.#isTimeOver) this.#settle?.resolve("over");
+    else if (this.#isTimeOver) this.#endTooLate();
   }
 
   /** How often a swap was refused in a row while the lock had this index. */
@@ -274,7 +298,11 @@ export class Claim implements Waiter {
 
   #endIfOver(): void {
     if (!this.#isTimeOver || this.#isSwapUnderWay) return;
-    if (this.#hasHadToWait || this.#isTryOver) this.#settle?.resolve("over");
+    if (this.#hasHadToWait || this.#isTryOver) this.#endTooLate();
+  }
+
+  #endTooLate(): void {
+    this.#settle?.resolve({ standing: this.#queue.standingOf(this) });
   }
 
   async #tryToEnter(timeout: number): Promise<string | undefined> {

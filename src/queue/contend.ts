@@ -2,6 +2,7 @@ import { Backoff } from "../async/backoff.js";
 import type { Background } from "../async/serial-queue.js";
 import { sleep } from "../async/sleep.js";
 import { traced, waitChannel } from "../diagnostics.js";
+import type { Standing } from "../protocol/next-step.js";
 import type { SessionLease } from "../session/lease.js";
 import { Claim, type ClaimOptions, type WaitOutcome } from "./claim.js";
 import type { Queue } from "./queue.js";
@@ -23,9 +24,17 @@ export interface ContendOptions extends ClaimOptions {
 
 /** A slot that was got. */
 export interface Holding {
+  readonly kind: "held";
   readonly claim: Claim;
   /** The index of the write that made its session a holder. */
   readonly index: bigint;
+}
+
+/** There was none in time. */
+export interface TooLate {
+  readonly kind: "too late";
+  /** How things stood for it, as far as is known. */
+  readonly standing: Standing | undefined;
 }
 
 /**
@@ -50,8 +59,8 @@ const SHORTEST_TRY_MS = 1_000;
 const REENTRY_PAUSES = { first: 50, longest: 5_000 };
 
 /**
- * From nothing to a slot (Go: `Acquire`), or to nothing when the time is over. It throws having
- * undone itself.
+ * From nothing to a slot (Go: `Acquire`), or to how things stand when the time is over. It throws
+ * having undone itself.
  *
  * @throws the signal's reason, or why it cannot have a slot
  */
@@ -59,7 +68,7 @@ export async function contend(
   queue: Queue,
   options: ContendOptions,
   wait: Wait,
-): Promise<Holding | null> {
+): Promise<Holding | TooLate> {
   const { signal, background } = wait;
   const pauses = new Backoff(REENTRY_PAUSES);
   const tryUntil = Math.max(wait.until, performance.now() + SHORTEST_TRY_MS);
@@ -70,6 +79,7 @@ export async function contend(
     signal.throwIfAborted();
     const claim = new Claim(queue, await options.openSession(stepUntil()), options);
     let outcome: WaitOutcome = "gone";
+    let standing: Standing | undefined;
     try {
       // No write is cut off by the signal: one that may or may not have taken place is more to clean
       // up than one that has.
@@ -81,12 +91,13 @@ export async function contend(
       } else if (await claim.enter(stepUntil(), signal)) {
         hasEntered = true;
         const { prefix, limit } = options;
-        outcome = await traced(waitChannel, { prefix, limit, session: claim.session }, () =>
+        const { session } = claim;
+        outcome = await traced(waitChannel, { prefix, limit, where: "consul", session }, () =>
           claim.wait(wait.until, signal),
         );
         signal.throwIfAborted();
       }
-      if (typeof outcome === "bigint") return { claim, index: outcome };
+      if (typeof outcome === "bigint") return { kind: "held", claim, index: outcome };
     } catch (error) {
       const cleanUp = claim.cleanUp();
       background(cleanUp.finished);
@@ -96,9 +107,10 @@ export async function contend(
     const cleanUp = claim.cleanUp();
     background(cleanUp.finished);
     const left = wait.until - performance.now();
-    const isOver = outcome === "over" || left <= 0;
+    if (outcome !== "gone") standing = outcome.standing;
+    const isOver = outcome !== "gone" || left <= 0;
     await cleanUp.within(isOver ? ABORT_GRACE_MS : left).catch(ignore);
-    if (isOver || performance.now() >= wait.until) return null;
+    if (isOver || performance.now() >= wait.until) return { kind: "too late", standing };
     await sleep(Math.min(pauses.next(), wait.until - performance.now()), signal);
   }
 }

@@ -2,7 +2,7 @@ import { unlessAborted } from "../async/unless-aborted.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
 import type { KVOperation } from "../consul/transaction.js";
 import { SemaphoreRequestError } from "../errors.js";
-import { mayJoinAtOnce, requireSameLimit } from "../protocol/next-step.js";
+import { limitFor, mayJoinAtOnce, requireSameLimit } from "../protocol/next-step.js";
 import { afterPassing, type QueueView } from "../protocol/queue-view.js";
 import { readSnapshot } from "../protocol/snapshot.js";
 import type { Claim } from "./claim.js";
@@ -48,7 +48,7 @@ export class Entrance {
       // Where others were waiting a moment ago, the way in is through the queue.
       if (isRead && this.#isContended(claim)) return undefined;
       if (isRead) {
-        requireSameLimit(await unlessAborted(this.#known.read(timeout()), signal), claim.limit);
+        requireSameLimit(await unlessAborted(this.#known.read(timeout()), signal), claim);
       }
       const index = await this.#writes.inTurn(() => this.#enterAndJoin(claim, timeout()));
       if (index !== undefined) return index;
@@ -62,8 +62,7 @@ export class Entrance {
   async enter(claim: Claim, options: RequestOptions): Promise<string | undefined> {
     const { transactions, keys } = this.#requests;
     // Behind another waiter of this client there is nothing to learn yet, if the limit is the same.
-    const isBehind =
-      this.#line.size > 0 && claim.lease.own && this.#known.view?.lock.limit === claim.limit;
+    const isBehind = this.#line.size > 0 && claim.lease.own && this.#hasLimitOf(claim);
     const sentAt = performance.now();
     const outcome = await this.#requests.transact(
       [...transactions.enter(claim.entry), ...(isBehind ? [] : [transactions.readAll()])],
@@ -81,7 +80,7 @@ export class Entrance {
     const [, ...entries] = outcome.entries;
     const snapshot = readSnapshot(keys, entries);
     this.#known.readingShows(snapshot, { sentAt, now }, claim.session);
-    requireSameLimit(snapshot, claim.limit);
+    requireSameLimit(snapshot, claim);
     const own = snapshot.contenders.find(({ session }) => session === claim.session);
     if (own !== undefined && snapshot.lock.holders.has(claim.session)) {
       claim.resumes(own.createIndex > snapshot.lock.modifyIndex);
@@ -105,9 +104,10 @@ export class Entrance {
     if (step.kind !== "join" && step.kind !== "rejoin") return false;
     const { transactions } = this.#requests;
     const isHolder = step.kind === "rejoin";
+    const limit = limitFor(claim, view.lock.limit);
     const operations = isHolder
-      ? transactions.rejoin(claim.entry, view, claim.limit)
-      : transactions.join(claim.entry, view, claim.limit);
+      ? transactions.rejoin(claim.entry, view, limit)
+      : transactions.join(claim.entry, view, limit);
     claim.beforeSwap(isHolder);
     try {
       const outcome = await this.#writes.send(operations, claim.requestTimeout());
@@ -131,14 +131,20 @@ export class Entrance {
     }
   }
 
-  #mayJoinAtOnce({ limit }: Claim): boolean {
+  #mayJoinAtOnce(claim: Claim): boolean {
     const { view } = this.#known;
     if (view === undefined || this.#known.isContended || this.#line.size > 0) return false;
-    return mayJoinAtOnce(view, limit, performance.now());
+    return mayJoinAtOnce(view, claim, performance.now());
   }
 
-  #isContended({ limit }: Claim): boolean {
-    return this.#known.isContended && this.#known.view?.lock.limit === limit;
+  #isContended(claim: Claim): boolean {
+    return this.#known.isContended && this.#hasLimitOf(claim);
+  }
+
+  /** Whether the lock is known to have the limit that a claim goes by. */
+  #hasLimitOf(claim: Claim): boolean {
+    const limit = this.#known.view?.lock.limit;
+    return limit !== undefined && limit === limitFor(claim, limit);
   }
 
   async #enterAndJoin(claim: Claim, timeout: number): Promise<bigint | undefined> {
@@ -147,7 +153,8 @@ export class Entrance {
     if (view === undefined || !this.#mayJoinAtOnce(claim)) return undefined;
     claim.beforeSwap();
     try {
-      const operations = this.#requests.transactions.enterAndJoin(claim.entry, view, claim.limit);
+      const limit = limitFor(claim, view.lock.limit);
+      const operations = this.#requests.transactions.enterAndJoin(claim.entry, view, limit);
       const outcome = await this.#writes.send(operations, timeout);
       if (!outcome.applied) {
         claim.afterSwap();
@@ -163,11 +170,12 @@ export class Entrance {
   }
 
   /** Takes in a swap that went well, and returns its index. */
-  #joined({ session, limit }: Claim, view: QueueView, outcome: Applied): bigint {
+  #joined(claim: Claim, view: QueueView, outcome: Applied): bigint {
+    const { session } = claim;
     const modifyIndex = this.#writes.indexIn(outcome);
     this.#writes.holders.add(session);
     const holders = this.#requests.transactions.holdersAfter(session, view);
-    this.#known.wrote({ limit, holders, modifyIndex });
+    this.#known.wrote({ limit: limitFor(claim, view.lock.limit), holders, modifyIndex });
     return modifyIndex;
   }
 

@@ -1,7 +1,8 @@
 import type { KVOperation } from "../consul/transaction.js";
 import { SemaphoreRequestError } from "../errors.js";
 import type { LockState } from "../protocol/lock-entry.js";
-import { isNextInLine } from "../protocol/next-step.js";
+import { isNextInLine, mayPassOn } from "../protocol/next-step.js";
+import type { QueueView } from "../protocol/queue-view.js";
 import { readSnapshot } from "../protocol/snapshot.js";
 import type { Claim } from "./claim.js";
 import type { LeaveOptions } from "./clean-up.js";
@@ -16,8 +17,11 @@ import {
   type Written,
 } from "./requests.js";
 
-/** For how long a reading does for the release as well. */
+/** For how long a reading shows who waits well enough for one who leaves. */
 const LOOK_BACK_AFTER_MS = 10;
+
+/** How often a slot is passed on though the lock was not as it was known. */
+const MOST_TRIES = 3;
 
 /** How the sessions of one client leave a prefix, and pass a slot on. */
 export class Exit {
@@ -37,6 +41,35 @@ export class Exit {
   async leave(session: string, options: LeaveOptions): Promise<void> {
     await this.#writes.inTurn(() => this.#leave(session, options));
     this.#writes.holders.delete(session);
+  }
+
+  /**
+   * Has a holder's slot end and begin anew, for the next run of this client, if nobody else waits for
+   * it. Resolves to the index of that write, or to nothing.
+   */
+  async passOn(claim: Claim, timeout: number): Promise<bigint | undefined> {
+    return await this.#writes.inTurn(() => this.#passOn(claim, timeout));
+  }
+
+  async #passOn(claim: Claim, timeout: number): Promise<bigint | undefined> {
+    for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+      // Whoever came meanwhile goes first.
+      const view = this.#readLately ?? (await this.#known.read(timeout));
+      const { limit } = view.lock;
+      const isOurs = this.#line.size === 0 && mayPassOn(view, claim, performance.now());
+      if (!isOurs || limit === undefined) return undefined;
+      const lock = { ...view.lock, limit };
+      const operations = this.#requests.transactions.passOn(claim.entry, lock);
+      const outcome = await this.#send(operations, operations.length, timeout);
+      if (outcome.applied) {
+        const modifyIndex = this.#writes.indexIn(outcome);
+        this.#known.wrote({ ...lock, modifyIndex });
+        claim.holds(modifyIndex);
+        return modifyIndex;
+      }
+      this.#known.forget();
+    }
+    return undefined;
   }
 
   async #leave(
@@ -87,20 +120,34 @@ export class Exit {
   ): Promise<Written> {
     successor?.beforeSwap();
     try {
-      const sentAt = performance.now();
-      const looksBack = this.#looksBack();
-      const { transactions, keys } = this.#requests;
+      // The last of the operations is a deletion, which answers with no entry.
+      const outcome = await this.#send(operations, operations.length - 1, timeout);
+      if (!outcome.applied) successor?.afterSwap();
+      return outcome;
+    } catch (error) {
+      successor?.swapWentUnanswered();
+      throw error;
+    }
+  }
+
+  /** Sends a write that is answered with so many entries, and may read the prefix as it leaves it. */
+  async #send(
+    operations: readonly KVOperation[],
+    answers: number,
+    timeout: number | undefined,
+  ): Promise<Written> {
+    const { transactions, keys } = this.#requests;
+    const looksBack = this.#looksBack();
+    const sentAt = performance.now();
+    try {
       const looking = looksBack ? [...operations, transactions.readAll()] : operations;
       const outcome = await this.#writes.send(looking, timeout);
-      if (!outcome.applied) successor?.afterSwap();
       if (outcome.applied && looksBack) {
-        // The last of the operations is a deletion, which answers with no entry.
-        const snapshot = readSnapshot(keys, outcome.entries.slice(operations.length - 1));
+        const snapshot = readSnapshot(keys, outcome.entries.slice(answers));
         this.#known.readingShows(snapshot, { sentAt, now: performance.now() });
       }
       return outcome;
     } catch (error) {
-      successor?.swapWentUnanswered();
       this.#known.doubt();
       throw error;
     }
@@ -114,7 +161,14 @@ export class Exit {
   #looksBack(): boolean {
     const { view, isContended } = this.#known;
     if (view === undefined || isContended || this.#line.size > 0) return false;
-    return performance.now() >= view.readAt + LOOK_BACK_AFTER_MS;
+    return this.#readLately === undefined;
+  }
+
+  /** What is known, if the prefix was read a moment ago. */
+  get #readLately(): QueueView | undefined {
+    const { view } = this.#known;
+    if (view === undefined || view.isLockStale) return undefined;
+    return performance.now() < view.readAt + LOOK_BACK_AFTER_MS ? view : undefined;
   }
 
   #left(session: string, lock: LockState, successor: Claim | undefined, outcome: Applied): void {

@@ -23,6 +23,8 @@ export class KnownQueue {
   #nextReading: Promise<QueueView> | undefined;
   /** Called at the next change. */
   #listeners: (() => void)[] = [];
+  /** Called at each. */
+  readonly #subscribers = new Set<() => void>();
 
   constructor(requests: PrefixRequests) {
     this.#requests = requests;
@@ -46,6 +48,15 @@ export class KnownQueue {
   learn(view: QueueView): void {
     this.#view = view;
     this.stir();
+    for (const call of [...this.#subscribers]) call();
+  }
+
+  /** Calls back whenever something becomes known, until the result is called. */
+  onNews(call: () => void): () => void {
+    this.#subscribers.add(call);
+    return () => {
+      this.#subscribers.delete(call);
+    };
   }
 
   /** Has whatever waits for a change think again. */

@@ -9,7 +9,7 @@ import type { KVEntry } from "../consul/kv.js";
 import { nextIndex, type QueryOptions } from "../consul/query.js";
 import { isOutcomeUnknown, SemaphoreLostError, SemaphoreRequestError } from "../errors.js";
 import { liveHolders, type Snapshot } from "../protocol/snapshot.js";
-import { blocking, type PrefixRequests } from "./requests.js";
+import { blocking, type LockReading, type PrefixRequests } from "./requests.js";
 
 /** A slot that is held, as the monitor sees it. */
 export interface MonitoredSlot {
@@ -26,6 +26,13 @@ export interface MonitoredSlot {
   readonly retryTime: number;
   /** Called with how the slot was lost. */
   readonly lost: (loss: SemaphoreLostError) => void;
+}
+
+export interface HolderMonitorOptions {
+  /** Whether waiters of the client need a connection for a blocking query as well. */
+  readonly isShared: () => boolean;
+  /** Called with each reading of the lock. */
+  readonly lockRead: (reading: LockReading) => void;
 }
 
 /** A slot that is released before that costs no reading. */
@@ -63,16 +70,15 @@ type Reader = (due: readonly MonitoredSlot[]) => Promise<number>;
  */
 export class HolderMonitor {
   readonly #requests: PrefixRequests;
-  readonly #isShared: () => boolean;
+  readonly #options: HolderMonitorOptions;
   readonly #slots = new Map<MonitoredSlot, { readonly since: number }>();
   #stop: AbortController | undefined;
   /** The blocking query on the contender entry of the only slot. */
   #entryWatch: AbortController | undefined;
 
-  /** `isShared`: whether waiters of the client need a connection for a blocking query as well. */
-  constructor(requests: PrefixRequests, isShared: () => boolean) {
+  constructor(requests: PrefixRequests, options: HolderMonitorOptions) {
     this.#requests = requests;
-    this.#isShared = isShared;
+    this.#options = options;
   }
 
   /** Watches a slot from now on, until its signal aborts. */
@@ -138,8 +144,10 @@ export class HolderMonitor {
     let since = 0n;
     return async (due) => {
       const query = { ...this.#query(due, since), signal };
-      const { lock, index } = await this.#requests.readLock(query);
+      const reading = await this.#requests.readLock(query);
+      const { lock, index } = reading;
       since = nextIndex(since, index);
+      this.#options.lockRead(reading);
       if (due.some(({ session }) => !lock.holders.has(session))) await this.#judge(signal);
       return PAUSE_MS;
     };
@@ -153,7 +161,7 @@ export class HolderMonitor {
         only !== undefined &&
         others.length === 0 &&
         this.#slots.size === 1 &&
-        !this.#isShared()
+        !this.#options.isShared()
       ) {
         const { session } = only;
         const query = this.#query(due, seen.session === session ? seen.index : 0n);

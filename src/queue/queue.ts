@@ -1,4 +1,6 @@
 import type { RequestOptions } from "../consul/http/request-options.js";
+import { SemaphoreRequestError } from "../errors.js";
+import { standingOf, type Standing } from "../protocol/next-step.js";
 import { afterWrite } from "../protocol/queue-view.js";
 import type { Snapshot } from "../protocol/snapshot.js";
 import type { Claim, ClaimedQueue } from "./claim.js";
@@ -9,7 +11,7 @@ import { KnownQueue } from "./known-queue.js";
 import { Line } from "./line.js";
 import { LockWrites } from "./lock-writes.js";
 import { HolderMonitor } from "./monitor.js";
-import type { PrefixRequests } from "./requests.js";
+import { wordsOf, type PrefixRequests } from "./requests.js";
 
 /**
  * What the semaphores of one client share on one prefix: what is known of the queue, the line of
@@ -22,10 +24,12 @@ export class Queue implements ClaimedQueue {
   readonly #line: Line;
   readonly #entrance: Entrance;
   readonly #exit: Exit;
+  readonly #writes: LockWrites;
 
   constructor(requests: PrefixRequests) {
     const writes = new LockWrites(requests);
     this.requests = requests;
+    this.#writes = writes;
     this.#known = new KnownQueue(requests);
     this.#line = new Line({
       requests,
@@ -35,7 +39,28 @@ export class Queue implements ClaimedQueue {
     });
     this.#entrance = new Entrance(requests, this.#known, this.#line, writes);
     this.#exit = new Exit(requests, this.#known, this.#line, writes);
-    this.monitor = new HolderMonitor(requests, () => this.#line.size > 0);
+    this.monitor = new HolderMonitor(requests, {
+      isShared: () => this.#line.size > 0,
+      lockRead: (reading) => {
+        this.#known.lockShows(reading);
+      },
+    });
+  }
+
+  /** The limit in Consul, as far as is known. */
+  get limit(): number | undefined {
+    return this.#known.view?.lock.limit;
+  }
+
+  /** How things stand for a waiter, or for one that has not entered. */
+  standingOf(claim?: Claim): Standing | undefined {
+    const { view } = this.#known;
+    return view && standingOf(view, claim?.session, performance.now());
+  }
+
+  /** Calls back whenever something becomes known, until the result is called. */
+  onNews(call: () => void): () => void {
+    return this.#known.onNews(call);
   }
 
   /** Reads the whole prefix, whatever is known. */
@@ -68,6 +93,34 @@ export class Queue implements ClaimedQueue {
 
   async leave(session: string, options: LeaveOptions): Promise<void> {
     await this.#exit.leave(session, options);
+  }
+
+  async passOn(claim: Claim, timeout: number): Promise<bigint | undefined> {
+    return await this.#exit.passOn(claim, timeout);
+  }
+
+  /** Writes another limit, whoever holds and waits. */
+  async resize(limit: number, options: RequestOptions): Promise<void> {
+    await this.#writes.inTurn(() => this.#resize(limit, options));
+  }
+
+  async #resize(limit: number, options: RequestOptions): Promise<void> {
+    let refusedAt = -1n;
+    for (;;) {
+      const lock = await this.#known.look(options);
+      if (lock.limit === limit) return;
+      const operations = this.requests.transactions.resize(lock, limit);
+      const outcome = await this.#writes.send(operations, options.timeout);
+      if (outcome.applied) {
+        this.#known.wrote({ ...lock, limit, modifyIndex: this.#writes.indexIn(outcome) });
+        return;
+      }
+      // Consul refused, and nothing has changed since: to go on would never end.
+      if (refusedAt === lock.modifyIndex) {
+        throw new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", wordsOf(outcome));
+      }
+      refusedAt = lock.modifyIndex;
+    }
   }
 
   /** Deletes the contender entry of a session that is no holder. */

@@ -18,6 +18,8 @@ export interface OwnSessionOptions {
   readonly name: string;
   readonly ttl: Duration;
   readonly checks: readonly string[] | undefined;
+  /** Default: the agent's. */
+  readonly node?: string | undefined;
   readonly scope: RequestOptions;
   readonly watchdogs: Watchdogs;
   /** Until when a transient failure is followed by another attempt. */
@@ -42,9 +44,9 @@ const LATE_STRAYS_MS = 1_000;
  */
 export async function openOwnSession(
   sessions: Sessions,
-  { name, ttl, checks, scope, watchdogs, until, signal, background }: OwnSessionOptions,
+  { name, ttl, checks, node, scope, watchdogs, until, signal, background }: OwnSessionOptions,
 ): Promise<SessionLease> {
-  const creation = new SessionCreation(sessions, { name, ttl, checks }, scope, watchdogs);
+  const creation = new SessionCreation(sessions, { name, ttl, checks, node }, scope, watchdogs);
   try {
     const lease = await retry(() => creation.create({ timeout: attemptTimeout(until) }), {
       isTransient,
@@ -75,7 +77,7 @@ export async function openOwnSession(
  */
 class SessionCreation {
   readonly #sessions: Sessions;
-  readonly #spec: Pick<OwnSessionOptions, "name" | "ttl" | "checks">;
+  readonly #spec: Pick<OwnSessionOptions, "name" | "ttl" | "checks" | "node">;
   readonly #scope: RequestOptions;
   readonly #watchdogs: Watchdogs;
   /** The lock-delays of sessions that may be there, or may yet come: a late request is a request. */
@@ -86,7 +88,7 @@ class SessionCreation {
 
   constructor(
     sessions: Sessions,
-    spec: Pick<OwnSessionOptions, "name" | "ttl" | "checks">,
+    spec: Pick<OwnSessionOptions, "name" | "ttl" | "checks" | "node">,
     scope: RequestOptions,
     watchdogs: Watchdogs,
   ) {

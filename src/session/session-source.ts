@@ -33,7 +33,8 @@ export class SessionSource {
 
   /** @throws SemaphoreRequestError, or the signal's reason */
   async open({ until, signal, background }: SessionWait): Promise<SessionLease> {
-    const { session: id, sessionName: name, sessionTTL: ttl, sessionChecks } = this.#options;
+    const { session: id, sessionName: name, sessionTTL: ttl } = this.#options;
+    const { sessionChecks: checks, sessionNode: node } = this.#options;
     const { consul, watchdogs, idleSessions } = this.#shared;
     const given = { scope: this.#options.scope, watchdogs, until, signal };
     try {
@@ -42,7 +43,7 @@ export class SessionSource {
         idleSessions.take(this.#use) ??
         (await openOwnSession(consul.session, {
           ...given,
-          ...{ name, ttl, checks: sessionChecks, background },
+          ...{ name, ttl, checks, node, background },
         }))
       );
     } catch (error) {
@@ -59,7 +60,7 @@ export class SessionSource {
 
   /** What a session has to be made for to do for this semaphore as well. */
   get #use(): string {
-    const { prefix, scope, sessionName, sessionTTL, sessionChecks } = this.#options;
-    return JSON.stringify([prefix, scope, sessionName, sessionTTL, sessionChecks]);
+    const { prefix, scope, sessionName, sessionTTL, sessionChecks, sessionNode } = this.#options;
+    return JSON.stringify([prefix, scope, sessionName, sessionTTL, sessionChecks, sessionNode]);
   }
 }

@@ -29,7 +29,7 @@ const nothing = (): Promise<void> => Promise.resolve();
 /** All that a cycle with a wait and a renewal passes by. */
 async function told(): Promise<void> {
   await traced(acquireChannel, { ...SEMAPHORE, call: "acquire" }, nothing);
-  await traced(waitChannel, { ...SEMAPHORE, session: SLOT.session }, nothing);
+  await traced(waitChannel, { ...SEMAPHORE, where: "consul", session: SLOT.session }, nothing);
   const heldNoLonger = tracedTime(heldChannel, { ...SLOT });
   await traced(renewChannel, { session: SLOT.session, ttl: 15_000 }, nothing);
   heldNoLonger();

@@ -80,10 +80,26 @@ test("a wait in the queue is told of, and how it went on", async () => {
   await one.release();
   const { session } = await next;
   expect(told.find(([name]) => name === "wait start")?.[1]).toEqual({
-    ...{ prefix: PREFIX, limit: 1, session },
+    ...{ prefix: PREFIX, limit: 1, where: "consul", session },
   });
   expect(names(told)).toContain("wait asyncEnd");
   await other.release();
+});
+
+test("a wait of a run in memory is told of", async () => {
+  const { client } = new Scene();
+  const sem = client.semaphorePrefix(PREFIX, 1);
+  const told = listen();
+  const sessions = await Promise.all([1, 2].map(() => sem.run(({ session }) => session)));
+  const waits = told.filter(([name]) => name.startsWith("wait"));
+  expect(waits.map(([name]) => name)).toEqual([
+    ...["wait start", "wait end", "wait asyncStart", "wait asyncEnd"],
+  ]);
+  expect(waits[0]?.[1]).toEqual({ prefix: PREFIX, limit: 1, where: "memory" });
+  const acquired = told.filter(([name]) => name === "acquire asyncEnd");
+  expect(acquired.map(([, event]) => event)).toMatchObject(
+    sessions.map((session) => ({ call: "run", session })),
+  );
 });
 
 test.each(["acquire", "tryAcquire", "run"] as const)(
@@ -162,10 +178,10 @@ test("a renewal that is cut off by the end of the session has not failed", async
   });
   const scene = new Scene();
   const told = listen();
-  const sem = scene.client.semaphoreOpts({ prefix: PREFIX, limit: 1, sessionTTL: "400ms" });
+  const sem = scene.client.semaphoreOpts({ prefix: PREFIX, limit: 1, sessionTTL: "1s" });
   await sem.acquire();
   scene.always("renew", silent);
-  await vi.advanceTimersByTimeAsync(110);
+  await vi.advanceTimersByTimeAsync(260);
   expect(names(told)).toContain("renew start");
   expect(names(told)).not.toContain("renew asyncEnd");
   await sem.release();
@@ -188,4 +204,37 @@ test("who listens to one of them only hears it, and where nobody does nothing is
   await sem.acquire();
   await sem.release();
   expect(heard).toHaveLength(1);
+});
+
+test("each event can be written as JSON, with the slot and the error that it has", async () => {
+  const { client, consul } = new Scene();
+  const written: string[] = [];
+  const log = (event: unknown): void => void written.push(JSON.stringify(event));
+  const channels = TRACED.flatMap((name) =>
+    PHASES.map((phase) => `tracing:consul-semaphore:${name}:${phase}`),
+  );
+  for (const name of [...channels, "consul-semaphore:lost"]) {
+    subscribe(name, log);
+    onTestFinished(() => {
+      unsubscribe(name, log);
+    });
+  }
+  const sem = client.semaphorePrefix(PREFIX, 1);
+  const slot = await sem.acquire();
+  const token = String(slot.fencingToken);
+  expect(JSON.parse(written.at(-1) ?? "")).toMatchObject({
+    ...{ call: "acquire", fencingToken: token },
+    result: { prefix: PREFIX, limit: 1, fencingToken: token, held: true },
+  });
+  consul.destroySession(slot.session);
+  await ended(slot);
+  expect(JSON.parse(written.at(-1) ?? "")).toMatchObject({
+    ...{ prefix: PREFIX, fencingToken: token },
+    error: { name: "SemaphoreLostError", reason: "session-invalidated", prefix: PREFIX },
+  });
+  await sem.release();
+  await rejectionOf(sem.acquire(AbortSignal.abort(new Error("enough"))));
+  expect(JSON.parse(written.at(-1) ?? "")).toMatchObject({
+    error: { name: "Error", message: "enough" },
+  });
 });

@@ -29,6 +29,14 @@ export const unsent: Fault = (_, receiver) => {
   return nothing;
 };
 
+/** Nobody listens at the address. */
+export const refusing: Fault = (_, receiver) => {
+  receiver.error(
+    Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:8500"), { code: "ECONNREFUSED" }),
+  );
+  return nothing;
+};
+
 /** Consul carries the request out; the connection breaks before the answer. */
 export const answerLost: Fault = (request, receiver, consul) =>
   consul(request, {

@@ -1,3 +1,5 @@
+import { hostname } from "node:os";
+
 import { describe, expect, test } from "vitest";
 
 import { SemaphoreOptionsError } from "../../src/errors.js";
@@ -7,8 +9,8 @@ import {
   DEFAULT_SEMAPHORE_SESSION_TTL,
   DEFAULT_SEMAPHORE_WAIT_TIME,
   requireFunction,
-  requireSignal,
   resolveOptions,
+  resolveWait,
 } from "../../src/options.js";
 
 /** What a caller without types gets for these options: the error, or nothing. */
@@ -29,6 +31,8 @@ describe("the options of a semaphore", () => {
     expect(resolveOptions(VALID)).toEqual({
       prefix: "jobs/resize",
       limit: 3,
+      adoptLimit: false,
+      value: `${hostname()}:${process.pid}`,
       sessionName: "Consul API Semaphore",
       sessionTTL: "15s",
       // Go's default is ["serfHealth"]: a slot would be lost because others take its node for dead.
@@ -50,11 +54,13 @@ describe("the options of a semaphore", () => {
   test("stay what they were given as, but for times, which are milliseconds", () => {
     const given = {
       ...VALID,
+      adoptLimit: true,
       value: Uint8Array.of(1, 2, 3),
       session: "2d1b6b3e-0d53-4f55-8c4b-3b0a4cf0d1f2",
       sessionName: "mine",
       sessionTTL: 30_000,
       sessionChecks: ["serfHealth", "service:web"],
+      sessionNode: "node-7",
       monitorRetries: 5,
       monitorRetryTime: "1m30s",
       semaphoreWaitTime: 0,
@@ -91,9 +97,12 @@ describe("the options of a semaphore", () => {
     expect(resolveOptions({ ...VALID, limit }).limit).toBe(limit);
   });
 
-  test.each(["10s", "1h30m", ".5m", 15_000, 0.5, "86400s"])("accept the TTL %j", (sessionTTL) => {
-    expect(resolveOptions({ ...VALID, sessionTTL }).sessionTTL).toBe(sessionTTL);
-  });
+  test.each(["10s", "1h30m", ".5m", 15_000, 100, "100ms", "86400s"])(
+    "accept the TTL %j",
+    (sessionTTL) => {
+      expect(resolveOptions({ ...VALID, sessionTTL }).sessionTTL).toBe(sessionTTL);
+    },
+  );
 
   test.each([[[]], [["serfHealth"]]])("accept the health checks %j", (sessionChecks) => {
     expect(resolveOptions({ ...VALID, sessionChecks }).sessionChecks).toEqual(sessionChecks);
@@ -133,33 +142,69 @@ describe("a bad option", () => {
     [
       "the limit 2 ** 53",
       { limit: 2 ** 53 },
-      "semaphore limit must be positive",
-      "9007199254740992 (number)",
+      "invalid limit: 9007199254740992 is too large; the greatest is 2^53 - 1",
+      "",
     ],
     ["a TTL that is no duration", { sessionTTL: "soon" }, "invalid SessionTTL: ", '"soon"'],
     ["a TTL without a unit", { sessionTTL: "15" }, "invalid SessionTTL: ", '"15"'],
-    ["a TTL of 0", { sessionTTL: 0 }, "invalid SessionTTL: ", "0 (number)"],
-    ["a TTL of 0s", { sessionTTL: "0s" }, "invalid SessionTTL: ", "'0s' (string)"],
-    ["a negative TTL", { sessionTTL: "-15s" }, "invalid SessionTTL: ", "'-15s' (string)"],
-    ["a TTL of -1 ms", { sessionTTL: -1 }, "invalid SessionTTL: ", "-1 (number)"],
-    ["a TTL of NaN", { sessionTTL: NaN }, "invalid SessionTTL: ", "NaN (number)"],
+    ["a TTL of 0", { sessionTTL: 0 }, "invalid SessionTTL: ", "sessionTTL: 0 ms is below"],
+    ["a TTL of 0s", { sessionTTL: "0s" }, "invalid SessionTTL: ", 'sessionTTL: "0s" is below'],
+    [
+      "a negative TTL",
+      { sessionTTL: "-15s" },
+      "invalid SessionTTL: ",
+      'sessionTTL: "-15s" is below',
+    ],
+    ["a TTL of -1 ms", { sessionTTL: -1 }, "invalid SessionTTL: ", "sessionTTL: -1 ms is below"],
+    [
+      "a TTL of seconds",
+      { sessionTTL: 15 },
+      "invalid SessionTTL: sessionTTL: 15 ms is below Consul's 10s; numbers are milliseconds",
+      "",
+    ],
+    [
+      "a TTL that no agent takes",
+      { sessionTTL: "99ms" },
+      'invalid SessionTTL: sessionTTL: "99ms" is below Consul\'s 10s',
+      "",
+    ],
+    ["a TTL of NaN", { sessionTTL: NaN }, "invalid SessionTTL: sessionTTL: got NaN (number)", ""],
     ["a TTL of null", { sessionTTL: null }, "invalid SessionTTL: ", "null"],
     ["a TTL of 300 years", { sessionTTL: "3000000h" }, "invalid SessionTTL: ", '"3000000h"'],
-    ["an empty session", { session: "" }, "invalid Session: ", "''"],
-    ["a session with a slash", { session: "a/b" }, "invalid Session: ", "'a/b'"],
-    ["a session that is no string", { session: 5 }, "invalid Session: ", "5 (number)"],
-    ["a session name of null", { sessionName: null }, "invalid SessionName: ", "null"],
-    ["health checks in a string", { sessionChecks: "a" }, "invalid SessionChecks: ", "'a'"],
-    ["a negative number of retries", { monitorRetries: -1 }, "invalid MonitorRetries: ", "-1"],
-    ["half a retry", { monitorRetries: 0.5 }, "invalid MonitorRetries: ", "0.5"],
-    ["a negative retry time", { monitorRetryTime: "-2s" }, "invalid MonitorRetryTime: ", "'-2s'"],
-    ["a retry time of true", { monitorRetryTime: true }, "invalid MonitorRetryTime: ", "true"],
-    ["a negative wait", { semaphoreWaitTime: -1 }, "invalid SemaphoreWaitTime: ", "-1"],
-    ["a wait in words", { semaphoreWaitTime: "a bit" }, "invalid SemaphoreWaitTime: ", '"a bit"'],
-    ["a value that is a number", { value: 5 }, "invalid Value: ", "number"],
-    ["a value of null", { value: null }, "invalid Value: ", "expected a string or Uint8Array"],
-    ["a namespace of 5", { namespace: 5 }, "invalid Namespace: ", "5 (number)"],
-    ["a partition of 5", { partition: 5 }, "invalid Partition: ", "5 (number)"],
+    ["an empty session", { session: "" }, "invalid session: ", "''"],
+    ["a session with a slash", { session: "a/b" }, "invalid session: ", "'a/b'"],
+    ["a session that is no string", { session: 5 }, "invalid session: ", "5 (number)"],
+    ["a session name of null", { sessionName: null }, "invalid sessionName: ", "null"],
+    ["health checks in a string", { sessionChecks: "a" }, "invalid sessionChecks: ", "'a'"],
+    ["a negative number of retries", { monitorRetries: -1 }, "invalid monitorRetries: ", "-1"],
+    ["half a retry", { monitorRetries: 0.5 }, "invalid monitorRetries: ", "0.5"],
+    [
+      "a negative retry time",
+      { monitorRetryTime: "-2s" },
+      "invalid monitorRetryTime: ",
+      '"-2s" is negative',
+    ],
+    ["a retry time of true", { monitorRetryTime: true }, "invalid monitorRetryTime: ", "true"],
+    [
+      "a negative wait",
+      { semaphoreWaitTime: -1 },
+      "invalid semaphoreWaitTime: ",
+      "-1 ms is negative; numbers are milliseconds",
+    ],
+    ["a wait in words", { semaphoreWaitTime: "a bit" }, "invalid semaphoreWaitTime: ", '"a bit"'],
+    ["a value that is a number", { value: 5 }, "invalid value: ", "number"],
+    ["a value of null", { value: null }, "invalid value: ", "expected a string or Uint8Array"],
+    ["a namespace of 5", { namespace: 5 }, "invalid namespace: ", "5 (number)"],
+    ["a partition of 5", { partition: 5 }, "invalid partition: ", "5 (number)"],
+    ["a node of 5", { sessionNode: 5 }, "invalid sessionNode: ", "5 (number)"],
+    ["a word for adoptLimit", { adoptLimit: "yes" }, "invalid adoptLimit: ", "'yes' (string)"],
+    [
+      "a prefix that ends with a space",
+      { prefix: "jobs " },
+      "invalid prefix 'jobs '",
+      "white space",
+    ],
+    ["a prefix that begins with a tab", { prefix: "\tjobs" }, "invalid prefix '\\tjobs'", "white"],
   ];
 
   test.each(BAD)("is refused, named and shown: %s", (_, given, beginning, shown) => {
@@ -175,7 +220,9 @@ describe("a bad option", () => {
 
   test("is refused where it has a name that is not known, and the known ones are told", () => {
     const error = refusal({ ...VALID, sessionTtl: "10s" });
-    expect(error?.message).toMatch(/^unknown option "sessionTtl" \(known: prefix, limit, /);
+    expect(error?.message).toMatch(
+      /^unknown option "sessionTtl" \(known: prefix, limit, adoptLimit, /,
+    );
     expect(error?.message).toContain("sessionTTL");
   });
 
@@ -201,11 +248,11 @@ describe("a bad option", () => {
 
 describe("other bad input", () => {
   test.each([
-    [{ sessionChecks: [1] }, "invalid SessionChecks: got [ 1 ] (object)"],
-    [{ session: ".lock" }, "invalid Session: got '.lock' (string)"],
-    [{ session: "" }, "invalid Session: got '' (string)"],
-    [{ sessionName: "" }, "invalid SessionName: got '' (string)"],
-    [{ value: 5 }, "invalid Value: got 5 (number)"],
+    [{ sessionChecks: [1] }, "invalid sessionChecks: got [ 1 ] (object)"],
+    [{ session: ".lock" }, "invalid session: got '.lock' (string)"],
+    [{ session: "" }, "invalid session: got '' (string)"],
+    [{ sessionName: "" }, "invalid sessionName: got '' (string)"],
+    [{ value: 5 }, "invalid value: got 5 (number)"],
     [{ prefix: "a\ud800" }, "invalid prefix"],
     [{ semaphoreTryOnce: true }, "call tryAcquire to try once"],
   ])("is named, with its value: %o", (options, message) => {
@@ -216,18 +263,55 @@ describe("other bad input", () => {
     expect(refusal(options)?.message).toContain("missing semaphore options: got");
   });
 
-  test.each([[{ signal: new AbortController().signal }], [null], [5_000], [new AbortController()]])(
-    "is no signal: %o",
-    (signal) => {
-      expect(() => {
-        requireSignal(signal);
-      }).toThrow("expected an AbortSignal as the argument itself");
-    },
-  );
-
   test("is no function", () => {
     expect(() => {
       requireFunction(new AbortController().signal);
     }).toThrow("expected what to run with the slot");
+  });
+});
+
+describe("a wait", () => {
+  const { signal } = new AbortController();
+  const nothing = { signal: undefined, timeout: undefined, timeoutMs: undefined };
+
+  test.each([
+    [undefined, {}],
+    [{}, {}],
+    [signal, { signal }],
+    [{ signal }, { signal }],
+    [{ signal: undefined, timeout: undefined }, {}],
+    [{ timeout: "1m30s" }, { timeout: "1m30s", timeoutMs: 90_000 }],
+    [
+      { timeout: 500, signal },
+      { signal, timeout: 500, timeoutMs: 500 },
+    ],
+    [{ timeout: 0 }, { timeout: 0, timeoutMs: 0 }],
+  ])("may be %o", (wait, resolved) => {
+    expect(resolveWait(wait)).toStrictEqual({ ...nothing, ...resolved });
+  });
+
+  test("may be a signal that another library has made", () => {
+    const other = { aborted: false, addEventListener: () => undefined };
+    expect(resolveWait(other).signal).toBe(other);
+    expect(resolveWait({ signal: other }).signal).toBe(other);
+  });
+
+  test.each([
+    [null, "invalid wait: got null (object), expected an AbortSignal, or { signal, timeout }"],
+    [5_000, "invalid wait: got 5000 (number)"],
+    ["30s", "invalid wait: got '30s' (string)"],
+    [new AbortController(), "invalid wait: got AbortController"],
+    [[], "invalid wait: got [] (object)"],
+    [{ timeOut: 5 }, 'unknown option "timeOut" (known: signal, timeout)'],
+    [{ signal: 5 }, "invalid signal: got 5 (number), expected an AbortSignal"],
+    [{ timeout: -1 }, "invalid timeout: -1 ms is negative; numbers are milliseconds"],
+    [{ timeout: "-1s" }, 'invalid timeout: "-1s" is negative'],
+    [{ timeout: "soon" }, 'invalid timeout: time: invalid duration "soon"'],
+    [{ timeout: NaN }, "invalid timeout: got NaN (number)"],
+    [{ timeout: null }, "invalid timeout: got null (object)"],
+  ])("may not be %o", (wait, message) => {
+    const resolving = (): unknown => resolveWait(wait);
+    expect(resolving).toThrow(SemaphoreOptionsError);
+    expect(resolving).toThrow(message);
   });
 });

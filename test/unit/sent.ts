@@ -19,6 +19,8 @@ export type Step =
   | "enter and join"
   | "join"
   | "rejoin"
+  | "pass on"
+  | "resize"
   | "leave"
   | "leave and read"
   | "hand over"
@@ -95,7 +97,9 @@ export class Sent {
       if (has("unlock")) return "hand over";
       return has("get-tree") ? "leave and read" : "leave";
     }
-    return has("set") ? "rejoin" : "join";
+    if (!has("check-session")) return "resize";
+    if (has("set")) return has("unlock") ? "rejoin" : "pass on";
+    return "join";
   }
 }
 

@@ -1,14 +1,16 @@
 import { getEventListeners } from "node:events";
+import { inspect } from "node:util";
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { SemaphoreLostError, SemaphoreReleasedError } from "../../src/errors.js";
+import { SemaphoreLostError, SemaphoreReleasedError, withPrefix } from "../../src/errors.js";
 import { HeldSlot } from "../../src/slot.js";
 import { SessionLease } from "../../src/session/lease.js";
 import { Watchdogs } from "../../src/session/watchdog.js";
 import { FakeSessions, SESSION } from "./session/fake-sessions.js";
 
 const TTL = 15_000;
+const PREFIX = "jobs/resize";
 
 let sessions: FakeSessions;
 let lease: SessionLease;
@@ -37,7 +39,7 @@ afterEach(() => {
 const ended = vi.fn();
 
 const held = (release: () => Promise<void> = () => Promise.resolve()): HeldSlot =>
-  new HeldSlot(lease, 12n, { release, ended });
+  new HeldSlot(lease, 12n, { prefix: PREFIX, limit: 3, release, ended });
 
 test("tells its session and its fencing token", () => {
   expect(held()).toMatchObject({ session: SESSION, fencingToken: 12n, held: true });
@@ -50,15 +52,15 @@ test("is lost when its session's term is over, and says so by its signal", () =>
   expect(slot.held).toBe(true);
   vi.advanceTimersByTime(1);
   expect(signal.aborted).toBe(true);
-  expect(signal.reason).toBe(lease.lost.reason);
+  expect(signal.reason).toMatchObject({ reason: "session-expired", prefix: PREFIX });
   expect(slot.held).toBe(false);
-  expect(slot.loss()).toBe(lease.lost.reason);
+  expect(slot.loss()).toBe(signal.reason);
 });
 
 test("tells once how it has ended", () => {
   const slot = held();
   expect(ended).not.toHaveBeenCalled();
-  const loss = new SemaphoreLostError("holder-removed");
+  const loss = withPrefix(new SemaphoreLostError("holder-removed"), PREFIX);
   slot.end(loss);
   slot.end(new SemaphoreReleasedError());
   vi.advanceTimersByTime(TTL);
@@ -69,7 +71,8 @@ test("tells it too where its session has", () => {
   const slot = held();
   vi.advanceTimersByTime(TTL);
   slot.end(new SemaphoreReleasedError());
-  expect(ended.mock.calls).toEqual([[lease.lost.reason]]);
+  expect(ended.mock.calls).toEqual([[slot.loss()]]);
+  expect(slot.loss()).toMatchObject({ reason: "session-expired", prefix: PREFIX });
 });
 
 test.each<[string, (slot: HeldSlot) => boolean]>([
@@ -91,7 +94,7 @@ test.each<[string, (slot: HeldSlot) => boolean]>([
 
 test("that was lost stays lost, for the first reason", () => {
   const slot = held();
-  const loss = new SemaphoreLostError("holder-removed");
+  const loss = withPrefix(new SemaphoreLostError("holder-removed"), PREFIX);
   slot.end(loss);
   expect(slot.held).toBe(false);
   slot.end(new SemaphoreReleasedError());
@@ -102,7 +105,7 @@ test("that was lost stays lost, for the first reason", () => {
 
 test("does not hear of its session any more once it has been released", () => {
   const slot = held();
-  const released = new SemaphoreReleasedError();
+  const released = withPrefix(new SemaphoreReleasedError(), PREFIX);
   expect(getEventListeners(lease.lost, "abort")).toHaveLength(1);
   slot.end(released);
   expect(getEventListeners(lease.lost, "abort")).toEqual([]);
@@ -117,7 +120,7 @@ test("of a session that is lost already is lost from the start", () => {
   vi.advanceTimersByTime(TTL);
   const slot = held();
   expect(slot.held).toBe(false);
-  expect(slot.loss()).toBe(lease.lost.reason);
+  expect(slot.loss()).toMatchObject({ reason: "session-expired", prefix: PREFIX });
 });
 
 test("is released once, however often that is asked for", async () => {
@@ -126,4 +129,18 @@ test("is released once, however often that is asked for", async () => {
   await slot.release();
   await slot[Symbol.asyncDispose]();
   expect(release).toHaveBeenCalledTimes(1);
+});
+
+test("shows in JSON and on the console what it is", () => {
+  const slot = held();
+  expect(JSON.parse(JSON.stringify({ slot }))).toEqual({
+    slot: { prefix: PREFIX, limit: 3, session: SESSION, fencingToken: "12", held: true },
+  });
+  expect(inspect(slot, { breakLength: Infinity })).toBe(
+    `SemaphoreSlot { prefix: '${PREFIX}', limit: 3, session: '${SESSION}', fencingToken: 12n, held: true }`,
+  );
+  vi.advanceTimersByTime(TTL);
+  expect(JSON.stringify(slot)).toContain('"held":false');
+  expect(inspect(slot)).toContain("held: false");
+  expect(Object.keys(slot)).toEqual(["fencingToken"]);
 });

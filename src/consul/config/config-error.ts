@@ -1,3 +1,5 @@
+import { cloneable } from "../../cloneable-error.js";
+
 /**
  * The configuration of a {@link ConsulClient} is invalid; nothing was sent. The message names the
  * option or the variable, and contains no secret. A retry does not help.
@@ -13,7 +15,7 @@
  * }
  * ```
  */
-export class ConsulConfigError extends TypeError {
+export class ConsulConfigError extends cloneable(TypeError) {
   /** The name of the class. */
   override readonly name = "ConsulConfigError";
   /** Stable across versions. */

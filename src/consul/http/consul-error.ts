@@ -1,3 +1,5 @@
+import { cloneable } from "../../cloneable-error.js";
+
 /**
  * Why a request to Consul failed:
  *
@@ -43,12 +45,16 @@ export interface ConsulErrorDetails {
   readonly text?: string | undefined;
   /** As {@link ConsulError.retryable}. Default: by the code, the status and the text. */
   readonly retryable?: boolean | undefined;
+  /** As {@link ConsulError.neverAnswered}. Default: `false`. */
+  readonly neverAnswered?: boolean | undefined;
   /** The error behind it. */
   readonly cause?: unknown;
 }
 
 /** Consul answers 500 both for its own failures and for invalid requests; the text differs. */
-const INVALID_REQUEST = /\binvalid\b/i;
+const INVALID_REQUEST = /\binvalid\b|\bMissing check '.*' registration/i;
+/** Not for good, whatever the check is called. */
+const FAILING_CHECK = /\bCheck '.*' is in \w+ state/;
 
 /**
  * A failed request to Consul's HTTP API. It never contains a token.
@@ -63,7 +69,7 @@ const INVALID_REQUEST = /\binvalid\b/i;
  * }
  * ```
  */
-export class ConsulError extends Error {
+export class ConsulError extends cloneable(Error) {
   /** The name of the class. */
   override readonly name = "ConsulError";
   /** What kind of failure it was; stable across versions. */
@@ -82,11 +88,15 @@ export class ConsulError extends Error {
   /**
    * Whether the failure is transient, so that the same request may succeed later (Go:
    * `IsRetryableError`): a timeout, a failed connection, a 5xx (no leader, a proxy's outage) or a
-   * 429. A 500 that says that something is invalid is not transient. Nor is a refused connection to
-   * an address that has never answered, since that is probably wrong. {@link inDoubt} says whether
-   * a write may have been carried out.
+   * 429. Not so a 500 that says that something is invalid, or that a session's check does not exist,
+   * and a failure of TLS. {@link inDoubt} says whether a write may have been carried out.
    */
   readonly retryable: boolean;
+  /**
+   * Whether there was no server at the address, and never has been since the client was made: either
+   * it is not up yet, or the address is wrong. A semaphore tells its caller at once.
+   */
+  readonly neverAnswered: boolean;
 
   /** Makes an error as the client throws it, for your own tests. */
   constructor(message: string, details: ConsulErrorDetails) {
@@ -101,6 +111,7 @@ export class ConsulError extends Error {
       (details.status === undefined
         ? details.code === "CONSUL_UNREACHABLE" || details.code === "CONSUL_TIMEOUT"
         : isTransientStatus(details.status, details.text ?? ""));
+    this.neverAnswered = details.neverAnswered ?? false;
   }
 
   /**
@@ -109,13 +120,14 @@ export class ConsulError extends Error {
    * write.
    */
   get inDoubt(): boolean {
-    return (this.retryable && this.status !== 429) || this.code === "CONSUL_BAD_ANSWER";
+    const isSent = this.status !== 429 && !this.neverAnswered;
+    return (this.retryable && isSent) || this.code === "CONSUL_BAD_ANSWER";
   }
 }
 
 /** Whether an answer with this status and text means a transient failure. */
 export function isTransientStatus(status: number, text: string): boolean {
-  if (status === 500) return !INVALID_REQUEST.test(text);
+  if (status === 500) return FAILING_CHECK.test(text) || !INVALID_REQUEST.test(text);
   return status === 429 || status > 500;
 }
 

@@ -29,8 +29,14 @@ export function adviceOnStatus(status: number, body: string): string {
   if (status === 500 && /missing node registration/i.test(body)) {
     return (
       "the agent's node is not registered there (yet); a session in another datacenter needs one of " +
-      'its nodes, as in session.create({ node, ttl, behavior: "delete" })'
+      "its nodes: sessionNode, or node of session.create"
     );
+  }
+  if (status === 500 && /missing check '.*' registration/i.test(body)) {
+    return "the node has no such check: see sessionChecks, or checks of session.create";
+  }
+  if (/invalid session ttl/i.test(body)) {
+    return "numbers are milliseconds: see sessionTTL, or ttl of session.create";
   }
   if (status === 401 || status === 407) return "a proxy in front of Consul requires httpAuth";
   return "";

@@ -108,7 +108,7 @@ export class Transport {
     const failure = (
       code: ConsulErrorCode,
       problem: string,
-      details: Pick<ConsulErrorDetails, "cause" | "retryable"> = {},
+      details: Pick<ConsulErrorDetails, "cause" | "retryable" | "neverAnswered"> = {},
     ): ConsulError =>
       new ConsulError(`${method} ${path}: ${problem}`, { code, method, path, ...details });
     if (this.#closing.signal.aborted) throw failure("CONSUL_CLOSED", "the client has been closed");
@@ -154,7 +154,8 @@ export class Transport {
         {
           cause: this.#withoutSecrets(error),
           // An address that has answered before is not misconfigured.
-          retryable: this.#answered || !(isTlsProblem(code) || NO_LISTENER.has(code)),
+          retryable: this.#answered || !isTlsProblem(code),
+          neverAnswered: !this.#answered && NO_LISTENER.has(code),
         },
       );
     } finally {

@@ -153,13 +153,13 @@ export const MUTANTS: readonly Mutant[] = [
     name: "newcomer-passes-the-queue",
     file: "queue/entrance.ts",
     search: `if (view === undefined || this.#known.isContended || this.#line.size > 0) return false;
-    return mayJoinAtOnce(view, limit, performance.now());
+    return mayJoinAtOnce(view, claim, performance.now());
   }
 
-  #isContended({ limit }: Claim): boolean {
-    return this.#known.isContended && this.#known.view?.lock.limit === limit;`,
+  #isContended(claim: Claim): boolean {
+    return this.#known.isContended && this.#hasLimitOf(claim);`,
     replacement: `if (view === undefined || performance.now() > view.readAt + 250) return false;
-    return view.lock.limit === limit && view.lock.holders.size < limit;
+    return this.#hasLimitOf(claim) && view.lock.holders.size < claim.limit;
   }
 
   #isContended(): boolean {
@@ -169,8 +169,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "resumed-slot-has-the-old-token",
     file: "queue/entrance.ts",
-    search: "? transactions.rejoin(claim.entry, view, claim.limit)",
-    replacement: "? transactions.join(claim.entry, view, claim.limit)",
+    search: "? transactions.rejoin(claim.entry, view, limit)",
+    replacement: "? transactions.join(claim.entry, view, limit)",
     breaks: "F-token",
   },
   {

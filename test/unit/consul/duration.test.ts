@@ -1,7 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { formatDuration, formatMilliseconds, parseDuration } from "../../../src/consul/duration.js";
+import {
+  formatDuration,
+  formatMilliseconds,
+  goDuration,
+  parseDuration,
+} from "../../../src/consul/duration.js";
 
 /** A duration and its nanoseconds, as Go 1.19's `time.ParseDuration` reads it. */
 const READ_BY_GO: readonly (readonly [string, bigint])[] = [
@@ -223,6 +228,23 @@ describe("formatting a duration", () => {
         expectSameDuration(parseDuration(text), ms);
       }),
     );
+  });
+});
+
+describe("a number of milliseconds as Go prints it", () => {
+  test.each([
+    [0, "0s"],
+    [0.25, "250µs"],
+    [250, "250ms"],
+    [999.5, "999.5ms"],
+    [1_500, "1.5s"],
+    [30_000, "30s"],
+    [60_000, "1m0s"],
+    [90_500, "1m30.5s"],
+    [3_600_000, "1h0m0s"],
+    [86_400_000, "24h0m0s"],
+  ])("is %d as %j", (ms, text) => {
+    expect(goDuration(ms)).toBe(text);
   });
 });
 

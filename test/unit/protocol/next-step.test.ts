@@ -4,9 +4,12 @@ import { describe, expect, test } from "vitest";
 import { SemaphoreLimitConflictError } from "../../../src/errors.js";
 import {
   isNextInLine,
+  limitFor,
   mayJoinAtOnce,
+  mayPassOn,
   nextStep,
   requireSameLimit,
+  standingOf,
   type Step,
   type Waiter,
 } from "../../../src/protocol/next-step.js";
@@ -845,7 +848,7 @@ describe("any step", () => {
 });
 
 describe("a newcomer", () => {
-  const me = { limit: 2 };
+  const me = waiter(9, { limit: 2 });
   const nobody = { lock: lockOf(2, ["h"]) };
 
   test.each([
@@ -859,7 +862,7 @@ describe("a newcomer", () => {
     ],
     ["the reading is just not too old", nobody, 249],
   ])("may take a slot at once where %s", (_, given, later) => {
-    expect(mayJoinAtOnce(viewOf(given), me.limit, HEARD + later)).toBe(true);
+    expect(mayJoinAtOnce(viewOf(given), me, HEARD + later)).toBe(true);
   });
 
   test.each([
@@ -885,7 +888,7 @@ describe("a newcomer", () => {
       250,
     ],
   ])("must enter the queue where %s", (_, given, later) => {
-    expect(mayJoinAtOnce(viewOf(given), me.limit, HEARD + later)).toBe(false);
+    expect(mayJoinAtOnce(viewOf(given), me, HEARD + later)).toBe(false);
   });
 });
 
@@ -930,9 +933,110 @@ describe("a slot that comes free", () => {
   });
 });
 
+describe("a holder's slot", () => {
+  const me = { ...waiter(9, { limit: 2 }), session: "h" };
+  const nobody = { lock: lockOf(2, ["h", "i"]) };
+
+  test.each([
+    ["nobody waits", nobody, 0],
+    ["fewer hold than there are slots", { lock: lockOf(2, ["h"]) }, 0],
+    [
+      "those that wait have let somebody go first",
+      { ...nobody, waiters: contenders(7, 8), passed: passedUntil(HEARD + 1, 7, 8) },
+      0,
+    ],
+  ])("may be passed on where %s", (_, given, later) => {
+    expect(mayPassOn(viewOf(given), me, HEARD + later)).toBe(true);
+  });
+
+  test.each([
+    ["somebody waits", { ...nobody, waiters: contenders(8) }, 0],
+    ["it holds no longer", { lock: lockOf(2, ["i"]) }, 0],
+    ["it counts as dead", { ...nobody, dead: new Map([["h", 0n]]) }, 0],
+    ["more hold than the limit allows", { lock: lockOf(2, ["h", "i", "j"]) }, 0],
+    ["the limit is another", { lock: lockOf(3, ["h"]) }, 0],
+    ["the lock may have changed", { ...nobody, isLockStale: true }, 0],
+    ["the reading is too old", nobody, 250],
+  ])("is given back where %s", (_, given, later) => {
+    expect(mayPassOn(viewOf(given), me, HEARD + later)).toBe(false);
+  });
+
+  test("is given back, with an adopted limit, until there are fewer holders than that", () => {
+    const adopting = { ...me, adoptsLimit: true };
+    const hold = (limit: number, ...holders: string[]) =>
+      mayPassOn(viewOf({ lock: lockOf(limit, holders) }), adopting, HEARD);
+    expect(hold(3, "h", "i", "j")).toBe(true);
+    expect(hold(1, "h", "i")).toBe(false);
+    expect(hold(1, "h")).toBe(true);
+  });
+});
+
+describe("how things stand", () => {
+  const view = viewOf({
+    lock: lockOf(3, ["h", "i", "j"]),
+    dead: new Map([["j", 0n]]),
+    waiters: contenders(7, 8, 9, 10),
+    passed: passedUntil(HEARD + 1, 7),
+  });
+
+  test("is how many hold, and how many are ahead that are waited for", () => {
+    expect(standingOf(view, waiter(9).session, HEARD)).toEqual({ held: 2, limit: 3, ahead: 1 });
+  });
+
+  test("is for one that has not entered that all are ahead", () => {
+    expect(standingOf(view, undefined, HEARD)).toEqual({ held: 2, limit: 3, ahead: 3 });
+    expect(standingOf(view, "unknown", HEARD)).toEqual({ held: 2, limit: 3, ahead: 3 });
+  });
+
+  test("is not known where nobody has written a lock", () => {
+    expect(standingOf(viewOf({ lock: lockOf(undefined, [], 0n) }), "x", HEARD)).toBeUndefined();
+  });
+});
+
+describe("a waiter that adopts the limit", () => {
+  const me = waiter(9, { limit: 1, adoptsLimit: true });
+  const adopts = (lockLimit: number | undefined): number => limitFor(me, lockLimit);
+
+  test("goes by that in the lock, and by its own where there is none", () => {
+    expect([adopts(3), adopts(undefined), adopts(0), adopts(-1)]).toEqual([3, 1, 1, 1]);
+    expect(limitFor(waiter(9, { limit: 1 }), 3)).toBe(1);
+  });
+
+  test("has no conflict, unless the lock has a limit that is none", () => {
+    expect(() => {
+      requireSameLimit({ lock: lockOf(3) }, me);
+    }).not.toThrow();
+    expect(() => {
+      requireSameLimit({ lock: lockOf(0) }, me);
+    }).toThrow("semaphore limit conflict (lock: 0, local: 1)");
+  });
+
+  goesTo([
+    {
+      that: "joins where that allows it",
+      me,
+      view: viewOf({ lock: lockOf(2, ["h"]), waiters: contenders(9) }),
+      step: JOIN,
+    },
+    {
+      that: "waits where more hold than that allows",
+      me,
+      view: viewOf({ lock: lockOf(2, ["h", "i", "j"]), waiters: contenders(9) }),
+      step: { kind: "watch lock", atMost: 800 },
+    },
+  ]);
+
+  test("has a slot that comes free as the next in line", () => {
+    const next = (lock: QueueView["lock"]) =>
+      isNextInLine(viewOf({ lock, waiters: contenders(9) }), me);
+    expect(next(lockOf(3, ["h", "i"]))).toBe(true);
+    expect(next(lockOf(2, ["h", "i"]))).toBe(false);
+  });
+});
+
 describe("the limit of a prefix", () => {
   const check = (limit: number | undefined) => () => {
-    requireSameLimit({ lock: lockOf(limit) }, 2);
+    requireSameLimit({ lock: lockOf(limit) }, waiter(9, { limit: 2 }));
   };
 
   test("is no conflict where it is the same, or not written yet", () => {

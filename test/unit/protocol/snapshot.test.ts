@@ -5,7 +5,7 @@ import type { KVEntry } from "../../../src/consul/kv.js";
 import { SemaphoreConflictError, SemaphoreDecodingError } from "../../../src/errors.js";
 import { prefixKeys } from "../../../src/protocol/keys.js";
 import { encodeLock, SEMAPHORE_FLAG_VALUE } from "../../../src/protocol/lock-entry.js";
-import { liveHolders, readSnapshot } from "../../../src/protocol/snapshot.js";
+import { liveHolders, readSnapshot, shown } from "../../../src/protocol/snapshot.js";
 
 const keys = prefixKeys("jobs");
 
@@ -215,5 +215,23 @@ describe("any snapshot", () => {
         expect(indexes.every((index, i) => i === 0 || (indexes[i - 1] ?? 0n) < index)).toBe(true);
       }),
     );
+  });
+});
+
+describe("a contender as users see it", () => {
+  const given = { session: "a", value: Buffer.from("host:1"), createIndex: 2n ** 60n };
+
+  test("has its session, its value and its index, and no more", () => {
+    const { contenders } = readSnapshot(keys, [contender("a", given)]);
+    expect(contenders.map(shown)).toEqual([given]);
+    expect(contenders.map(shown).flatMap((it) => Object.keys(it))).toEqual(Object.keys(given));
+  });
+
+  test("has a text for a value and a string for an index in JSON", () => {
+    const createIndex = "1152921504606846976";
+    expect(JSON.parse(JSON.stringify([shown(given), shown({ ...given, value: null })]))).toEqual([
+      { session: "a", value: "host:1", createIndex },
+      { session: "a", value: null, createIndex },
+    ]);
   });
 });

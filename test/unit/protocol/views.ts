@@ -62,5 +62,5 @@ export function viewOf(given: Partial<QueueView> = {}): QueueView {
 
 /** The waiter that came with that index. */
 export function waiter(index: number, given: Partial<Waiter> = {}): Waiter {
-  return { session: `s${index}`, limit: 1, enteredAt: HEARD, ...given };
+  return { session: `s${index}`, limit: 1, adoptsLimit: false, enteredAt: HEARD, ...given };
 }

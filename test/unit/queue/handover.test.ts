@@ -264,7 +264,7 @@ describe("a write on the way out", () => {
     expect(releasing.outcome).toMatchObject({
       error: {
         code: "SEMAPHORE_UPDATE_FAILED",
-        message: "failed to update lock: the words of Consul",
+        message: 'failed to update lock: the words of Consul: "jobs"',
       },
     });
     // The slot goes with its session.
@@ -284,7 +284,7 @@ describe("a write on the way in", () => {
     expect(acquiring.outcome).toMatchObject({
       error: {
         code: "SEMAPHORE_UPDATE_FAILED",
-        message: "failed to update lock: the words of Consul",
+        message: 'failed to update lock: the words of Consul: "jobs"',
       },
     });
     expect(scene.left).toEqual([]);

@@ -1,5 +1,6 @@
 // The way to a slot, and what becomes of it where that leads nowhere.
 import { getEventListeners } from "node:events";
+import { hostname } from "node:os";
 
 import { beforeEach, describe, expect, test } from "vitest";
 
@@ -14,6 +15,7 @@ import {
   forbidden,
   leaderless,
   page,
+  refusing,
   silent,
 } from "../faults.js";
 import { messageOf, valueOf, Watched } from "../outcome.js";
@@ -61,7 +63,10 @@ describe("acquiring", () => {
     const acquiring = new Watched(semaphore({ value: "me" }).acquire());
     await time.pass(60_000);
     expect(acquiring.outcome).toBeUndefined();
-    expect(scene.contenders(PREFIX).map(({ value }) => decode(value))).toEqual(["", "me"]);
+    expect(scene.contenders(PREFIX).map(({ value }) => decode(value))).toEqual([
+      `${hostname()}:${process.pid}`,
+      "me",
+    ]);
     await other.release();
     await time.settle();
     expect(acquiring.outcome).toMatchObject({ value: { held: true } });
@@ -164,6 +169,48 @@ describe("acquiring", () => {
       expect(scene.contenders(PREFIX)).toHaveLength(1);
     },
   );
+
+  test("fails at once where a check of the session does not exist, and names the option", async () => {
+    const acquiring = new Watched(semaphore({ sessionChecks: ["nosuch"] }).acquire());
+    await time.settle();
+    expect(acquiring.outcome).toMatchObject({
+      error: { code: "SEMAPHORE_SESSION_FAILED", retryable: false },
+    });
+    expect(messageOf(acquiring)).toContain("Missing check 'nosuch' registration");
+    expect(messageOf(acquiring)).toContain("see sessionChecks");
+    expect(scene.steps).toEqual(["create session"]);
+  });
+
+  test("tries on where a check is critical, whatever it is called", async () => {
+    scene.next("create session", answering(500, "Check 'invalid-orders' is in critical state"));
+    const acquiring = new Watched(semaphore().acquire());
+    await time.pass(1_000);
+    expect(valueOf(acquiring).held).toBe(true);
+  });
+
+  test("fails at once where nothing has ever answered, though it may be retried", async () => {
+    scene.always("create session", refusing);
+    const acquiring = new Watched(semaphore().acquire());
+    await time.settle();
+    expect(acquiring.outcome).toMatchObject({
+      error: { code: "SEMAPHORE_SESSION_FAILED", retryable: true, cause: { neverAnswered: true } },
+    });
+    expect(scene.steps).toEqual(["create session"]);
+  });
+
+  test("tries on where what has answered before is down", async () => {
+    await scene.client.kv.get("a");
+    scene.next("create session", refusing);
+    const acquiring = new Watched(semaphore().acquire());
+    await time.pass(1_000);
+    expect(valueOf(acquiring).held).toBe(true);
+  });
+
+  test("makes its session on the node that it was given", async () => {
+    await semaphore({ sessionNode: "fake-consul" }).acquire();
+    const [created] = scene.of("create session");
+    expect(JSON.parse(created?.body ?? "")).toMatchObject({ Node: "fake-consul" });
+  });
 
   test("fails where a session of the user's is gone", async () => {
     const session = "2d1b6b3e-0d53-4f55-8c4b-3b0a4cf0d1f2";

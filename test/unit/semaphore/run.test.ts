@@ -230,12 +230,17 @@ test("what is no signal or no function is refused before anything is sent", asyn
   process.on("unhandledRejection", unhandled);
   try {
     for (const [method, ...args] of [
-      ["acquire", { signal: new AbortController().signal }],
+      ["acquire", new AbortController()],
+      ["acquire", { signal: "no signal" }],
+      ["acquire", { timeout: "soon" }],
+      ["acquire", { timeOut: "1s" }],
       ["acquire", null],
       ["tryAcquire", 5_000],
       ["run"],
       ["run", new AbortController().signal, () => undefined],
-      ["run", () => undefined, {}],
+      ["run", () => undefined, { timeout: -1 }],
+      ["resize", 0],
+      ["resize", "3"],
     ] as const) {
       const call: unknown = Reflect.get(sem, method);
       if (typeof call !== "function") throw new Error(`no method ${method}`);

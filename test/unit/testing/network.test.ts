@@ -100,7 +100,8 @@ describe("a network that refuses", () => {
     consul.refuse();
     await expect(client.kv.get("a")).rejects.toMatchObject({
       code: "CONSUL_UNREACHABLE",
-      retryable: false,
+      retryable: true,
+      neverAnswered: true,
       cause: { code: "ECONNREFUSED", syscall: "connect" },
     });
     consul.heal();

@@ -78,9 +78,9 @@ describe("a Consul for tests", () => {
   });
 
   test("allows for shorter TTLs, so that a test can do in real time", async () => {
-    await using consul = new TestConsul({ shortestTtl: 100 });
+    await using consul = new TestConsul({ shortestTtl: 1_000 });
     const client = consul.client();
-    const sem = client.semaphoreOpts({ prefix: "jobs", limit: 1, sessionTTL: "100ms" });
+    const sem = client.semaphoreOpts({ prefix: "jobs", limit: 1, sessionTTL: "1s" });
     const slot = await sem.acquire();
     const lost = new Promise((resolve) => {
       slot.signal.addEventListener("abort", resolve);

@@ -73,9 +73,26 @@ describe("a ConsulError", () => {
     expect(error.inDoubt).toBe(false);
   });
 
+  test("of a session's check that does not exist is final", () => {
+    const text = "rpc error making call: Missing check 'nosuch' registration";
+    const error = new ConsulError("it failed", {
+      ...{ ...about, code: "CONSUL_STATUS", status: 500, text },
+    });
+    expect(error).toMatchObject({ retryable: false, inDoubt: false });
+  });
+
+  test("of an address where nothing has ever answered may be retried, and wrote nothing", () => {
+    const error = new ConsulError("it failed", {
+      ...{ ...about, code: "CONSUL_UNREACHABLE", neverAnswered: true },
+    });
+    expect(error).toMatchObject({ retryable: true, neverAnswered: true, inDoubt: false });
+  });
+
   test.each([
     [500, "No cluster leader"],
     [500, "session was invalidated"],
+    [500, "Check 'web' is in critical state"],
+    [500, "rpc error making call: Check 'invalid-orders' is in critical state"],
     // A proxy's words are about the proxy.
     [502, "invalid response from upstream"],
     [503, "Invalid backend"],

@@ -28,7 +28,9 @@ test.each([
   [401, "", "a proxy in front of Consul requires httpAuth"],
   [407, "", "a proxy in front of Consul requires httpAuth"],
   [500, "no leader", ""],
-  [500, "rpc error making call: Missing node registration", "needs one of its nodes"],
+  [500, "rpc error making call: Missing node registration", "needs one of its nodes: sessionNode"],
+  [500, "Missing check 'nosuch' registration", "sessionChecks"],
+  [500, "Check 'web' is in critical state", ""],
 ])("of a status of %d with %j it is said: %s", (status, body, advice) => {
   if (advice === "") expect(adviceOnStatus(status, body)).toBe("");
   else expect(adviceOnStatus(status, body)).toContain(advice);

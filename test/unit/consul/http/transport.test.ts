@@ -529,7 +529,7 @@ describe("a failure to connect", () => {
     return { client: newClient({ address: `unix://${socket}` }), socket, folder };
   }
 
-  test("for good is one of an address where nobody has ever answered: refused", async () => {
+  test("may pass, but is told as one of an address where nothing has ever answered: refused", async () => {
     const gone = await ScriptedServer.listen();
     const client = newClient({ address: gone.address });
     await gone.close();
@@ -537,7 +537,8 @@ describe("a failure to connect", () => {
       const error = await consulErrorOf(client.kv.get("a"));
       expect(error).toMatchObject({
         code: "CONSUL_UNREACHABLE",
-        retryable: false,
+        retryable: true,
+        neverAnswered: true,
         inDoubt: false,
         cause: { code: "ECONNREFUSED" },
       });
@@ -549,13 +550,16 @@ describe("a failure to connect", () => {
     ["a socket that is not there", "ENOENT"],
     ["a socket's folder that is none", "ENOTDIR"],
     ["a refusal", "ECONNREFUSED"],
-  ])("for good is one of an address where nobody has ever answered: %s", async (_, code) => {
-    const client = newClient({ dispatcher: failingToConnect(code) });
-    expect(await consulErrorOf(client.kv.get("a"))).toMatchObject({
-      code: "CONSUL_UNREACHABLE",
-      retryable: false,
-    });
-  });
+  ])(
+    "may pass, but is told as one of an address where nothing has ever answered: %s",
+    async (_, code) => {
+      const client = newClient({ dispatcher: failingToConnect(code) });
+      expect(await consulErrorOf(client.kv.get("a"))).toMatchObject({
+        code: "CONSUL_UNREACHABLE",
+        ...{ retryable: true, neverAnswered: true },
+      });
+    },
+  );
 
   test.each(["EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "ECONNRESET", "EACCES"])(
     "may pass, though nobody has ever answered, where it is of another kind: %s",
@@ -563,7 +567,7 @@ describe("a failure to connect", () => {
       const client = newClient({ dispatcher: failingToConnect(code) });
       expect(await consulErrorOf(client.kv.get("a"))).toMatchObject({
         code: "CONSUL_UNREACHABLE",
-        retryable: true,
+        ...{ retryable: true, neverAnswered: false },
       });
     },
   );
@@ -599,30 +603,33 @@ describe("a failure to connect", () => {
     ["an answer", replyToRead("[]")],
     ["a failure", reply("No cluster leader", { status: 500 })],
     ["garbage", replyToRead("<html>")],
-  ])("may pass once somebody has answered there, if only with %s", async (_, answer) => {
-    const { client, socket, folder } = await ofNobody();
-    try {
-      expect((await consulErrorOf(client.session.info(ID))).retryable).toBe(false);
-      const started = await ScriptedServer.listen(socket);
-      started.always(answer);
-      await Promise.allSettled([client.session.info(ID)]);
-      expect(started.requests).toHaveLength(1);
-      await started.close();
-      const error = await consulErrorOf(client.session.info(ID));
-      expect(error).toMatchObject({ code: "CONSUL_UNREACHABLE", retryable: true });
-    } finally {
-      await rm(folder, { recursive: true });
-    }
-  });
+  ])(
+    "is no longer one of an address where nothing has answered once something has, if only with %s",
+    async (_, answer) => {
+      const { client, socket, folder } = await ofNobody();
+      try {
+        expect((await consulErrorOf(client.session.info(ID))).neverAnswered).toBe(true);
+        const started = await ScriptedServer.listen(socket);
+        started.always(answer);
+        await Promise.allSettled([client.session.info(ID)]);
+        expect(started.requests).toHaveLength(1);
+        await started.close();
+        const error = await consulErrorOf(client.session.info(ID));
+        expect(error).toMatchObject({ code: "CONSUL_UNREACHABLE", neverAnswered: false });
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    },
+  );
 
   test("counts nobody who did not answer to the end", async () => {
     const { client, socket, folder } = await ofNobody();
     try {
       const started = await ScriptedServer.listen(socket);
       started.always(cutMidBody());
-      expect((await consulErrorOf(client.kv.get("a"))).retryable).toBe(true);
+      expect((await consulErrorOf(client.kv.get("a"))).neverAnswered).toBe(false);
       await started.close();
-      expect((await consulErrorOf(client.kv.get("a"))).retryable).toBe(false);
+      expect((await consulErrorOf(client.kv.get("a"))).neverAnswered).toBe(true);
     } finally {
       await rm(folder, { recursive: true });
     }

@@ -57,6 +57,7 @@ const HANGS_FOR_MS = 5_000;
 export class Client implements Waiter {
   readonly session: string;
   readonly limit: number;
+  readonly adoptsLimit = false;
   readonly #entry: { readonly session: string; readonly value: undefined };
   readonly #plan: Plan;
   readonly #prefix: SharedPrefix;
@@ -101,7 +102,7 @@ export class Client implements Waiter {
   *#joinAtOnce(): Process<boolean> {
     if (this.#plan.manner !== "takes a slot at once if it may") return false;
     yield* this.#read();
-    if (!mayJoinAtOnce(this.#view, this.limit, this.#now)) return false;
+    if (!mayJoinAtOnce(this.#view, this, this.#now)) return false;
     return yield* this.#swap(this.#transactions.enterAndJoin(this.#entry, this.#view, this.limit));
   }
 

@@ -1,0 +1,173 @@
+import { callAfter } from "./async/call-after.js";
+import { onAbort } from "./async/on-abort.js";
+import { settleAfterAbort } from "./async/settle-after-abort.js";
+import { traced, waitChannel } from "./diagnostics.js";
+import { ABORT_GRACE_MS, type Holding, type TooLate } from "./queue/contend.js";
+import type { Patience, SlotSource } from "./slot-source.js";
+import type { Tenure } from "./tenure.js";
+
+/** What a run that waits in memory is called up with: a slot, or the right to contend for one. */
+type Turn = Tenure | "contend";
+
+/** A run that waits in memory. */
+interface WaitingRun {
+  readonly begin: (turn: Turn) => void;
+}
+
+/**
+ * The slots of `run`. Of one semaphore's runs, as many contend in Consul as there are slots at most;
+ * the others wait in memory, in the order of their calls. A run that ends leaves its session, and its
+ * slot if nobody else waits for that, to the next.
+ */
+export class Runs {
+  readonly #source: SlotSource;
+  readonly #waiting = new Set<WaitingRun>();
+  readonly #held = new Set<Tenure>();
+  /** How many contend in Consul, hold a slot, or give it back. */
+  #active = 0;
+  #offNews: (() => void) | undefined;
+
+  constructor(source: SlotSource) {
+    this.#source = source;
+  }
+
+  /** How many contend in Consul or have a slot. */
+  get active(): number {
+    return this.#active;
+  }
+
+  /** How many wait in memory. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Waits for the slot of one run. */
+  async take(patience: Patience): Promise<Tenure | TooLate> {
+    const turn = await this.#turn(patience);
+    if (turn !== "contend") return turn;
+    const { context } = this.#source;
+    const contending = this.#contend(patience);
+    context.track(contending);
+    const outcome = await settleAfterAbort(contending, patience.signal, ABORT_GRACE_MS);
+    context.watchdogs.check();
+    return outcome;
+  }
+
+  async #contend({ until, signal }: Patience): Promise<Tenure | TooLate> {
+    let isHeld = false;
+    try {
+      const { track: background } = this.#source.context;
+      const outcome = await this.#source.contend({ until, signal, background });
+      if (outcome.kind === "too late") return outcome;
+      isHeld = true;
+      return this.#hold(outcome);
+    } finally {
+      if (!isHeld) this.#ended();
+    }
+  }
+
+  #hold(holding: Holding): Tenure {
+    const giveBack = (tenure: Tenure): Promise<void> => {
+      const done = this.#giveBack(tenure);
+      this.#source.context.track(done);
+      return done;
+    };
+    const tenure = this.#source.hold(holding, { release: giveBack, close: giveBack });
+    this.#held.add(tenure);
+    return tenure;
+  }
+
+  /** Gives a slot back, or passes it on to the next run. */
+  async #giveBack(tenure: Tenure): Promise<void> {
+    if (!this.#held.delete(tenure)) return;
+    let isPassedOn = false;
+    try {
+      const { track: background } = this.#source.context;
+      const passesOn = this.#waiting.size > 0;
+      const holding = await tenure.end(background, { passesOn });
+      if (holding === undefined) return;
+      const next = this.#hold(holding);
+      const [first] = this.#waiting;
+      isPassedOn = true;
+      if (first === undefined) await this.#giveBack(next);
+      else first.begin(next);
+    } finally {
+      if (!isPassedOn) this.#ended();
+    }
+  }
+
+  /** Waits in memory for a slot, or for the right to contend; that may be there at once. */
+  async #turn(patience: Patience): Promise<Turn | TooLate> {
+    patience.signal.throwIfAborted();
+    if (this.#waiting.size === 0 && this.#mayContend) {
+      this.#active += 1;
+      return "contend";
+    }
+    const { prefix } = this.#source.options;
+    const { limit } = this.#source;
+    return await traced(waitChannel, { prefix, limit, where: "memory" }, () =>
+      this.#waitInMemory(patience),
+    );
+  }
+
+  #waitInMemory({ until, signal }: Patience): Promise<Turn | TooLate> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        off();
+        cancel();
+        this.#waiting.delete(run);
+        if (this.#waiting.size > 0) return;
+        this.#offNews?.();
+        this.#offNews = undefined;
+      };
+      const run: WaitingRun = {
+        begin: (turn) => {
+          leave();
+          resolve(turn);
+        },
+      };
+      const cancel = callAfter(until - performance.now(), () => {
+        const standing = this.#standingOf(run);
+        leave();
+        resolve({ kind: "too late", standing });
+      });
+      const off = onAbort(signal, () => {
+        leave();
+        reject(signal.reason);
+      });
+      this.#waiting.add(run);
+      // The limit may be raised meanwhile.
+      this.#offNews ??= this.#source.queue.onNews(() => {
+        this.#callUp();
+      });
+    });
+  }
+
+  /** How things stand for a run in memory: ahead are also the runs before it, and those that contend. */
+  #standingOf(run: WaitingRun): TooLate["standing"] {
+    const standing = this.#source.queue.standingOf();
+    const before = [...this.#waiting].indexOf(run);
+    return standing && { ...standing, ahead: standing.ahead + before };
+  }
+
+  /** A run has neither a slot nor a contender any more. */
+  #ended(): void {
+    this.#active -= 1;
+    this.#callUp();
+  }
+
+  #callUp(): void {
+    while (this.#mayContend) {
+      const [first] = this.#waiting;
+      if (first === undefined) return;
+      this.#active += 1;
+      first.begin("contend");
+    }
+  }
+
+  get #mayContend(): boolean {
+    // One session is one contender.
+    const { session } = this.#source.options;
+    return this.#active < (session === undefined ? this.#source.limit : 1);
+  }
+}

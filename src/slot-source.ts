@@ -1,0 +1,104 @@
+import { Deadline } from "./async/deadline.js";
+import { SerialQueue } from "./async/serial-queue.js";
+import { contextOf, type ClientContext, type SemaphoreClient } from "./client-context.js";
+import type { ResolvedSemaphoreOptions } from "./options.js";
+import { limitFor } from "./protocol/next-step.js";
+import { contend, type Holding, type TooLate, type Wait } from "./queue/contend.js";
+import type { Queue } from "./queue/queue.js";
+import type { SessionLease } from "./session/lease.js";
+import { SessionSource } from "./session/session-source.js";
+import { Tenure, type TenureEnds } from "./tenure.js";
+
+/** For how long somebody waits for a slot. */
+export interface Patience {
+  /** On the clock of `performance.now()`; `Infinity` for as long as it takes. */
+  readonly until: number;
+  /** Aborts with the caller's signal, and when the client is closed. */
+  readonly signal: AbortSignal;
+}
+
+/** Where the slots of one semaphore come from: those of `acquire`, and those of its runs. */
+export class SlotSource {
+  readonly context: ClientContext;
+  readonly queue: Queue;
+  readonly options: ResolvedSemaphoreOptions;
+  readonly #sessions: SessionSource;
+  /** Its own limit, for where it does not adopt another. */
+  #limit: number;
+  /** One session is one slot: with one of the user's, those that want it take turns. */
+  readonly #turns = new SerialQueue();
+  #endTurn = (): void => undefined;
+
+  constructor(consul: SemaphoreClient, options: ResolvedSemaphoreOptions) {
+    this.context = contextOf(consul);
+    this.options = options;
+    this.queue = this.context.queue(options.prefix, options.scope);
+    this.#sessions = new SessionSource(this.context, options);
+    this.#limit = options.limit;
+  }
+
+  /** The limit that it goes by now. */
+  get limit(): number {
+    const { adoptLimit: adoptsLimit } = this.options;
+    return limitFor({ limit: this.#limit, adoptsLimit }, this.queue.limit);
+  }
+
+  set limit(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Waits for a slot in Consul. */
+  async contend(wait: Wait): Promise<Holding | TooLate> {
+    if (this.options.session === undefined) return await this.#contend(wait);
+    if (!(await this.#takeTurn(wait))) return { kind: "too late", standing: undefined };
+    let isHeld = false;
+    try {
+      const outcome = await this.#contend(wait);
+      isHeld = outcome.kind === "held";
+      return outcome;
+    } finally {
+      if (!isHeld) this.#endTurn();
+    }
+  }
+
+  async #contend(wait: Wait): Promise<Holding | TooLate> {
+    const { prefix, value, adoptLimit, semaphoreWaitTime: longestWatch } = this.options;
+    const openSession = (until: number): Promise<SessionLease> =>
+      this.#sessions.open({ ...wait, until });
+    const options = { prefix, limit: this.#limit, adoptLimit, value, longestWatch, openSession };
+    return await contend(this.queue, options, wait);
+  }
+
+  /** Resolves to whether its turn came in time. */
+  async #takeTurn({ until, signal }: Patience): Promise<boolean> {
+    const deadline = new Deadline(until - performance.now(), signal);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const turn = (): Promise<void> =>
+          new Promise((end) => {
+            this.#endTurn = end;
+            resolve();
+          });
+        this.#turns.run(turn, deadline.signal).catch(reject);
+      });
+      return true;
+    } catch (error) {
+      if (deadline.expired) return false;
+      throw error;
+    } finally {
+      deadline.dispose();
+    }
+  }
+
+  /** Has a slot that was got be held from now on. */
+  hold(holding: Holding, ends: TenureEnds): Tenure {
+    const { context, queue, limit } = this;
+    const { prefix, monitorRetries, monitorRetryTime } = this.options;
+    return new Tenure(holding, {
+      ...{ context, queue, prefix, limit, monitorRetries, monitorRetryTime },
+      keepSession: this.#sessions.keep,
+      ends,
+      finished: this.#endTurn,
+    });
+  }
+}
