@@ -1,3 +1,5 @@
+import { AsyncResource } from "node:async_hooks";
+
 import { callAfter } from "./async/call-after.js";
 import { onAbort } from "./async/on-abort.js";
 import { settleAfterAbort } from "./async/settle-after-abort.js";
@@ -11,6 +13,8 @@ type Turn = Tenure | "contend";
 
 /** A run that waits in memory. */
 interface WaitingRun {
+  /** The async context of its call, to which its slot belongs, whoever passes that on. */
+  readonly context: AsyncResource;
   readonly begin: (turn: Turn) => void;
 }
 
@@ -86,11 +90,10 @@ export class Runs {
       const passesOn = this.#waiting.size > 0;
       const holding = await tenure.end(background, { passesOn });
       if (holding === undefined) return;
-      const next = this.#hold(holding);
-      const [first] = this.#waiting;
       isPassedOn = true;
-      if (first === undefined) await this.#giveBack(next);
-      else first.begin(next);
+      const [next] = this.#waiting;
+      if (next === undefined) await this.#giveBack(this.#hold(holding));
+      else next.begin(next.context.runInAsyncScope(() => this.#hold(holding)));
     } finally {
       if (!isPassedOn) this.#ended();
     }
@@ -121,6 +124,7 @@ export class Runs {
         this.#offNews = undefined;
       };
       const run: WaitingRun = {
+        context: new AsyncResource("consul-semaphore.run"),
         begin: (turn) => {
           leave();
           resolve(turn);

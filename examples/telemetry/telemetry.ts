@@ -20,10 +20,10 @@ export function instrumentSemaphores(): () => void {
   const tracer = trace.getTracer("consul-semaphore");
   const meter = metrics.getMeter("consul-semaphore");
   const holders = meter.createUpDownCounter("consul_semaphore.holders", {
-    description: "Slots that are held here",
+    description: "Slots that this process holds",
   });
   const waiters = meter.createUpDownCounter("consul_semaphore.waiters", {
-    description: "Who waits here in the queue",
+    description: "Waiters of this process, in Consul and in memory",
   });
   const waitTime = meter.createHistogram("consul_semaphore.wait_time", {
     description: "How long it took to get a slot",
@@ -71,11 +71,11 @@ export function instrumentSemaphores(): () => void {
       },
     }),
     follow<WaitEvent>("wait", {
-      begins: ({ prefix }) => {
-        waiters.add(1, { prefix });
+      begins: ({ prefix, where }) => {
+        waiters.add(1, { prefix, where });
       },
-      ends: ({ prefix }) => {
-        waiters.add(-1, { prefix });
+      ends: ({ prefix, where }) => {
+        waiters.add(-1, { prefix, where });
       },
     }),
     follow<HeldEvent>("held", {

@@ -578,7 +578,8 @@ describe.concurrent("what no other try can mend is told at once", () => {
     const failure = await rejectionAtOnce(sem.acquire());
     expect(failure).toMatchObject({
       code: "SEMAPHORE_SESSION_FAILED",
-      retryable: false,
+      // The agent may not be up yet: but that is for the caller to know.
+      retryable: true,
       cause: { code: "CONSUL_UNREACHABLE" },
     });
     expect(String(failure)).toContain(words);

@@ -131,7 +131,7 @@ test("Go refuses our limit, as we refuse Go's", async () => {
 
 test("alone on a prefix, Go writes the very bytes that we write", async () => {
   const prefix = freshPrefix();
-  const sem = connect().semaphorePrefix(prefix, LIMIT);
+  const sem = connect().semaphoreOpts({ prefix, limit: LIMIT, value: "" });
   const written = async (): Promise<string> => {
     const listing = await consul("GET", `/v1/kv/${prefix}/?recurse`);
     const { session } = (await sem.inspect()).holders[0] ?? { session: "nobody" };
@@ -282,3 +282,37 @@ test(
     expect(await observer.inspect()).toMatchObject({ holders: [], waiters: [] });
   },
 );
+
+test("runs at once take turns with Go's, and never more than the limit are at work", async () => {
+  const prefix = freshPrefix();
+  const sem = connect().semaphoreOpts({ prefix, limit: LIMIT, sessionName: prefix });
+  const ours: Interval[] = [];
+  const runs = Array.from({ length: 20 }, () =>
+    sem.run(async () => {
+      const entered = process.hrtime.bigint();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      ours.push({ who: "node", entered, left: process.hrtime.bigint() });
+    }),
+  );
+  const theirs = Promise.all([1, 2, 3].map(() => consulLock(prefix, { holdMs: 50 })));
+  await Promise.all(runs);
+  const gos = (await theirs).map(({ code, output }) => {
+    expect(code, output).toBe(0);
+    return parseIntervals(output.replaceAll(/^inside\n/gm, ""));
+  });
+  expect(ours).toHaveLength(20);
+  expect(mostAtOnce([...ours, ...gos.flat()])).toBe(LIMIT);
+});
+
+test("Go is refused where the limit was changed, and goes on with the same as ours", async () => {
+  const prefix = freshPrefix();
+  const sem = connect().semaphoreOpts({ prefix, limit: 3, adoptLimit: true });
+  const slot = await sem.acquire();
+  const refused = await consulLock(prefix);
+  expect(refused.code).toBe(1);
+  expect(refused.output).toContain("semaphore limit conflict (lock: 3, local: 2)");
+  await sem.resize(LIMIT);
+  expect(await consulLock(prefix)).toMatchObject({ code: 0 });
+  expect(slot.held).toBe(true);
+  await sem.release();
+});

@@ -190,10 +190,11 @@ test("refuses a prefix that is used with another limit, and leaves nothing there
 
   expect(failure).toBeInstanceOf(SemaphoreLimitConflictError);
   expect(failure).toMatchObject({
-    message: "semaphore limit conflict (lock: 1, local: 2)",
+    prefix,
     lockLimit: 1,
     localLimit: 2,
   });
+  expect(String(failure)).toContain(": semaphore limit conflict (lock: 1, local: 2): ");
   expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`, `${prefix}/${slot.session}`]);
   await first.release();
 });

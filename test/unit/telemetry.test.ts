@@ -83,13 +83,14 @@ test("Prometheus reads who holds, who waits, for how long, and what was lost", a
   const { client, consul } = new Scene();
   const [one, other] = [client.semaphorePrefix(PREFIX, 1), client.semaphorePrefix(PREFIX, 1)];
   const labels = `{prefix="${PREFIX}"}`;
+  const waiting = `{prefix="${PREFIX}",where="consul"}`;
   const slot = await one.acquire();
   const next = other.acquire();
   next.catch(() => undefined);
   while ((await one.inspect()).waiters.length === 0) await new Promise(setImmediate);
   const during = await scraped();
   expect(during.get(`consul_semaphore_holders${labels}`)).toBe(1);
-  expect(during.get(`consul_semaphore_waiters${labels}`)).toBe(1);
+  expect(during.get(`consul_semaphore_waiters${waiting}`)).toBe(1);
   expect(during.get(`consul_semaphore_wait_time_count${labels}`)).toBe(1);
 
   consul.destroySession(slot.session);
@@ -98,7 +99,7 @@ test("Prometheus reads who holds, who waits, for how long, and what was lost", a
   while (slot.held) await new Promise(setImmediate);
   const after = await scraped();
   expect(after.get(`consul_semaphore_holders${labels}`)).toBe(1);
-  expect(after.get(`consul_semaphore_waiters${labels}`)).toBe(0);
+  expect(after.get(`consul_semaphore_waiters${waiting}`)).toBe(0);
   expect(after.get(`consul_semaphore_wait_time_count${labels}`)).toBe(2);
   const losses = `consul_semaphore_losses_total{prefix="${PREFIX}",reason="session-invalidated"}`;
   expect(after.get(losses)).toBe(1);
@@ -126,9 +127,23 @@ test("a wait that the caller gives up is no error, and a program that listens no
   stop();
   expect(spanOf("held")).toBeDefined();
   const labels = `{prefix="${PREFIX}"}`;
+  const waiting = `{prefix="${PREFIX}",where="consul"}`;
   expect((await scraped()).get(`consul_semaphore_holders${labels}`)).toBe(0);
-  expect((await scraped()).get(`consul_semaphore_waiters${labels}`)).toBe(0);
+  expect((await scraped()).get(`consul_semaphore_waiters${waiting}`)).toBe(0);
   await one.release();
+});
+
+test("runs that wait in memory are told from waiters in Consul", async () => {
+  const sem = new Scene().client.semaphorePrefix(PREFIX, 1);
+  let leave = (): void => undefined;
+  const left = new Promise<void>((resolve) => (leave = resolve));
+  const runs = Promise.all([1, 2, 3].map(() => sem.run(() => left)));
+  while (!(await sem.inspect()).holders[0]) await new Promise(setImmediate);
+  const waiting = `consul_semaphore_waiters{prefix="${PREFIX}",where="memory"}`;
+  expect((await scraped()).get(waiting)).toBe(2);
+  leave();
+  await runs;
+  expect((await scraped()).get(waiting)).toBe(0);
 });
 
 test("a slot that was there before anybody listened is not counted when it ends", async () => {

@@ -1,7 +1,8 @@
 // Any number of runs of one semaphore at once: as many contend in Consul as there are slots.
 import { AsyncLocalStorage } from "node:async_hooks";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 
 import type { Semaphore, SemaphoreOptions, SemaphoreSlot } from "../../../src/index.js";
 import { Scene } from "../client-of-fake.js";
@@ -119,13 +120,22 @@ describe("many runs at once", () => {
     expect(sem.isHeld).toBe(false);
   });
 
-  test("run each in the async context of its call", async () => {
+  test("run each in the async context of its call, to which the events of its slot belong", async () => {
     const storage = new AsyncLocalStorage<number>();
+    const heldIn: unknown[] = [];
+    const listener = (): void => {
+      heldIn.push(storage.getStore());
+    };
+    subscribe("tracing:consul-semaphore:held:start", listener);
+    onTestFinished(() => {
+      unsubscribe("tracing:consul-semaphore:held:start", listener);
+    });
     const sem = semaphore();
     const seen = await Promise.all(
       [1, 2, 3].map((i) => storage.run(i, () => sem.run(() => storage.getStore()))),
     );
     expect(seen).toEqual([1, 2, 3]);
+    expect(heldIn).toEqual([1, 2, 3]);
   });
 
   test("go on where one fails, or loses its slot", async () => {
