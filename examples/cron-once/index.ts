@@ -1,21 +1,30 @@
-// Runs a command unless it is running already, anywhere in the fleet: `flock -n` for many machines.
-// Put it into the crontab of each of them, so that the job survives the loss of any. It is not for
-// once an hour, but for one at a time: a machine whose clock is late may run a short job again.
+// Runs a command once per period, however many machines start it. Put it into the crontab of each of
+// them, so that the job survives the loss of any. Names of periods sort by age, as dates do:
 //
-//   0 * * * *  npx tsx examples/cron-once/index.ts hourly-report ./report.sh
+//   0 * * * *  npx tsx examples/cron-once/index.ts report "$(date -u +\%FT\%H)" ./report.sh
+//
+// A period is done when the command has ended with 0. The other machines wait for that. Where it
+// fails, or its machine dies, the next one tries, and each tries once. So a command that succeeds has
+// run at least once, and as a rule just once: a machine can die, or lose its slot, between the end of
+// the work and the record of it. For at most once, record the period before the command runs; then a
+// run that fails is not tried again in that period.
 
-import { spawn } from "node:child_process";
 import { hostname } from "node:os";
 
 import { ConsulClient } from "consul-semaphore";
 
-const [name, command, ...args] = process.argv.slice(2);
-if (name === undefined || command === undefined) {
-  console.error("usage: cron-once NAME COMMAND [ARGUMENT…]");
+import { runCommand } from "./run-command.js";
+
+const [name, period, command, ...args] = process.argv.slice(2);
+if (name === undefined || period === undefined || command === undefined) {
+  console.error("usage: cron-once NAME PERIOD COMMAND [ARGUMENT…]");
   process.exit(2);
 }
 
 const prefix = process.env["EXAMPLE_PREFIX"] ?? `examples/cron-once/${name}`;
+// Beside the prefix and not below it: what is below belongs to the semaphore.
+const key = `${prefix}.last`;
+
 const stopping = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.once(signal, () => {
@@ -24,44 +33,32 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 }
 
 await using consul = new ConsulClient();
-const job = consul.semaphoreOpts({
-  prefix,
-  limit: 1,
-  // Looks once, and does not wait: the next hour comes anyway.
-  semaphoreWaitTime: 0,
-  // For people who ask Consul where the job is running.
-  value: hostname(),
-  sessionName: prefix,
-});
-await using slot = await job.tryAcquire(stopping.signal);
-if (slot === null) {
-  console.log(`skipped ${name}: it is running elsewhere`);
+const semaphore = consul.semaphoreOpts({ prefix, limit: 1, sessionName: prefix });
+const timeout = process.env["WAIT"] ?? "30m";
+await using slot = await semaphore.tryAcquire({ signal: stopping.signal, timeout });
+
+const { value: entry } = await consul.kv.get(key, { consistent: true });
+const [done = ""] = Buffer.from(entry?.value ?? [])
+  .toString()
+  .split(" ");
+if (done >= period) {
+  console.log(`skipped ${name}: ${done} is done`);
+} else if (slot === null) {
+  console.log(`skipped ${name}: still running elsewhere after ${timeout}`);
 } else {
   const signal = AbortSignal.any([slot.signal, stopping.signal]);
-  process.exitCode = await run(command, args, signal, slot.fencingToken);
-  if (signal.aborted) console.error(`stopped ${name}: ${String(signal.reason)}`);
-}
-
-/** Resolves when the command has ended, and not before: until then the slot is in use. */
-function run(
-  program: string,
-  itsArguments: readonly string[],
-  signal: AbortSignal,
-  fencingToken: bigint,
-): Promise<number> {
-  return new Promise((resolve, reject) => {
-    // With the token the command can be fenced off, should it go on when this process is killed.
-    const env = { ...process.env, FENCING_TOKEN: String(fencingToken) };
-    const child = spawn(program, itsArguments, { stdio: "inherit", env });
-    const stop = (): void => {
-      child.kill("SIGTERM");
-    };
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop);
-    child.once("error", reject);
-    child.once("exit", (code) => {
-      signal.removeEventListener("abort", stop);
-      resolve(code ?? 1);
-    });
-  });
+  // With the token, what the command writes to can refuse a run that has been overtaken.
+  const env = { PERIOD: period, FENCING_TOKEN: String(slot.fencingToken) };
+  process.exitCode = await runCommand(command, args, { env, signal });
+  if (signal.aborted) {
+    console.error(`stopped ${name}: ${String(signal.reason)}`);
+  } else if (process.exitCode === 0) {
+    const value = `${period} ${hostname()} ${slot.fencingToken}`;
+    // Fails if another machine has run the job since we looked: our slot was taken from us.
+    const modifyIndex = entry?.modifyIndex ?? 0n;
+    if (!(await consul.kv.cas({ key, value, modifyIndex }))) {
+      console.error(`${name} has also run elsewhere`);
+      process.exitCode = 1;
+    }
+  }
 }

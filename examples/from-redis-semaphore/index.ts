@@ -1,21 +1,22 @@
 // The usual ways to use npm's `redis-semaphore`, each as a comment above the same with this library:
-// wait so long, try once, and hear of a loss. README.md beside it compares the options.
+// wait so long, try once, and react to a loss. README.md beside it compares the options.
 //
 //   npx tsx examples/from-redis-semaphore/index.ts IMAGE [WORK_MS]
 
 import { setTimeout as pause } from "node:timers/promises";
 
-import { ConsulClient, SemaphoreLostError } from "consul-semaphore";
+import { ConsulClient, SemaphoreLostError, SemaphoreTimeoutError } from "consul-semaphore";
 
 const PREFIX = process.env["EXAMPLE_PREFIX"] ?? "examples/from-redis-semaphore";
-const ACQUIRE_TIMEOUT_MS = Number(process.env["ACQUIRE_TIMEOUT_MS"] ?? 10_000);
+const ACQUIRE_TIMEOUT = process.env["ACQUIRE_TIMEOUT"] ?? "10s";
 const [image = "cat.png", workMs = "100"] = process.argv.slice(2);
 
 // before:  const redis = new Redis();
 await using consul = new ConsulClient();
 
 // before:  const options = { lockTimeout: 15_000, acquireTimeout: 10_000, onLockLost };
-const options = { prefix: PREFIX, limit: 3, sessionTTL: 15_000, sessionName: PREFIX };
+const options = { prefix: PREFIX, limit: 3, sessionTTL: "15s", sessionName: PREFIX };
+const semaphore = consul.semaphoreOpts(options);
 
 console.log(`resize: ${await outcomeOf(resize)}`);
 console.log(`resize if free: ${await outcomeOf(resizeIfFree)}`);
@@ -28,8 +29,7 @@ async function resize(): Promise<string> {
   //          } finally {
   //            await semaphore.release();
   //          }
-  const semaphore = consul.semaphoreOpts(options);
-  await semaphore.run((slot) => work(slot.signal), AbortSignal.timeout(ACQUIRE_TIMEOUT_MS));
+  await semaphore.run((slot) => work(slot.signal), { timeout: ACQUIRE_TIMEOUT });
   return "done";
 }
 
@@ -39,8 +39,7 @@ async function resizeIfFree(): Promise<string> {
   //            acquireAttemptsLimit: 1,
   //          });
   //          if (!(await semaphore.tryAcquire())) return "busy";
-  const semaphore = consul.semaphoreOpts({ ...options, semaphoreWaitTime: 0 });
-  await using slot = await semaphore.tryAcquire();
+  await using slot = await semaphore.tryAcquire({ timeout: 0 });
   if (slot === null) return "busy";
   await work(slot.signal);
   return "done";
@@ -58,7 +57,7 @@ async function outcomeOf(task: () => Promise<string>): Promise<string> {
     return await task();
   } catch (error) {
     // before:  error instanceof TimeoutError
-    if (error instanceof DOMException && error.name === "TimeoutError") return "timed out";
+    if (error instanceof SemaphoreTimeoutError) return "timed out";
     // before:  error instanceof LostLockError, in onLockLost
     const loss = error instanceof Error && error.name === "AbortError" ? error.cause : error;
     if (loss instanceof SemaphoreLostError) return `lost (${loss.reason})`;

@@ -1,30 +1,28 @@
 // A service that resizes images, three at a time in the whole fleet. Its unit tests are beside it.
 // It is given its client, so that in a test it can have one of a Consul in memory.
 
-import type { ConsulClient } from "consul-semaphore";
+import { SemaphoreError, type ConsulClient, type Semaphore } from "consul-semaphore";
 
-/** Whatever does the work; it stops when the signal aborts. */
+/** Does the work. When the signal aborts, it stops and rejects with the signal's reason. */
 export type Resize = (image: string, signal: AbortSignal) => Promise<void>;
 
 export class ResizeService {
-  readonly #consul: ConsulClient;
+  readonly #slots: Semaphore;
   readonly #resize: Resize;
 
   constructor(consul: ConsulClient, resize: Resize) {
-    this.#consul = consul;
+    this.#slots = consul.semaphorePrefix("jobs/resize", 3);
     this.#resize = resize;
   }
 
   /** Resolves to the HTTP status to answer with. */
   async handle(image: string): Promise<200 | 503> {
-    await using slot = await this.#consul.semaphorePrefix("jobs/resize", 3).tryAcquire();
-    if (slot === null) return 503; // Nobody has made room within 15 s.
     try {
-      await this.#resize(image, slot.signal);
+      await this.#slots.run((slot) => this.#resize(image, slot.signal), { timeout: "15s" });
       return 200;
     } catch (error) {
-      if (!slot.signal.aborted) throw error;
-      return 503; // The slot was lost, and whoever asked may ask again.
+      if (!(error instanceof SemaphoreError)) throw error;
+      return 503; // No slot within 15 s, or it was lost: the client may try again.
     }
   }
 }

@@ -1,6 +1,6 @@
-// A pool of workers that download files, of which only two are at work at a time in the whole fleet.
-// On SIGTERM it takes no more work, gives what is in hand a grace time to end, breaks off the rest
-// and closes the client; a second signal ends it at once.
+// A pool of workers that download files, with two downloads at a time in the whole fleet. On SIGTERM
+// it takes no more work, finishes what is in hand, and puts back what is not done within the grace
+// time. A second signal ends it at once.
 //
 //   npx tsx examples/worker-pool/index.ts FOLDER URL…
 
@@ -9,54 +9,49 @@ import { rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 
-import { ConsulClient, SemaphoreLostError } from "consul-semaphore";
+import { ConsulClient, SemaphoreClosedError, SemaphoreLostError } from "consul-semaphore";
 
 const PREFIX = process.env["EXAMPLE_PREFIX"] ?? "examples/worker-pool";
 const LIMIT = 2;
-const WORKERS = 4;
-const GRACE_MS = Number(process.env["GRACE_MS"] ?? 10_000);
+const GRACE = process.env["GRACE"] ?? "10s";
 
 // Stands for the queue of a broker; putting back is its "nack".
 const [folder = ".", ...queue] = process.argv.slice(2);
 
-const stopping = new AbortController();
-const graceOver = new AbortController();
+const consul = new ConsulClient();
+const downloads = consul.semaphoreOpts({ prefix: PREFIX, limit: LIMIT, sessionName: PREFIX });
+let isStopping = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
 
-const consul = new ConsulClient();
 try {
-  await Promise.all(Array.from({ length: WORKERS }, work));
+  await Promise.all(Array.from({ length: LIMIT }, work));
 } finally {
   await consul.close();
 }
 for (const url of queue) console.log(`left ${url}`);
 
 function stop(signal: string): void {
-  if (stopping.signal.aborted) process.exit(1);
+  if (isStopping) process.exit(1);
+  isStopping = true;
   console.log(`stopping on ${signal}`);
-  stopping.abort(new Error(signal));
-  setTimeout(() => {
-    graceOver.abort(new Error(`not done within ${GRACE_MS} ms of ${signal}`));
-  }, GRACE_MS).unref();
+  void consul.close({ drain: GRACE });
 }
 
 async function work(): Promise<void> {
-  const semaphore = consul.semaphoreOpts({ prefix: PREFIX, limit: LIMIT, sessionName: PREFIX });
-  while (queue.length > 0 && !stopping.signal.aborted) {
+  while (queue.length > 0) {
     try {
-      // Work is taken in the slot, so that nobody has any in hand while waiting for one.
-      await semaphore.run((slot) => takeJob(slot.signal), stopping.signal);
+      // A job is taken inside the slot, so that none is in hand while a worker waits.
+      await downloads.run((slot) => takeJob(slot.signal));
     } catch (error) {
-      if (error === stopping.signal.reason) return;
+      if (error instanceof SemaphoreClosedError) return;
       if (!(error instanceof SemaphoreLostError)) throw error;
     }
   }
 }
 
-async function takeJob(slotSignal: AbortSignal): Promise<void> {
+async function takeJob(signal: AbortSignal): Promise<void> {
   const url = queue.shift();
   if (url === undefined) return;
-  const signal = AbortSignal.any([slotSignal, graceOver.signal]);
   try {
     await download(url, signal);
     console.log(`done ${url}`);
@@ -67,7 +62,7 @@ async function takeJob(slotSignal: AbortSignal): Promise<void> {
   }
 }
 
-/** There under its name when it is complete; otherwise there is nothing. */
+/** The file has its name only when it is complete. */
 async function download(url: string, signal: AbortSignal): Promise<void> {
   const file = join(folder, basename(new URL(url).pathname));
   const part = `${file}.part`;

@@ -56,11 +56,22 @@ export class ExampleProcess {
     });
   }
 
-  /** Resolves once it has written such a line; rejects if it ends without. */
-  async line(pattern: RegExp): Promise<string> {
+  /** How many lines it has written. */
+  get lineCount(): number {
+    return this.#lines.length;
+  }
+
+  /**
+   * Resolves once it has written such a line; rejects if it ends without.
+   *
+   * @param from how many of the first lines don't count
+   */
+  async line(pattern: RegExp, from = 0): Promise<string> {
+    const find = (lines: readonly string[]): string | undefined =>
+      lines.slice(from).find((candidate) => pattern.test(candidate));
     const written = new Promise<string>((resolve) => {
       const look = (): void => {
-        const line = this.#lines.find((candidate) => pattern.test(candidate));
+        const line = find(this.#lines);
         if (line === undefined) return;
         this.#wanted.delete(look);
         resolve(line);
@@ -69,7 +80,7 @@ export class ExampleProcess {
       look();
     });
     const never = this.ended.then(({ code, lines }) => {
-      const line = lines.find((candidate) => pattern.test(candidate));
+      const line = find(lines);
       if (line !== undefined) return line;
       throw new Error(`ended with ${String(code)}, no ${String(pattern)}:\n${lines.join("\n")}`);
     });

@@ -7,11 +7,11 @@ const LIMIT = 3;
 
 function start(
   prefix: string,
-  { workMs = 10, acquireTimeoutMs = PATIENCE_MS } = {},
+  { workMs = 10, acquireTimeout = `${PATIENCE_MS}ms` } = {},
 ): ExampleProcess {
   return new ExampleProcess("from-redis-semaphore", ["dog.png", String(workMs)], {
     EXAMPLE_PREFIX: prefix,
-    ACQUIRE_TIMEOUT_MS: String(acquireTimeoutMs),
+    ACQUIRE_TIMEOUT: acquireTimeout,
   });
 }
 
@@ -29,7 +29,7 @@ test("with none, one way waits for its time and the other does not", async () =>
   const client = connect();
   for (let slot = 0; slot < LIMIT; slot += 1) await client.semaphorePrefix(prefix, LIMIT).acquire();
 
-  expect(await start(prefix, { acquireTimeoutMs: 500 }).ended).toMatchObject({
+  expect(await start(prefix, { acquireTimeout: "500ms" }).ended).toMatchObject({
     code: 0,
     lines: ["resize: timed out", "resize if free: busy"],
   });

@@ -6,10 +6,14 @@ import { answerTo, SlowServer } from "./slow-server.js";
 
 const LIMIT = 3;
 
-function start(urls: readonly string[], prefix: string, waitMs = 2 * PATIENCE_MS): ExampleProcess {
+function start(
+  urls: readonly string[],
+  prefix: string,
+  wait = `${2 * PATIENCE_MS}ms`,
+): ExampleProcess {
   const settings = {
     EXAMPLE_PREFIX: prefix,
-    WAIT_MS: String(waitMs),
+    WAIT: wait,
     CALL_MS: String(2 * PATIENCE_MS),
   };
   return new ExampleProcess("rate-limited-api", urls, settings);
@@ -26,10 +30,10 @@ test("two processes never have more than three calls at a time under way", async
     ),
   );
   const observer = connect().semaphorePrefix(prefix, LIMIT);
-  // Until all the rest wait, the first three stay.
+  // The first three stay until others wait in Consul: of each process, at most three contend there.
   await eventually(
     async () => ({ waiting: server.waiting, ...(await observer.inspect()) }),
-    ({ waiting, waiters }) => waiting === LIMIT && waiters.length === paths.length - LIMIT,
+    ({ waiting, waiters }) => waiting === LIMIT && waiters.length === LIMIT,
     PATIENCE_MS,
   );
   expect(server.asked).toHaveLength(LIMIT);
@@ -52,10 +56,12 @@ test("a call that gets no slot in time says so, and is never sent", async () => 
   const client = connect();
   for (let slot = 0; slot < LIMIT; slot += 1) await client.semaphorePrefix(prefix, LIMIT).acquire();
 
-  const { code, lines } = await start([server.url("/call")], prefix, 500).ended;
+  const { code, lines } = await start([server.url("/call")], prefix, "500ms").ended;
 
   expect(code).toBe(1);
-  expect(lines).toEqual([`${server.url("/call")}: ApiBusyError: no slot within 500 ms`]);
+  expect(lines).toEqual([
+    `${server.url("/call")}: ApiBusyError: no slot of "${prefix}" within 500ms: 3 of 3 held, 0 ahead`,
+  ]);
   expect(server.asked).toEqual([]);
   await client.close();
   await expectNothingLeft(prefix);

@@ -58,6 +58,12 @@ export class SlowServer {
     return `http://127.0.0.1:${address.port}${path}`;
   }
 
+  /** Answers the one that has waited longest. */
+  answerOne(): void {
+    const [first] = this.#open.keys();
+    if (first !== undefined) this.#answer(first);
+  }
+
   /** Answers all that are waiting. */
   answer(): void {
     for (const response of [...this.#open.keys()]) this.#answer(response);
