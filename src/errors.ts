@@ -1,6 +1,6 @@
 import { cloneable } from "./cloneable-error.js";
 import { goDuration, type Duration } from "./consul/duration.js";
-import { ConsulError } from "./consul/http/consul-error.js";
+import { ConsulError, mayBeOfAnother } from "./consul/http/consul-error.js";
 
 interface ErrorContext {
   readonly prefix?: string;
@@ -381,21 +381,24 @@ export class SemaphoreRequestError extends SemaphoreError {
 }
 
 /**
- * Whether the same step is worth another try. Where nothing has ever answered, the address is
- * probably wrong, and the caller is told at once.
+ * Whether the same step is worth another try, within the patience that there is for outages. Where
+ * nothing has ever answered, the address is probably wrong, and the caller is told at once.
  */
 export function isTransient(error: unknown): boolean {
   const cause = error instanceof SemaphoreRequestError ? error.cause : error;
-  return cause instanceof ConsulError && cause.retryable && !cause.neverAnswered;
+  if (!(cause instanceof ConsulError) || cause.neverAnswered) return false;
+  return cause.retryable || mayBeOfAnother(cause);
 }
 
 /**
- * The same, and answers that are none of Consul's too: a proxy's page says nothing about whether a
- * slot is still there, or given back.
+ * The same, and answers that are none of Consul's too: they say nothing about whether a slot is still
+ * there, or given back.
  */
 export function isOutcomeUnknown(error: unknown): boolean {
   const cause = error instanceof SemaphoreRequestError ? error.cause : error;
-  return isTransient(error) || (cause instanceof ConsulError && cause.code === "CONSUL_BAD_ANSWER");
+  if (isTransient(error)) return true;
+  if (!(cause instanceof ConsulError)) return false;
+  return cause.code === "CONSUL_BAD_ANSWER" || cause.status === 401 || cause.status === 407;
 }
 
 /**

@@ -46,18 +46,21 @@ const CHECK_MS = 500;
 
 /**
  * A blocking query during which nothing changes is repeated after this time, or after half a TTL: it
- * finds a dead connection, and stays below the 60 s after which many proxies cut an idle one.
+ * finds a dead connection. Agents of today cut an answer that takes 30 s, and Consul adds up to
+ * a sixteenth to the wait.
  */
-const LONGEST_WATCH_MS = 30_000;
+const LONGEST_WATCH_MS = 25_000;
 
 /** What an answer may need beyond the wait of its query; at most a quarter of a TTL. */
 const ANSWER_GRACE_MS = 5_000;
 
 /**
  * For how many TTLs readings may fail. While nothing gets through, the session expires before; these
- * are for when it is only the readings that fail.
+ * are for when it is only the readings that fail. A session without a TTL lives on, so that there is
+ * as much time as with the default one.
  */
 const PATIENCE_TTLS = 2;
+const PATIENCE_WITHOUT_TTL_MS = 30_000;
 
 const RETRY_PAUSES = { first: 50, longest: 500 };
 
@@ -240,9 +243,9 @@ class Patience {
       lost(new SemaphoreLostError("holder-removed", error));
       return undefined;
     }
-    const patience = ttl === Infinity ? 0 : PATIENCE_TTLS * ttl;
-    const isPatient = performance.now() < this.#seenAt + patience;
-    if (isOutcomeUnknown(error) && isPatient) return undefined;
+    const patience = ttl === Infinity ? PATIENCE_WITHOUT_TTL_MS : PATIENCE_TTLS * ttl;
+    // Also where a permission is denied: a token may be back soon, and the session lives.
+    if (performance.now() < this.#seenAt + patience) return undefined;
     if (!isOutcomeUnknown(error) || this.#retriesLeft === 0) {
       lost(new SemaphoreLostError("monitor-failed", error));
       return undefined;

@@ -11,6 +11,7 @@ import {
   consul,
   eventually,
   expectNothingLeft,
+  freshPrefix,
   expectNothingLeftOnceClosed,
   keysBelow,
   makeSession,
@@ -35,7 +36,7 @@ const HOLDERS_QUERIES = 2;
 
 const TROUBLES = ["5xx", "429", "resets", "refused connections"] as const;
 /** What a proxy answers in Consul's place. */
-const PAGES = ["page 200", "page 404"] as const;
+const PAGES = ["page 200", "page 204", "page 403", "page 404", "page 408"] as const;
 type Trouble = (typeof TROUBLES)[number] | (typeof PAGES)[number];
 
 const FATES = { "5xx": "fail", "429": "throttle", resets: "reset" } as const;
@@ -447,3 +448,28 @@ test("by default a session has no checks; whoever asks for Consul's own gets tha
   await byDefault.release();
   await checked.release();
 });
+
+test.concurrent.for(PAGES)(
+  "%s for 1.5 s in place of Consul's answers costs a newcomer, a waiter and a release no more than that",
+  async (page, context) => {
+    const { prefix, proxy, behind, direct } = await scene(context);
+    const options = { prefix, limit: 1, sessionName: prefix };
+    const held = behind.semaphoreOpts(options);
+    await held.acquire();
+    const waiting = behind.semaphoreOpts(options).acquire();
+    await eventually(
+      () => direct.semaphorePrefix(prefix, 1).inspect(),
+      ({ waiters }) => waiters.length === 1,
+    );
+    proxy.afflict(page);
+    proxy.cut();
+    const releasing = held.release();
+    const newcomer = behind.semaphoreOpts({ ...options, prefix: freshPrefix(context) }).acquire();
+    await pause(1_500);
+    proxy.heal();
+    const slots = await Promise.all([waiting, newcomer, releasing]);
+    for (const slot of slots) await slot?.release();
+    await behind.close();
+    await expectNothingLeft(prefix);
+  },
+);

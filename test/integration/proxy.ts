@@ -25,9 +25,11 @@ const PAGE = "<!DOCTYPE html><title>The gateway</title><p>Somebody answers in Co
 /** The answers that do not come from Consul. Some say what Consul's own say. */
 const ANSWERS = {
   "page 200": [200, PAGE],
+  "page 204": [204, ""],
   "page 401": [401, PAGE],
   "page 403": [403, PAGE],
   "page 404": [404, PAGE],
+  "page 408": [408, PAGE],
   fail: [500, "out of order"],
   refuse: [403, "Permission denied"],
   throttle: [429, "Your IP is issuing too many concurrent connections, please rate limit"],

@@ -10,8 +10,14 @@ export function failure(
   return new ConsulError(`it failed: ${code} ${status ?? ""} ${text ?? ""}`.trim(), details);
 }
 
-/** An answer that means failure. */
-export function refusal(status: number, text = ""): ConsulError {
+/** How Consul words a refusal, by status. */
+const WORDS: Readonly<Record<number, string>> = {
+  400: "Request decode failed: unexpected EOF",
+  403: "Permission denied",
+};
+
+/** An answer that means failure; without a text it is Consul's own. */
+export function refusal(status: number, text = WORDS[status] ?? ""): ConsulError {
   return failure("CONSUL_STATUS", { status, text });
 }
 

@@ -99,10 +99,10 @@ test("in what an operation rejects with, though all that was sent is sent back",
       });
       return () => undefined;
     };
-    const others = client.semaphorePrefix(`${PREFIX}/${status}`, 1);
+    const others = () => client.semaphorePrefix(`${PREFIX}/${status}`, 1);
     for (const call of [
-      () => others.acquire(),
-      () => others.tryAcquire(),
+      () => others().acquire({ timeout: 1 }),
+      () => others().tryAcquire({ timeout: 1 }),
       () => client.session.create(),
       () => client.session.list(),
       () => client.kv.put({ key: "a" }),
@@ -110,7 +110,7 @@ test("in what an operation rejects with, though all that was sent is sent back",
     ]) {
       expectNoSecretIn(await rejectionOf(call()));
     }
-    expectNoSecretIn(...(await Promise.allSettled([others.inspect(), others.destroy()])));
+    expectNoSecretIn(...(await Promise.allSettled([others().inspect(), others().destroy()])));
   }
   instead = (_, receiver) => {
     receiver.error(new Error(`parser: ${echo}`, { cause: { headers: [TOKEN, PASSWORD] } }));

@@ -1,4 +1,5 @@
 import { cloneable } from "../../cloneable-error.js";
+import { isRefusal } from "./refusal.js";
 
 /**
  * Why a request to Consul failed:
@@ -51,11 +52,6 @@ export interface ConsulErrorDetails {
   readonly cause?: unknown;
 }
 
-/** Consul answers 500 both for its own failures and for invalid requests; the text differs. */
-const INVALID_REQUEST = /\binvalid\b|\bMissing check '.*' registration/i;
-/** Not for good, whatever the check is called. */
-const FAILING_CHECK = /\bCheck '.*' is in \w+ state/;
-
 /**
  * A failed request to Consul's HTTP API. It never contains a token.
  *
@@ -88,8 +84,8 @@ export class ConsulError extends cloneable(Error) {
   /**
    * Whether the failure is transient, so that the same request may succeed later (Go:
    * `IsRetryableError`): a timeout, a failed connection, a 5xx (no leader, a proxy's outage) or a
-   * 429. Not so a 500 that says that something is invalid, or that a session's check does not exist,
-   * and a failure of TLS. {@link inDoubt} says whether a write may have been carried out.
+   * 429. Not so a 500 with which Consul refuses a request, and a failure of TLS. {@link inDoubt} says
+   * whether a write may have been carried out.
    */
   readonly retryable: boolean;
   /**
@@ -117,18 +113,29 @@ export class ConsulError extends cloneable(Error) {
   /**
    * Whether the outcome of a write is unknown: it was sent, and no answer says that it was not
    * carried out. A 5xx does not say so either, since a leader may fail after it has accepted the
-   * write.
+   * write; but where a rate limit is exceeded, nothing was.
    */
   get inDoubt(): boolean {
-    const isSent = this.status !== 429 && !this.neverAnswered;
+    const isLimited =
+      this.status === 429 || /^(?:rpc error[^:]*: )*rate limit/i.test(this.text ?? "");
+    const isSent = !isLimited && !this.neverAnswered;
     return (this.retryable && isSent) || this.code === "CONSUL_BAD_ANSWER";
   }
 }
 
 /** Whether an answer with this status and text means a transient failure. */
 export function isTransientStatus(status: number, text: string): boolean {
-  if (status === 500) return FAILING_CHECK.test(text) || !INVALID_REQUEST.test(text);
-  return status === 429 || status > 500;
+  return status === 429 || (status >= 500 && !isRefusal(status, text));
+}
+
+/**
+ * Whether an answer may be that of somebody in Consul's place, who will be gone: of a load balancer,
+ * say. One that wants other credentials is there to stay.
+ */
+export function mayBeOfAnother({ code, status, text }: ConsulError): boolean {
+  if (status === undefined || status === 401 || status === 407) return false;
+  if (code === "CONSUL_BAD_ANSWER") return true;
+  return code === "CONSUL_STATUS" && text !== undefined && !isRefusal(status, text);
 }
 
 /** The error for an invalid argument of a request, which is not sent. */

@@ -8,6 +8,7 @@ import { FakeTime } from "../fake-time.js";
 import {
   answerLost,
   answerSwallowed,
+  forbidden,
   leaderless,
   page,
   requestLate,
@@ -38,11 +39,11 @@ const LOSSES: readonly [string, Fault][] = [
   ["not carried out, and the connection breaks", unsent],
   ["not carried out, and nothing ever comes", silent],
   ["answered by a proxy with a page", page(502)],
+  ["answered by a proxy with a page of status 200", page(200)],
+  ["answered by a proxy with a page of status 404", page(404)],
+  ["answered by a proxy with a page of status 403", page(403)],
   ["refused for want of a leader", leaderless],
 ];
-
-/** One that is no reason to try again for who only wants to get in, but is for who has to get out. */
-const PAGE: readonly [string, Fault] = ["answered by a proxy with a page of status 200", page(200)];
 
 /** The slot is there, for good, and is given back without a trace. */
 async function expectWholeSlot(sem: Semaphore, slot: SemaphoreSlot): Promise<void> {
@@ -103,39 +104,7 @@ describe.each(LOSSES)("a write on the way in that is %s", (_, fault) => {
   });
 });
 
-describe(`a write on the way in that is ${PAGE[0]}`, () => {
-  afterEach(() => {
-    expect(scene.left).toEqual([]);
-  });
-
-  test.each<Step>(["enter and join", "enter and read"])(
-    "fails before the queue, where nothing has ever worked: %s",
-    async (step) => {
-      const other = scene.newClient().semaphorePrefix(PREFIX, 1);
-      if (step !== "enter and join") await other.acquire();
-      scene.next(step, PAGE[1]);
-      const acquiring = new Watched(semaphore().acquire());
-      await time.pass(1_000);
-      if (step !== "enter and join") await other.release();
-      await time.pass(20_000);
-      expect(acquiring.outcome).toMatchObject({ error: { cause: { code: "CONSUL_BAD_ANSWER" } } });
-    },
-  );
-
-  test("does not cost the slot in the queue", async () => {
-    const other = scene.newClient().semaphorePrefix(PREFIX, 1);
-    await other.acquire();
-    scene.next("join", PAGE[1]);
-    const sem = semaphore();
-    const acquiring = new Watched(sem.acquire());
-    await time.pass(1_000);
-    await other.release();
-    await time.pass(20_000);
-    await expectWholeSlot(sem, valueOf(acquiring));
-  });
-});
-
-describe.each([...LOSSES, PAGE])("a write on the way out that is %s", (_, fault) => {
+describe.each(LOSSES)("a write on the way out that is %s", (_, fault) => {
   afterEach(() => {
     expect(scene.left).toEqual([]);
   });
@@ -321,7 +290,7 @@ describe("a session of the user's, which lives on", () => {
   });
 
   test("has none removed later where the only answer was no", async () => {
-    scene.next("enter and read", page(403));
+    scene.next("enter and read", forbidden);
     const trying = new Watched(semaphore({ session, semaphoreWaitTime: "100ms" }).tryAcquire());
     await time.settle();
     expect(trying.outcome).toMatchObject({ error: { code: "SEMAPHORE_CONTENDER_FAILED" } });

@@ -287,37 +287,48 @@ describe("readings that fail while the session is renewed", () => {
     await sem.release();
   });
 
-  test("are repeated from the first on where the session has no TTL", async () => {
+  test("are repeated once more where the session has no TTL, when they have failed for 30 s", async () => {
     const session = await scene.client.session.create({ behavior: "delete" });
-    const { sem, slot } = await held({ session, monitorRetries: 2, monitorRetryTime: "1s" });
+    const { sem, slot } = await held({ session, monitorRetries: 2, monitorRetryTime: "3s" });
     const loss = lossOf(slot);
     scene.always(isReading, leaderless);
     // Something has to change, or the query that is open shows nothing.
     await scene.client.kv.acquire({ key: `${PREFIX}/${session}`, session, value: "x" });
-    await time.pass(1_999);
+    await time.pass(30_000);
     expect(loss.at).toBeUndefined();
-    await time.pass(1);
+    await time.pass(10_000);
     expect(loss.error).toMatchObject({ reason: "monitor-failed" });
     scene.heal();
     await sem.release();
   });
 
-  test("cost a slot without a TTL at once where there are no retries", async () => {
-    const session = await scene.client.session.create({ behavior: "delete" });
-    const { sem, slot } = await held({ session });
-    const loss = lossOf(slot);
-    scene.always(isReading, leaderless);
-    await scene.client.kv.acquire({ key: `${PREFIX}/${session}`, session, value: "x" });
-    await time.settle();
-    expect(loss).toMatchObject({ at: 0, error: { reason: "monitor-failed" } });
-    scene.heal();
-    await sem.release();
+  test.each([
+    ["of a proxy with a page of status 404", page(404)],
+    ["of a proxy with a page of status 403", page(403)],
+    ["of a proxy with a page of status 204", page(204)],
+    ["of a proxy with a page of status 408", page(408)],
+    ["of a proxy with a page of status 200", page(200)],
+    ["of a proxy that wants other credentials", page(401)],
+    ["of Consul that refuses for a while", forbidden],
+  ])("for 20 s cost no slot: answers %s", async (_, fault) => {
+    for (const given of [{}, { session: await scene.client.session.create({}) }]) {
+      const { sem, slot } = await held(given);
+      scene.always(isReading, fault);
+      await time.pass(20_000);
+      expect(slot.held).toBe(true);
+      scene.heal();
+      await time.pass(60_000);
+      expect(slot.held).toBe(true);
+      await sem.release();
+    }
   });
 
-  test("cost the slot at once where Consul refuses, whatever the retries", async () => {
+  test("cost the slot in the end where Consul refuses, whatever the retries", async () => {
     const { sem, slot } = await held({ monitorRetries: 5 });
     const loss = lossOf(slot);
     scene.always(isReading, forbidden);
+    await time.pass(1.5 * TTL);
+    expect(loss.error).toBeUndefined();
     await time.pass(TTL);
     expect(loss.error).toMatchObject({
       reason: "monitor-failed",
@@ -332,7 +343,7 @@ describe("readings that fail while the session is renewed", () => {
 describe("the watch of a slot", () => {
   test.each([
     ["half of the TTL", "10s", "5000ms"],
-    ["half a minute with a long TTL", "1h", "30000ms"],
+    ["25 s with a long TTL", "1h", "25000ms"],
   ])("is a blocking query of %s", async (_, sessionTTL, wait) => {
     const { sem } = await held({ sessionTTL });
     expect(scene.open.map(({ query }) => query.get("wait"))).toEqual([wait, wait]);

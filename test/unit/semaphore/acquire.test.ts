@@ -285,22 +285,6 @@ describe("the way into the queue", () => {
     expect(scene.left).toEqual([]);
   });
 
-  test("reports why there is no session before it searches for what a lost answer left", async () => {
-    scene.next("create session", page());
-    scene.next("list sessions", answerLate(3_000));
-    const sem = semaphore();
-    const acquiring = new Watched(sem.acquire());
-    await time.settle();
-    expect(acquiring.outcome).toMatchObject({ error: { code: "SEMAPHORE_SESSION_FAILED" } });
-    expect(scene.steps).toEqual(["create session", "list sessions"]);
-    // The next call waits until that is over.
-    const next = new Watched(sem.acquire());
-    await time.pass(2_999);
-    expect(scene.steps).toEqual(["create session", "list sessions"]);
-    await time.pass(1);
-    expect(next.outcome).toMatchObject({ value: { held: true } });
-  });
-
   test("finds and ends the session whose answer was lost", async () => {
     scene.next("create session", answerLost);
     const slot = new Watched(semaphore().acquire());

@@ -325,14 +325,14 @@ describe("opening that comes to nothing", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("is told at once where the answer is garbage, and what that left is destroyed", async () => {
+  test("is told before the search for what it left is over", async () => {
     const error = failure("CONSUL_BAD_ANSWER", { status: 200, text: "<html>" });
     sessions.onCreate = failWith(error);
     sessions.onList = async () => {
       await after(3_000, undefined);
       return await read([sessionEntry({ name: NAME, lockDelay: marks()[0] ?? NaN })]);
     };
-    const opened = opening();
+    const opened = opening({ until: start });
     await vi.advanceTimersByTimeAsync(2_999);
     expect(opened.outcome).toEqual({ error, at: start });
     expect(searches).toMatchObject([{ outcome: undefined }]);
@@ -522,7 +522,7 @@ describe("opening a session of the user's", () => {
 
   test.each([
     ["a wrong request", refusal(400)],
-    ["garbage", failure("CONSUL_BAD_ANSWER", { status: 200 })],
+    ["credentials that a proxy does not know", refusal(401, "<html>")],
   ])("fails at once for %s", async (_, error) => {
     sessions.onRenew = failWith(error);
     const opened = borrowing();

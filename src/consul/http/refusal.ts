@@ -1,0 +1,24 @@
+/** Servers pass on each other's words. */
+const PASSED_ON = /^(?:rpc error(?: making call)?: (?:code = \w+ desc = )?)+/;
+
+/** By status, how Consul begins its plain text where it refuses a request for good. */
+const REFUSALS: Readonly<Record<number, RegExp>> = {
+  // A server's own words, and not just the name of the status.
+  400: /^(?!bad request\W*$)[^<\s]/i,
+  401: /^acl support disabled/i,
+  403: /^(?:permission denied|acl not found)/i,
+  405: /^method \w+ not allowed/i,
+  // A transaction that lacks a permission.
+  409: /^(?:permission denied|acl not found)/i,
+  413: /^(?:request body|value)\b.*(?:too large|exceeds)/i,
+  // It answers so for failures of its own as well, which pass; and the name of a check is anybody's.
+  500: /^(?:invalid |session ttl '[^']*' invalid|missing check '.*' registration|cross datacenter lock )/i,
+};
+
+/**
+ * Whether an answer is surely Consul's own, and final. Anything else may come from whatever stands in
+ * Consul's place for a while: a load balancer has pages of any status.
+ */
+export function isRefusal(status: number, text: string): boolean {
+  return REFUSALS[status]?.test(text.trimStart().replace(PASSED_ON, "")) === true;
+}
