@@ -4,7 +4,7 @@ import tseslint from "typescript-eslint";
 
 export default defineConfig(
   // The consumers of the package have their types only where it is installed.
-  globalIgnores(["dist/", "coverage/", "docs/", ".cache/", "test/package/consumers/"]),
+  globalIgnores(["dist/", "coverage/", ".cache/", "test/package/consumers/"]),
   eslint.configs.recommended,
   tseslint.configs.strictTypeChecked,
   tseslint.configs.stylisticTypeChecked,

@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 
-import { errors } from "undici";
+import { errors } from "../consul/http/undici.js";
 
 import type { Carrier, HttpRequest, HttpResponse, Receiver } from "./fake-consul/carrier.js";
 

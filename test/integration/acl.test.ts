@@ -56,10 +56,11 @@ async function tokenWith(rules: string): Promise<z.output<typeof tokenSchema>> {
   return tokenSchema.parse(await ask("PUT", "/v1/acl/token", { Policies: [{ Name }] }));
 }
 
-/** The rules that the README says are enough. */
-async function rulesOfReadme(): Promise<string> {
-  const readme = await readFile(path.join(import.meta.dirname, "../../README.md"), "utf8");
-  const [, rules = ""] = /```hcl\n(key_prefix [\s\S]*?)```/.exec(readme) ?? [];
+/** The rules that the documents say are enough. */
+async function rulesOfDocuments(): Promise<string> {
+  const file = path.join(import.meta.dirname, "../../docs/operations.md");
+  const [, rules = ""] =
+    /```hcl\n(key_prefix [\s\S]*?)```/.exec(await readFile(file, "utf8")) ?? [];
   expect(rules).toContain(`"${PREFIX}/"`);
   return rules;
 }
@@ -84,8 +85,8 @@ async function useAll(config: ConsulClientConfig): Promise<void> {
   await third.destroy();
 }
 
-test("the rules of the README are enough", async () => {
-  const { SecretID: token } = await tokenWith(await rulesOfReadme());
+test("the rules of the documents are enough", async () => {
+  const { SecretID: token } = await tokenWith(await rulesOfDocuments());
   await useAll({ token });
 });
 
@@ -146,7 +147,7 @@ describe("less is not enough, and what is missing is told at once", () => {
 
 describe("a token's file", () => {
   test("is read again when the token in it was rotated, by holders and waiters too", async () => {
-    const rules = await rulesOfReadme();
+    const rules = await rulesOfDocuments();
     const file = path.join(await freshFolder(atEnd), "token");
     const before = await tokenWith(rules);
     await writeFile(file, `${before.SecretID}\n`);
@@ -168,7 +169,7 @@ describe("a token's file", () => {
     const file = path.join(await freshFolder(atEnd), "token");
     await writeFile(file, (await tokenWith(`session_prefix "" { policy = "write" }`)).SecretID);
     await using client = new ConsulClient({ address, tokenFile: file });
-    await writeFile(file, (await tokenWith(await rulesOfReadme())).SecretID);
+    await writeFile(file, (await tokenWith(await rulesOfDocuments())).SecretID);
     await client.semaphorePrefix(PREFIX, 1).run(() => undefined);
   });
 });

@@ -1,6 +1,6 @@
 import { copyFile, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -52,6 +52,18 @@ describe("the package, as npm would have it", () => {
     ]);
   });
 
+  it("has whatever its documents link to", async () => {
+    for (const file of packed.files.filter((name) => name.endsWith(".md"))) {
+      const text = await readFile(join(projectFolder, file), "utf8");
+      const links = [...text.matchAll(/\]\(([^)\s#]+)/g)].map(([, link = ""]) => link);
+      const dead = links.filter((link) => {
+        if (/^https?:/.test(link)) return false;
+        return !packed.files.includes(join(dirname(file), link));
+      });
+      expect(dead, file).toEqual([]);
+    }
+  });
+
   it("is smaller than 400 kB", () => {
     console.log(`unpacked: ${(packed.unpackedSize / 1000).toFixed(0)} kB`);
     expect(packed.unpackedSize).toBeLessThan(400_000);
@@ -101,6 +113,15 @@ describe("the package, as npm would have it", () => {
     ])("has a Consul for tests that can be %s", async (_, consumer) => {
       const report: unknown = JSON.parse(await run(binary, [consumer], folder));
       expect(reportSchema.parse(report)).toEqual({ version, names: ["TestConsul"] });
+    });
+
+    it("leaves the process as it was, fetch and the program's own undici included", async () => {
+      const ofProcess = async (...args: string[]): Promise<unknown> =>
+        JSON.parse(await run(binary, ["same-process.cjs", ...args], folder));
+      // zod has copies of itself share their settings. Nothing else goes by these.
+      const changes = ["globals: __zod_globalConfig", "globals: __zod_globalRegistry"];
+      expect(await ofProcess()).toEqual({ changes, answers: ["hi", "hi"] });
+      expect(await ofProcess("undici-first")).toEqual({ changes, answers: ["hi"] });
     });
   });
 

@@ -1,4 +1,4 @@
-// Each link within the documents leads somewhere.
+// Each link within the documents leads somewhere, and what the README names is there.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
@@ -8,8 +8,10 @@ const root = join(import.meta.dirname, "../..");
 
 const DOCUMENTS = [
   ...readdirSync(root),
-  ...readdirSync(join(root, "examples"), { recursive: true, encoding: "utf8" }).map((file) =>
-    join("examples", file),
+  ...["docs", "examples"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((file) =>
+      join(folder, file),
+    ),
   ),
 ].filter((file) => file.endsWith(".md"));
 
@@ -36,4 +38,12 @@ test.each(DOCUMENTS)("the links of %s", (file) => {
     return anchor !== undefined && !anchorsOf(target).includes(anchor);
   });
   expect(dead).toEqual([]);
+});
+
+// They are not in the package, so that the README cannot link them.
+test("the pages and examples that the README names", () => {
+  const named = [...textOf("README.md").matchAll(/`((?:docs|examples)\/[\w./-]+)`/g)];
+  const paths = named.map(([, path = ""]) => path);
+  expect(paths).not.toEqual([]);
+  expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
 });

@@ -1,9 +1,10 @@
-import { buildConnector, Client, type Dispatcher } from "undici";
+import type { buildConnector as connecting, Dispatcher } from "undici";
 
 import { inSharedContext } from "../../async/shared-context.js";
 import { ConnectionLane } from "./connection-lane.js";
 import type { Location } from "../config/location.js";
 import type { TlsSettings } from "../config/tls-settings.js";
+import { buildConnector, Client } from "./undici.js";
 
 /**
  * The group of connections that a request uses. There are few, since an agent accepts 200 from one
@@ -93,7 +94,7 @@ export class GivenConnections implements Connections {
 }
 
 /** A connection serves many requests, so it must not belong to the one that opens it. */
-function inNoCallersContext(connect: buildConnector.connector): buildConnector.connector {
+function inNoCallersContext(connect: connecting.connector): connecting.connector {
   return (options, callback) => {
     inSharedContext(() => {
       connect(options, callback);
@@ -110,7 +111,7 @@ function overTls({
   key,
   serverName,
   insecureSkipVerify,
-}: TlsSettings): buildConnector.connector {
+}: TlsSettings): connecting.connector {
   const connect = buildConnector({
     ...(ca === undefined ? {} : { ca: [...ca] }),
     ...(cert === undefined ? {} : { cert }),

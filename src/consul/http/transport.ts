@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 
-import { errors, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
 
 import { Deadline } from "../../async/deadline.js";
 import { isAborted } from "../../async/is-aborted.js";
@@ -23,6 +23,7 @@ import { AnswerTooLongError, exchange, type RawAnswer } from "./exchange.js";
 import { adviceOn, adviceOnStatus, isTlsProblem } from "./failure-advice.js";
 import { neededPermission } from "./permission.js";
 import type { RequestOptions } from "./request-options.js";
+import { errors } from "./undici.js";
 
 /** One request to Consul's HTTP API. */
 export interface ConsulRequest {

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from "node:http";
 
-import { Dispatcher, errors } from "undici";
+import { Dispatcher, errors } from "../../consul/http/undici.js";
 
 import type { Carrier, HttpResponse, Receiver } from "./carrier.js";
 

@@ -51,7 +51,7 @@ function compilerOptions(): ts.CompilerOptions {
     // So that an import need not say whether a name is that of a type.
     verbatimModuleSyntax: false,
     isolatedModules: false,
-    // Where the README's recipes import from their neighbours.
+    // Where an example imports from its neighbour.
     rootDirs: [import.meta.dirname, resolve(ROOT, "examples/telemetry")],
   };
 }

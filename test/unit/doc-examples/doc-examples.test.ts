@@ -1,5 +1,5 @@
-// The examples in the comments of the sources, which are those of the reference as well, and in the
-// README.
+// The examples in the comments of the sources, which are those of the reference as well, in the README
+// and in docs.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 
@@ -12,19 +12,20 @@ import { examplesIn } from "./examples.js";
 /** It takes a compiler some seconds, and more on a busy machine. */
 const LONG = 60_000;
 
-const sources = readdirSync("src", { recursive: true, encoding: "utf8" })
-  .filter((file) => file.endsWith(".ts"))
-  .map((file) => join("src", file));
+const filesIn = (folder: string, ending: string): readonly string[] =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(ending))
+    .map((file) => join(folder, file));
 
 test(
   "each example compiles, with no more than the package and a few names",
   { timeout: LONG },
   () => {
-    const inSources = sources.flatMap(examplesIn);
+    const inSources = filesIn("src", ".ts").flatMap(examplesIn);
     const inReadme = examplesIn("README.md");
-    expect(inSources).not.toEqual([]);
-    expect(inReadme).not.toEqual([]);
-    expect(problemsOf([...inSources, ...inReadme])).toEqual([]);
+    const inDocs = filesIn("docs", ".md").flatMap(examplesIn);
+    for (const examples of [inSources, inReadme, inDocs]) expect(examples).not.toEqual([]);
+    expect(problemsOf([...inSources, ...inReadme, ...inDocs])).toEqual([]);
   },
 );
 

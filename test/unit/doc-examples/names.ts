@@ -1,4 +1,4 @@
-// What an example in a comment or in the README may use without saying where it has it from, besides
+// What an example in a comment, in the README or in docs may use without saying where it has it from, besides
 // the names that the package exports. Nobody runs them.
 import type { ConsulClient, Semaphore, SemaphoreSlot } from "consul-semaphore";
 
@@ -23,6 +23,9 @@ export declare const items: Iterable<string>;
 export declare function handle(item: string): Promise<void>;
 
 export declare const url: string;
+export declare function askBackend(path: string, signal: AbortSignal): Promise<string>;
+
+export declare function lead(token: bigint, signal: AbortSignal): Promise<void>;
 
 // Of test runners: Node's own, and Vitest.
 export { mock } from "node:test";
