@@ -25,12 +25,18 @@ server.listen(Number(process.env["PORT"] ?? 8080), () => {
   console.log(`listening on ${typeof address === "object" ? address?.port : address}`);
 });
 
-process.once("SIGTERM", () => {
+process.once("SIGTERM", () => void stop());
+
+/** Once the server, the client and all connections are closed, the process ends by itself. */
+async function stop(): Promise<void> {
   console.log("stopping");
-  // With the server, the client and all connections closed, the process ends by itself.
   server.close();
-  void consul.close({ drain: DRAIN });
-});
+  await consul.close({ drain: DRAIN });
+  // The last responses have a second to arrive. Browsers also open connections that they don't use.
+  setTimeout(() => {
+    server.closeAllConnections();
+  }, 1_000).unref();
+}
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   console.log(`${request.method} ${request.url}`);
@@ -47,7 +53,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   } catch (error) {
     if (disconnected.signal.aborted) return;
     console.error(`${request.url}: ${String(error)}`);
-    // Timed out, shutting down, or the slot was lost. Only GETs come here, so a retry is safe.
+    // Timed out, shutting down, or the slot was lost. The backend is only read: a retry is safe.
     if (error instanceof SemaphoreError) send(response, 503, "busy\n", { "retry-after": "5" });
     else send(response, 502, "the backend failed\n");
   }
