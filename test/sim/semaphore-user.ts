@@ -369,7 +369,7 @@ export class SemaphoreUser {
     let releasedAt = 0;
     const work = async (slot: SemaphoreSlot): Promise<void> => {
       this.#world.ledger.end(attempt);
-      tenure = this.#acquired(attempt, slot, semaphore);
+      tenure = this.#acquired(attempt, slot);
       await this.#hold(tenure);
       tenure.releaseBegun = true;
       releasedAt = this.#world.time.now();
