@@ -20,10 +20,17 @@ export interface Waiter {
   readonly costs: Map<SimulatedProcess, number>;
 }
 
+/** What the lock says. */
+export interface Holders {
+  readonly limit: number;
+  /** Those with all that belongs to them. */
+  readonly holders: ReadonlySet<string>;
+}
+
 /** Who waits, in the order of arrival, and for how long there has been a slot for them. */
 export class Queue {
   readonly #prefix: string;
-  readonly #limit: number;
+  #limit: number;
   #waiters: readonly Waiter[] = [];
   #holders: ReadonlySet<string> = new Set();
   #freeSince: number | undefined;
@@ -44,6 +51,10 @@ export class Queue {
     return this.#holders;
   }
 
+  get limit(): number {
+    return this.#limit;
+  }
+
   get freeSlots(): number {
     return Math.max(0, this.#limit - this.#holders.size);
   }
@@ -59,7 +70,8 @@ export class Queue {
   }
 
   /** Takes in what the entries are now. */
-  update(entries: readonly StoredEntry[], holders: ReadonlySet<string>, now: number): void {
+  update(entries: readonly StoredEntry[], { holders, limit }: Holders, now: number): void {
+    this.#limit = limit;
     const known = new Map(this.#waiters.map((waiter) => [waiter.session, waiter]));
     const waiters: Waiter[] = [];
     for (const { key, value, session, createIndex } of entries) {

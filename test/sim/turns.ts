@@ -1,6 +1,6 @@
 import type { Link } from "./link.js";
 import type { StoredEntry } from "./lock-entry.js";
-import { Queue, type Waiter } from "./queue.js";
+import { Queue, type Holders, type Waiter } from "./queue.js";
 import type { SimulatedProcess } from "./simulated-process.js";
 import type { Attempt } from "./tenure.js";
 import type { Trouble } from "./trouble.js";
@@ -80,7 +80,6 @@ interface Ready {
 /** Promise E: that free slots are taken, in whose turn, and that everybody has one. */
 export class Turns {
   readonly #queue: Queue;
-  readonly #limit: number;
   readonly #inOrder: boolean;
   readonly #world: Bystander;
   #turnedBackAt = -Infinity;
@@ -90,7 +89,6 @@ export class Turns {
   /** `inOrder`: whether everybody keeps to the order, which Go's clients do not. */
   constructor(prefix: string, limit: number, inOrder: boolean, world: Bystander) {
     this.#queue = new Queue(prefix, limit);
-    this.#limit = limit;
     this.#inOrder = inOrder;
     this.#world = world;
   }
@@ -101,18 +99,15 @@ export class Turns {
   }
 
   /** Takes in a change of the entries. */
-  changed(
-    entries: readonly StoredEntry[],
-    holders: ReadonlySet<string>,
-    now: number,
-  ): Violation | undefined {
+  changed(entries: readonly StoredEntry[], lock: Holders, now: number): Violation | undefined {
     const queue = this.#queue;
+    const { holders, limit } = lock;
     const before = queue.waiters;
     const freeSince = queue.freeSince;
     const slotsWere = queue.freeSlots;
     const taken = before.filter(({ session }) => holders.has(session));
     if (freeSince !== undefined) {
-      const violation = this.#charge(freeSince, holders.size >= this.#limit ? before : taken, now);
+      const violation = this.#charge(freeSince, holders.size >= limit ? before : taken, now);
       if (violation !== undefined) return violation;
     }
     // Who enters and takes a slot in one go has never been seen to wait.
@@ -121,10 +116,29 @@ export class Turns {
       .filter(({ session }) => !queue.holders.has(session ?? ""))
       // What somebody has taken away and given back is nobody's turn.
       .filter(({ session }) => !this.#world.isTampered(session ?? ""));
-    queue.update(entries, holders, now);
+    queue.update(entries, lock, now);
     for (const { session, createIndex } of newcomers) {
       const violation = this.#passed(session ?? "", createIndex, freeSince, slotsWere, now);
       if (violation !== undefined) return violation;
+    }
+    return undefined;
+  }
+
+  /** The slot of a session went to the next call of its process, past all that wait. */
+  passedOn(session: string, sentAt: number, now: number): Violation | undefined {
+    const holder = this.#world.linkOfSession(session);
+    if (holder === undefined || this.#isTroubled(holder, now)) return undefined;
+    for (const waiter of this.#queue.waiters) {
+      const ready = this.#ready(waiter, now);
+      // Who was passed once may not be waited for any more.
+      if (ready === undefined || waiter.passes.size > 0) continue;
+      if (calm(ready.since, sentAt, [ready.link, holder]) < NEWCOMER_MS) continue;
+      return {
+        kind: "E-starved",
+        problem:
+          `${session} was passed on past ${waiter.user} (${waiter.session}), ` +
+          `who has waited ${(now - ready.since).toFixed(0)} ms`,
+      };
     }
     return undefined;
   }
@@ -208,7 +222,7 @@ export class Turns {
     if (first === undefined || patient.length <= this.#queue.freeSlots) return undefined;
     this.#timesOutOfTurn += 1;
     // With one slot there is never room for two: where nothing disturbs, there is no excuse.
-    const isStrict = this.#limit === 1 && this.#isUndisturbed(now);
+    const isStrict = this.#queue.limit === 1 && this.#isUndisturbed(now);
     if (this.#timesOutOfTurn < OUT_OF_TURN && !isStrict) return undefined;
     const waited = (now - first.since).toFixed(0);
     return {
