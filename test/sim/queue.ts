@@ -34,6 +34,7 @@ export class Queue {
   #waiters: readonly Waiter[] = [];
   #holders: ReadonlySet<string> = new Set();
   #freeSince: number | undefined;
+  #openSince: number | undefined;
   #wasReleased = false;
   #lockIndex = 0n;
 
@@ -62,6 +63,11 @@ export class Queue {
   /** Since when there is a free slot; nothing while there is none. */
   get freeSince(): number | undefined {
     return this.#freeSince;
+  }
+
+  /** Since when there is one that nobody waits for. */
+  get openSince(): number | undefined {
+    return this.#openSince;
   }
 
   /** Whether it came free by a write to the lock, and not with its holder's session. */
@@ -99,6 +105,8 @@ export class Queue {
     const lock = entries.find(({ key }) => key === `${this.#prefix}/.lock`);
     const isWritten = lock?.modifyIndex !== this.#lockIndex;
     this.#lockIndex = lock?.modifyIndex ?? 0n;
+    this.#openSince =
+      this.freeSlots === 0 || waiters.length > 0 ? undefined : (this.#openSince ?? now);
     if (this.freeSlots === 0) {
       this.#freeSince = undefined;
     } else if (this.#freeSince === undefined) {

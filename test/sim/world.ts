@@ -59,6 +59,8 @@ export class World implements LinkObserver, Bystander {
   #restoredAt = -Infinity;
   readonly #turns: Turns;
   readonly #terms = new Map<string, ConfirmedTerm>();
+  /** The users all of whose calls have one session of the program's. */
+  readonly #sharers: ReadonlySet<string>;
   readonly #only: ViolationKind | undefined;
   #violation: Violation | undefined;
 
@@ -75,6 +77,9 @@ export class World implements LinkObserver, Bystander {
     this.disturbance = new Trouble(() => time.now());
     this.scenario = scenario;
     this.trace = trace;
+    const users = scenario.hosts.flatMap((host) => host.users);
+    const sharers = users.filter(({ ownSession }) => ownSession !== undefined);
+    this.#sharers = new Set(sharers.map(({ name }) => name));
     this.limits = new Limits(scenario.limit);
     this.#turns = new Turns(PREFIX, scenario.limit, scenario.bargers.length === 0, this);
     this.consul = new FakeConsul({
@@ -201,6 +206,7 @@ export class World implements LinkObserver, Bystander {
       );
     }
     this.report(this.#turns.idle(now));
+    this.report(this.#turns.idleCalls(now));
     for (const tenure of tenures) {
       if (tenure.process.state === "killed") {
         tenures.delete(tenure);
@@ -241,6 +247,10 @@ export class World implements LinkObserver, Bystander {
       waitsUntil: Math.min(...calls.map(({ waitsUntil }) => waitsUntil)),
       givenUp: calls.some(({ givenUp }) => givenUp),
     };
+  }
+
+  get independentCalls(): readonly Attempt[] {
+    return this.ledger.attempts.filter(({ user }) => !this.#sharers.has(user));
   }
 
   userOf(session: string): string {
@@ -349,6 +359,14 @@ export class World implements LinkObserver, Bystander {
     if (session === undefined) return;
     this.#passedOnAt.set(session, now);
     this.tally.add("slot passed on");
+    const { alive } = this.#lockWatch;
+    const limit = this.limits.current;
+    if (alive.size > limit) {
+      this.fail(
+        "wire",
+        `${session} was passed on among ${alive.size} live holders, limit ${limit}`,
+      );
+    }
     this.report(this.#turns.passedOn(session, sentAt, now));
   }
 
