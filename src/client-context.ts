@@ -99,11 +99,16 @@ export class ClientContext {
     for (const slot of [...this.#held]) slot.release().catch(() => undefined);
     this.#whenDrained();
     const over = new AbortController();
-    const settled = Promise.allSettled([...this.#calls]).then(() => {
+    const settled = this.#settled().then(() => {
       over.abort("settled");
     });
     await Promise.race([settled, sleep(patience, over.signal)]);
     await this.idleSessions.close();
+  }
+
+  /** Resolves when nothing is under way any more: what ends may leave a cleanup behind. */
+  async #settled(): Promise<void> {
+    while (this.#calls.size > 0) await Promise.allSettled([...this.#calls]);
   }
 
   /** Resolves when nobody holds a slot any more, or when the time is over. */

@@ -51,13 +51,20 @@ export class SlotSource {
   async contend(wait: Wait): Promise<Holding | TooLate> {
     if (this.options.session === undefined) return await this.#contend(wait);
     if (!(await this.#takeTurn(wait))) return { kind: "too late", standing: undefined };
+    const endTurn = this.#endTurn;
+    const left: Promise<unknown>[] = [];
+    const background = (work: Promise<unknown>): void => {
+      left.push(work);
+      wait.background(work);
+    };
     let isHeld = false;
     try {
-      const outcome = await this.#contend(wait);
+      const outcome = await this.#contend({ ...wait, background });
       isHeld = outcome.kind === "held";
       return outcome;
     } finally {
-      if (!isHeld) this.#endTurn();
+      // What is still being cleaned up would take the next one's entries as well.
+      if (!isHeld) void Promise.allSettled(left).then(endTurn);
     }
   }
 

@@ -11,7 +11,7 @@ import {
 } from "./diagnostics.js";
 import { SemaphoreLostError, SemaphoreReleasedError } from "./errors.js";
 import type { Claim } from "./queue/claim.js";
-import type { CleanUp } from "./queue/clean-up.js";
+import type { CleanUp, CleanUpOptions } from "./queue/clean-up.js";
 import type { Holding } from "./queue/contend.js";
 import type { Queue } from "./queue/queue.js";
 import type { SessionLease } from "./session/lease.js";
@@ -60,6 +60,7 @@ export class Tenure {
   readonly #event: SlotEvent;
   readonly #onClose: Releasable;
   #isClosed = false;
+  #cleaning: CleanUp | undefined;
 
   constructor(
     { claim, index }: Holding,
@@ -79,12 +80,12 @@ export class Tenure {
       ended: (reason) => {
         const error = reason instanceof SemaphoreLostError ? reason : undefined;
         if (error !== undefined) traceLoss({ ...this.#event, error });
-        // A lost slot that nobody releases goes with its session.
-        if (error !== undefined) {
-          lease.stop();
-          finished();
-        }
         traceEnd(error);
+        if (error === undefined) return;
+        lease.stop();
+        // A lost slot that nobody releases goes with its session. One of the user's lives on, and the
+        // next claim has to find it free of what is left.
+        if (!lease.own) context.track(this.#cleanUp().within(LOST_GRACE_MS));
       },
     });
     lease.holdsSlot();
@@ -140,19 +141,20 @@ export class Tenure {
   async #giveBack(isLost: boolean, background: Background): Promise<void> {
     const { ttl } = this.#claim.lease;
     const patience = ttl === Infinity ? RELEASE_MS : Math.min(ttl, LONGEST_RELEASE_MS);
-    const cleanUp = this.#claim.cleanUp({ keep: isLost ? undefined : this.#keepSession });
-    background(this.#whenFinished(cleanUp));
+    const cleanUp = this.#cleanUp({ keep: isLost ? undefined : this.#keepSession });
+    background(cleanUp.finished);
     // A lost slot is no longer there to be released. What is left of it may be long in going.
     if (isLost) await cleanUp.within(LOST_GRACE_MS).catch(() => undefined);
     else await cleanUp.within(patience);
   }
 
-  async #whenFinished({ finished }: CleanUp): Promise<void> {
-    try {
-      await finished;
-    } finally {
-      this.#finished();
+  /** Takes away what there is of it, once, and then has its session be free for another claim. */
+  #cleanUp(options: CleanUpOptions = {}): CleanUp {
+    if (this.#cleaning === undefined) {
+      this.#cleaning = this.#claim.cleanUp(options);
+      this.#cleaning.finished.then(this.#finished, this.#finished);
     }
+    return this.#cleaning;
   }
 
   /**
@@ -161,8 +163,8 @@ export class Tenure {
    */
   async makeWay(until: number, background: Background): Promise<boolean> {
     this.#letGo();
-    const cleanUp = this.#claim.cleanUp();
-    background(this.#whenFinished(cleanUp));
+    const cleanUp = this.#cleanUp();
+    background(cleanUp.finished);
     // A session of ours is not used again; that of the user has to be free of what is left.
     const { own } = this.#claim.lease;
     const patience = own ? LOST_GRACE_MS : until - performance.now();

@@ -30,7 +30,12 @@ export class SerialQueue {
   ): Promise<Result> {
     const before = this.#last;
     const background: Promise<unknown>[] = [];
-    const start = (): Promise<Result> => call((work) => background.push(work));
+    const start = (): Promise<Result> =>
+      call((work) => {
+        // It may fail long before the call ends, when nobody listens yet.
+        work.catch(() => undefined);
+        background.push(work);
+      });
     const turn =
       this.#underWay === 0 && signal?.aborted !== true
         ? start()

@@ -10,6 +10,7 @@ export class ConsulState {
   #index = -1n;
   #entries: ReadonlyMap<string, StoredEntry> = new Map();
   #sessions: ReadonlySet<string> = new Set();
+  #limit: number | undefined;
   #holders: ReadonlySet<string> = new Set();
   /** The names of sessions, also of those that are gone, as they are given by who makes them. */
   readonly #names = new Map<string, string>();
@@ -32,6 +33,12 @@ export class ConsulState {
   get sessions(): ReadonlySet<string> {
     this.#refresh();
     return this.#sessions;
+  }
+
+  /** The limit in the lock entry, where there is one. */
+  get limit(): number | undefined {
+    this.#refresh();
+    return this.#limit;
   }
 
   /** The sessions that the lock entry names. */
@@ -86,7 +93,9 @@ export class ConsulState {
     this.#sessions = new Set(sessions.map(({ id }) => id));
     for (const { id, name } of sessions) this.#names.set(id, name);
     const lock = this.#entries.get(LOCK_KEY);
-    this.#holders = (lock === undefined ? undefined : readWrittenLock(lock)?.holders) ?? new Set();
+    const written = lock === undefined ? undefined : readWrittenLock(lock);
+    this.#limit = written?.limit;
+    this.#holders = written?.holders ?? new Set();
   }
 }
 

@@ -6,6 +6,7 @@ import {
   type FaultKind,
   type HostPlan,
   type Scenario,
+  type ShutdownPlan,
 } from "./scenario.js";
 
 /** One seed in so many is about a fleet, and one in so many about a large one. */
@@ -27,11 +28,14 @@ function drawFew(random: Random): Scenario {
     drawHost(random, index, random.pick(USERS_ON_A_HOST), [1_000, 4_000, 12_000]),
   );
   const contenders = hosts.flatMap(({ users }) => users).length;
+  const resizes = random.chance(1 / 6);
   return {
     ...drawCommon(random),
+    resizes,
     limit: Math.min(random.whole(1, 3), Math.max(1, contenders - 1)),
     hosts,
-    bargers: random.chance(0.33) ? drawBargers(random, random.whole(1, 2)) : [],
+    // Go's clients are refused once the limit is another.
+    bargers: !resizes && random.chance(0.33) ? drawBargers(random, random.whole(1, 2)) : [],
     hangsFrom: random.chance(0.1) ? drawHangs(random, random.whole(1, 3)) : [],
     longestHold: Infinity,
     activeUntil: 30_000 + Math.min(120_000, random.exponential(15_000)),
@@ -47,14 +51,16 @@ function drawFleet(random: Random): Scenario {
   const hasCrowd = random.chance(0.25);
   const count = hasCrowd ? random.whole(2, 12) : random.whole(12, 40);
   const rests = random.pick([[50], [50, 1_000, 5_000], [10_000]]);
+  const resizes = random.chance(0.15);
   const hosts = Array.from({ length: count }, (_, index) =>
     drawHost(random, index, hasCrowd && index === 0 ? random.whole(10, 40) : 1, rests),
   );
   return {
     ...drawCommon(random),
     limit: random.whole(1, 10),
+    resizes,
     hosts,
-    bargers: random.chance(0.2) ? drawBargers(random, random.whole(1, 6)) : [],
+    bargers: !resizes && random.chance(0.2) ? drawBargers(random, random.whole(1, 6)) : [],
     hangsFrom: random.chance(0.3) ? drawHangs(random, random.pick([1, 3, 12, 40])) : [],
     longestHold: random.pick([50, 300, 2_000]),
     activeUntil: 8_000 + Math.min(20_000, random.exponential(5_000)),
@@ -70,6 +76,7 @@ function drawLargeFleet(random: Random): Scenario {
   return {
     ...drawCommon(random),
     limit: random.whole(3, 10),
+    resizes: false,
     hosts,
     bargers: random.chance(0.1) ? drawBargers(random, 1) : [],
     hangsFrom: random.chance(0.3) ? drawHangs(random, random.pick([1, 12, 40])) : [],
@@ -100,12 +107,21 @@ function drawHost(
     ownSession: random.chance(0.2) ? { ttl: random.pick([30_000, null]) } : undefined,
     rest: random.pick(rests),
   }));
+  // What closing leaves behind goes with its session; a session of the program's may never go.
+  const mayClose = users.every(({ ownSession }) => ownSession === undefined);
   return {
     name,
     ttl: random.pick([10_000, 10_000, 12_000, 15_000]),
     users,
-    // What closing leaves behind goes with its session; a session of the program's may never go.
-    closes: random.chance(0.3) && users.every(({ ownSession }) => ownSession === undefined),
+    closes: mayClose && random.chance(0.3),
+    shutdown: mayClose && random.chance(0.08) ? drawShutdown(random) : undefined,
+  };
+}
+
+function drawShutdown(random: Random): ShutdownPlan {
+  return {
+    at: random.between(2_000, 30_000),
+    drain: random.pick([0, random.exponential(300), random.exponential(3_000), 20_000]),
   };
 }
 

@@ -3,10 +3,16 @@ import { CarriedDispatcher } from "../../src/testing/fake-consul/carried-dispatc
 import { Link } from "./link.js";
 import type { Random } from "./prng.js";
 import { createProgramSession } from "./program-session.js";
-import type { HostPlan, UserPlan } from "./scenario.js";
+import type { HostPlan, ShutdownPlan, UserPlan } from "./scenario.js";
 import { SemaphoreUser } from "./semaphore-user.js";
 import { SimulatedProcess } from "./simulated-process.js";
 import type { World } from "./world.js";
+
+/** A timer may be early by one millisecond. */
+const TIMER_SLACK_MS = 2;
+
+/** How long after the drain a client closes at the latest, where Consul does not answer. */
+const CLOSED_WITHIN_MS = 6_100;
 
 /** A machine: its network, the process on it, and what outlives that process. */
 export class Host {
@@ -17,6 +23,8 @@ export class Host {
   readonly #world: World;
   readonly #random: Random;
   #process: SimulatedProcess;
+  /** Until when those at work in the process that has closed its client have their slots. */
+  #drainUntil: number | undefined;
   #starts = 0;
   #users: readonly SemaphoreUser[] = [];
 
@@ -60,7 +68,21 @@ export class Host {
         (plan) => new SemaphoreUser(this.#world, this, process, client, plan, random.fork()),
       );
       for (const user of this.#users) void user.work();
+      const { shutdown } = this.plan;
+      if (shutdown === undefined) return;
+      this.#world.time.deliver(process, shutdown.at, () => void this.#shutDown(client, shutdown));
     });
+  }
+
+  /** Whether a process here has closed its client while others worked with it. */
+  isShutDown(process: SimulatedProcess): boolean {
+    return process === this.#process && this.#drainUntil !== undefined;
+  }
+
+  /** Whether slots in such a process may have been released by the end of the client. */
+  isDrained(process: SimulatedProcess): boolean {
+    if (process !== this.#process || this.#drainUntil === undefined) return false;
+    return this.#world.time.now() >= this.#drainUntil;
   }
 
   /** One of the users has done all that it had to do. */
@@ -69,6 +91,20 @@ export class Host {
     this.#world.trace.add(this.#process.name, "closes its client");
     this.#world.tally.add("client closed");
     void client.close();
+  }
+
+  async #shutDown(client: ConsulClient, { drain }: ShutdownPlan): Promise<void> {
+    const { time, trace, tally } = this.#world;
+    if (this.#world.windsDown) return;
+    const closedAt = time.now();
+    this.#drainUntil = closedAt + drain - TIMER_SLACK_MS;
+    trace.add(this.#process.name, `closes its client, and drains it for ${drain.toFixed(0)} ms`);
+    tally.add("client drained");
+    await client.close({ drain });
+    const took = time.now() - closedAt;
+    trace.add(this.#process.name, "has closed its client");
+    if (took <= drain + CLOSED_WITHIN_MS || this.link.trouble.since(closedAt)) return;
+    this.#world.fail("state", `to close the client of ${this.#process.name} took ${took} ms`);
   }
 
   kill(): void {
@@ -80,6 +116,7 @@ export class Host {
   /** In place of a process that was killed. */
   restart(): void {
     this.#users = [];
+    this.#drainUntil = undefined;
     this.#process = this.#newProcess();
     this.start();
   }

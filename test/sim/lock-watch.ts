@@ -9,6 +9,12 @@ export class LockWatch {
   readonly #lockKey: string;
   readonly #joined = new Map<string, bigint>();
   #holders: ReadonlySet<string> = new Set();
+  /** The holders that contend. */
+  #alive: ReadonlySet<string> = new Set();
+
+  get alive(): ReadonlySet<string> {
+    return this.#alive;
+  }
 
   constructor(prefix: string) {
     this.#lockKey = `${prefix}/.lock`;
@@ -20,12 +26,14 @@ export class LockWatch {
   }
 
   /**
-   * Takes in a change. A holder comes in with its contender entry, and while it has that, nobody
-   * puts it out but its own machine. `machineOf` tells the machine of a session.
+   * Takes in a change. A holder comes in with its contender entry while there is room for it, and
+   * while it has that entry, nobody puts it out but its own machine. `machineOf` tells the machine of
+   * a session.
    */
   changed(
     { prefix, entries, sessions, forced, barges }: StoreView,
     index: bigint,
+    limit: number,
     machineOf: (session: string) => string,
   ): Violation | undefined {
     const entry = entries.get(this.#lockKey);
@@ -35,6 +43,17 @@ export class LockWatch {
     this.#holders = holders;
     const contends = (session: string): boolean =>
       entries.get(`${prefix}/${session}`)?.session === session;
+    const wereAlive = this.#alive;
+    const alive = new Set([...holders].filter(contends));
+    this.#alive = alive;
+    // A limit that was lowered takes nobody's slot away, but lets nobody in.
+    const [newcomer] = [...alive].filter((session) => !wereAlive.has(session));
+    if (alive.size > limit && newcomer !== undefined) {
+      return {
+        kind: "wire",
+        problem: `${newcomer} makes it ${alive.size} live holders, limit ${limit}`,
+      };
+    }
     for (const session of holders) {
       if (before.has(session)) continue;
       this.#joined.set(session, index);

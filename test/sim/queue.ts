@@ -20,13 +20,21 @@ export interface Waiter {
   readonly costs: Map<SimulatedProcess, number>;
 }
 
+/** What the lock says. */
+export interface Holders {
+  readonly limit: number;
+  /** Those with all that belongs to them. */
+  readonly holders: ReadonlySet<string>;
+}
+
 /** Who waits, in the order of arrival, and for how long there has been a slot for them. */
 export class Queue {
   readonly #prefix: string;
-  readonly #limit: number;
+  #limit: number;
   #waiters: readonly Waiter[] = [];
   #holders: ReadonlySet<string> = new Set();
   #freeSince: number | undefined;
+  #openSince: number | undefined;
   #wasReleased = false;
   #lockIndex = 0n;
 
@@ -44,6 +52,10 @@ export class Queue {
     return this.#holders;
   }
 
+  get limit(): number {
+    return this.#limit;
+  }
+
   get freeSlots(): number {
     return Math.max(0, this.#limit - this.#holders.size);
   }
@@ -53,13 +65,19 @@ export class Queue {
     return this.#freeSince;
   }
 
+  /** Since when there is one that nobody waits for. */
+  get openSince(): number | undefined {
+    return this.#openSince;
+  }
+
   /** Whether it came free by a write to the lock, and not with its holder's session. */
   get wasReleased(): boolean {
     return this.#wasReleased;
   }
 
   /** Takes in what the entries are now. */
-  update(entries: readonly StoredEntry[], holders: ReadonlySet<string>, now: number): void {
+  update(entries: readonly StoredEntry[], { holders, limit }: Holders, now: number): void {
+    this.#limit = limit;
     const known = new Map(this.#waiters.map((waiter) => [waiter.session, waiter]));
     const waiters: Waiter[] = [];
     for (const { key, value, session, createIndex } of entries) {
@@ -87,6 +105,8 @@ export class Queue {
     const lock = entries.find(({ key }) => key === `${this.#prefix}/.lock`);
     const isWritten = lock?.modifyIndex !== this.#lockIndex;
     this.#lockIndex = lock?.modifyIndex ?? 0n;
+    this.#openSince =
+      this.freeSlots === 0 || waiters.length > 0 ? undefined : (this.#openSince ?? now);
     if (this.freeSlots === 0) {
       this.#freeSince = undefined;
     } else if (this.#freeSince === undefined) {

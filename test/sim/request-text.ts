@@ -2,10 +2,20 @@ import type { HttpRequest } from "../../src/testing/fake-consul/carrier.js";
 import { PREFIX } from "./scenario.js";
 
 const CONTENDER_KEY = new RegExp(`${PREFIX}/([0-9a-f-]{36})`, "g");
+const CONTENDER_IN_BODY = new RegExp(`${PREFIX}/([0-9a-f-]{36})`);
 
 /** The sessions whose contender entries a request is about. */
 export function contendersIn({ path, body }: HttpRequest): readonly string[] {
   return [...`${path} ${body}`.matchAll(CONTENDER_KEY)].map(([, session = ""]) => session);
+}
+
+/** The session whose slot a transaction passes on to the next call that waits for one. */
+export function passesOn({ body }: HttpRequest): string | undefined {
+  const isPassedOn =
+    body.includes('"Verb":"cas"') &&
+    body.includes('"Verb":"check-session"') &&
+    !/"Verb":"(lock|delete)"/.test(body);
+  return isPassedOn ? CONTENDER_IN_BODY.exec(body)?.[1] : undefined;
 }
 
 /** Whether a transaction enters the queue, and nothing more. */

@@ -36,6 +36,13 @@ export interface HostPlan {
   readonly users: readonly UserPlan[];
   /** Whether the program closes its client when all is done. */
   readonly closes: boolean;
+  /** When it closes its client in the midst of its work, and how long those at work may go on. */
+  readonly shutdown: ShutdownPlan | undefined;
+}
+
+export interface ShutdownPlan {
+  readonly at: number;
+  readonly drain: number;
 }
 
 /** A program that uses Go's client, which takes what is free whosever turn it is. */
@@ -50,6 +57,8 @@ export interface BargerPlan {
 /** All that a seed decides beforehand. */
 export interface Scenario {
   readonly limit: number;
+  /** Whether the semaphores adopt the limit that is there, and some of them change it. */
+  readonly resizes: boolean;
   readonly hosts: readonly HostPlan[];
   readonly bargers: readonly BargerPlan[];
   /** When entries are made in the queue whose sessions live on, and for which nobody acts. */

@@ -116,7 +116,7 @@ async function runScenario(
 
   trace.add("scenario", "all is quiet");
   // What a fault has kept from being cleared away ends with its session, and no later.
-  const closes = scenario.hosts.some((host) => host.closes);
+  const closes = scenario.hosts.some((host) => host.closes || host.shutdown !== undefined);
   const tidyAfter = closes ? EXPIRED_AFTER_MS : TIDY_AFTER_MS;
   const tidy = Math.max(time.now() + tidyAfter, clearedAt + EXPIRED_AFTER_MS);
   await time.runUntil(tidy, afterEach);

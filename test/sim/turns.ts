@@ -1,6 +1,6 @@
 import type { Link } from "./link.js";
 import type { StoredEntry } from "./lock-entry.js";
-import { Queue, type Waiter } from "./queue.js";
+import { Queue, type Holders, type Waiter } from "./queue.js";
 import type { SimulatedProcess } from "./simulated-process.js";
 import type { Attempt } from "./tenure.js";
 import type { Trouble } from "./trouble.js";
@@ -59,6 +59,8 @@ export interface Bystander {
   userOf(session: string): string;
   /** Whether that is a program in Go. */
   isBarger(user: string): boolean;
+  /** The calls that ask for a slot, but for those that take turns with a session of the program's. */
+  readonly independentCalls: readonly Attempt[];
   /** When somebody or something interfered, wherever that was. */
   readonly disturbance: Trouble;
   linkOf(attempt: Attempt): Link;
@@ -80,7 +82,6 @@ interface Ready {
 /** Promise E: that free slots are taken, in whose turn, and that everybody has one. */
 export class Turns {
   readonly #queue: Queue;
-  readonly #limit: number;
   readonly #inOrder: boolean;
   readonly #world: Bystander;
   #turnedBackAt = -Infinity;
@@ -90,7 +91,6 @@ export class Turns {
   /** `inOrder`: whether everybody keeps to the order, which Go's clients do not. */
   constructor(prefix: string, limit: number, inOrder: boolean, world: Bystander) {
     this.#queue = new Queue(prefix, limit);
-    this.#limit = limit;
     this.#inOrder = inOrder;
     this.#world = world;
   }
@@ -101,18 +101,15 @@ export class Turns {
   }
 
   /** Takes in a change of the entries. */
-  changed(
-    entries: readonly StoredEntry[],
-    holders: ReadonlySet<string>,
-    now: number,
-  ): Violation | undefined {
+  changed(entries: readonly StoredEntry[], lock: Holders, now: number): Violation | undefined {
     const queue = this.#queue;
+    const { holders, limit } = lock;
     const before = queue.waiters;
     const freeSince = queue.freeSince;
     const slotsWere = queue.freeSlots;
     const taken = before.filter(({ session }) => holders.has(session));
     if (freeSince !== undefined) {
-      const violation = this.#charge(freeSince, holders.size >= this.#limit ? before : taken, now);
+      const violation = this.#charge(freeSince, holders.size >= limit ? before : taken, now);
       if (violation !== undefined) return violation;
     }
     // Who enters and takes a slot in one go has never been seen to wait.
@@ -121,10 +118,30 @@ export class Turns {
       .filter(({ session }) => !queue.holders.has(session ?? ""))
       // What somebody has taken away and given back is nobody's turn.
       .filter(({ session }) => !this.#world.isTampered(session ?? ""));
-    queue.update(entries, holders, now);
+    queue.update(entries, lock, now);
     for (const { session, createIndex } of newcomers) {
       const violation = this.#passed(session ?? "", createIndex, freeSince, slotsWere, now);
       if (violation !== undefined) return violation;
+    }
+    return undefined;
+  }
+
+  /** The slot of a session went to the next call of its process, past all that wait. */
+  passedOn(session: string, sentAt: number, now: number): Violation | undefined {
+    const holder = this.#world.linkOfSession(session);
+    if (holder === undefined || this.#isTroubled(holder, now)) return undefined;
+    for (const waiter of this.#queue.waiters) {
+      const ready = this.#ready(waiter, now);
+      // Who was passed once may not be waited for any more.
+      if (ready === undefined || waiter.passes.size > 0) continue;
+      if (isBack(ready)) continue;
+      if (calm(ready.since, sentAt, [ready.link, holder]) < NEWCOMER_MS) continue;
+      return {
+        kind: "E-starved",
+        problem:
+          `${session} was passed on past ${waiter.user} (${waiter.session}), ` +
+          `who has waited ${(now - ready.since).toFixed(0)} ms`,
+      };
     }
     return undefined;
   }
@@ -148,6 +165,23 @@ export class Turns {
       const allowed = Math.min(OBSTACLE_MS * known, MOST_OBSTACLES_MS) + OBSTACLES_MS;
       if (idle <= TAKEN_WITHIN_MS + (isFirst ? 0 : allowed)) continue;
       return isIdle(idle, place, waiter);
+    }
+    return undefined;
+  }
+
+  /** Looks for calls that wait in memory while there is a slot that nobody waits for. */
+  idleCalls(now: number): Violation | undefined {
+    const { openSince } = this.#queue;
+    if (openSince === undefined || now - openSince <= TAKEN_WITHIN_MS) return undefined;
+    if (this.#world.disturbance.since(now - DISTURBED_MS)) return undefined;
+    for (const attempt of this.#world.independentCalls) {
+      const { user, process, calledAt } = attempt;
+      if (attempt.barges || attempt.givenUp || now >= attempt.waitsUntil) continue;
+      if (process.state !== "runs") continue;
+      const idle = calm(Math.max(openSince, calledAt), now, [this.#world.linkOf(attempt)]);
+      if (idle <= TAKEN_WITHIN_MS) continue;
+      const problem = `a slot is free for ${idle.toFixed(0)} ms, and ${user} does not contend for it`;
+      return { kind: "E-idle", problem };
     }
     return undefined;
   }
@@ -186,8 +220,7 @@ export class Turns {
       // Those behind one that does not move notice it by and by, each for itself.
       isHeldUp ||= ready === undefined;
       if (ready === undefined) continue;
-      // Who has come back to an entry that was there before was dead for the others meanwhile.
-      if (waiter.enteredAt < ready.attempt.calledAt) continue;
+      if (isBack(ready)) continue;
       // It had its turn, or word of the free slot was slow to reach it; the others see it passed.
       const wasSlow =
         freeSince !== undefined &&
@@ -207,8 +240,10 @@ export class Turns {
     const [first] = patient;
     if (first === undefined || patient.length <= this.#queue.freeSlots) return undefined;
     this.#timesOutOfTurn += 1;
+    // Those behind the one that has passed them hear of that, and do not wait for them either.
+    for (const { waiter } of patient) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
     // With one slot there is never room for two: where nothing disturbs, there is no excuse.
-    const isStrict = this.#limit === 1 && this.#isUndisturbed(now);
+    const isStrict = this.#queue.limit === 1 && this.#isUndisturbed(now);
     if (this.#timesOutOfTurn < OUT_OF_TURN && !isStrict) return undefined;
     const waited = (now - first.since).toFixed(0);
     return {
@@ -272,6 +307,11 @@ export class Turns {
   #isTroubled(link: Link | undefined, now: number): boolean {
     return link?.trouble.since(now - UNANSWERED_MS) === true;
   }
+}
+
+/** Who has come back to an entry that was there before was dead for the others meanwhile. */
+function isBack({ waiter, attempt }: Ready): boolean {
+  return waiter.enteredAt < attempt.calledAt;
 }
 
 /** Whoever is not waited for for a while may be passed often in it: that counts once. */

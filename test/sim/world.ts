@@ -14,13 +14,14 @@ import {
   type ConfirmedTerm,
 } from "./invariants.js";
 import { Ledger } from "./ledger.js";
+import { Limits } from "./limits.js";
 import { Interference } from "./interference.js";
 import type { Exchange, LinkObserver } from "./exchange.js";
 import type { Link } from "./link.js";
 import { LockHistory, type LockWrite } from "./lock-history.js";
 import type { Random } from "./prng.js";
 import { LockWatch } from "./lock-watch.js";
-import { renewedSession } from "./request-text.js";
+import { passesOn, renewedSession } from "./request-text.js";
 import type { Waiter } from "./queue.js";
 import { isProgramSession, PREFIX, type Scenario } from "./scenario.js";
 import { Tally } from "./tally.js";
@@ -42,6 +43,7 @@ export class World implements LinkObserver, Bystander {
   readonly consul: FakeConsul;
   readonly state: ConsulState;
   readonly interference = new Interference();
+  readonly limits: Limits;
   readonly hosts: Host[] = [];
   readonly bargers: Barger[] = [];
   readonly #linksByMachine = new Map<string, Link>();
@@ -50,9 +52,15 @@ export class World implements LinkObserver, Bystander {
   windsDown = false;
   readonly #history = new LockHistory();
   readonly #lockWatch = new LockWatch(PREFIX);
+  /** What Consul is at; nothing where the world changes by itself. */
+  #applied: Exchange | undefined;
+  /** When the slot of a session was last passed on to the next call. */
+  readonly #passedOnAt = new Map<string, number>();
   #restoredAt = -Infinity;
   readonly #turns: Turns;
   readonly #terms = new Map<string, ConfirmedTerm>();
+  /** The users all of whose calls have one session of the program's. */
+  readonly #sharers: ReadonlySet<string>;
   readonly #only: ViolationKind | undefined;
   #violation: Violation | undefined;
 
@@ -69,6 +77,10 @@ export class World implements LinkObserver, Bystander {
     this.disturbance = new Trouble(() => time.now());
     this.scenario = scenario;
     this.trace = trace;
+    const users = scenario.hosts.flatMap((host) => host.users);
+    const sharers = users.filter(({ ownSession }) => ownSession !== undefined);
+    this.#sharers = new Set(sharers.map(({ name }) => name));
+    this.limits = new Limits(scenario.limit);
     this.#turns = new Turns(PREFIX, scenario.limit, scenario.bargers.length === 0, this);
     this.consul = new FakeConsul({
       clock: time,
@@ -125,7 +137,9 @@ export class World implements LinkObserver, Bystander {
     this.trace.add(process.name, `${fault}: ${request.method} ${request.path}`);
   }
 
-  applying({ process, request, gaveUp }: Exchange): void {
+  applying(exchange: Exchange): void {
+    const { process, request, gaveUp } = exchange;
+    this.#applied = exchange;
     this.#lockWatch.writer = process.name;
     this.trace.add(process.name, `${gaveUp ? "(late) " : ""}> ${request.method} ${request.path}`);
     if (!gaveUp) return;
@@ -177,9 +191,11 @@ export class World implements LinkObserver, Bystander {
   /** Looks at everything that has to be true at every moment. Returns whether it is. */
   check(): boolean {
     this.#lockWatch.writer = undefined;
+    this.#applied = undefined;
     const now = this.time.now();
     const { tenures, goHoldings } = this.ledger;
-    const { limit } = this.scenario;
+    // Where the limit was lowered, those that hold go on.
+    const limit = Math.max(this.limits.current, this.#lockWatch.alive.size);
     if (tenures.size + goHoldings.size > limit) {
       const others = [...goHoldings]
         .map(({ session }) => session)
@@ -190,6 +206,7 @@ export class World implements LinkObserver, Bystander {
       );
     }
     this.report(this.#turns.idle(now));
+    this.report(this.#turns.idleCalls(now));
     for (const tenure of tenures) {
       if (tenure.process.state === "killed") {
         tenures.delete(tenure);
@@ -216,12 +233,24 @@ export class World implements LinkObserver, Bystander {
   /** The call that waits in the queue with this entry. */
   attemptOf({ user, session }: Waiter): Attempt | undefined {
     const name = this.state.nameOf(session);
-    let last: Attempt | undefined;
-    for (const attempt of this.ledger.attemptsOf(user)) {
-      // A session of the program's goes from a process that was killed to the next.
-      if (attempt.process.name === name || isProgramSession(name)) last = attempt;
-    }
-    return last;
+    const attempts = [...this.ledger.attemptsOf(user)];
+    // A session of the program's goes from a process that was killed to the next.
+    const last = attempts.findLast(
+      ({ process }) => process.name === name || isProgramSession(name),
+    );
+    if (last === undefined || attempts.length === 1) return last;
+    // Nobody can tell which of several calls waits with it, or which of them was called off.
+    const calls = attempts.filter(({ process }) => process === last.process);
+    return {
+      ...last,
+      calledAt: Math.min(...calls.map(({ calledAt }) => calledAt)),
+      waitsUntil: Math.min(...calls.map(({ waitsUntil }) => waitsUntil)),
+      givenUp: calls.some(({ givenUp }) => givenUp),
+    };
+  }
+
+  get independentCalls(): readonly Attempt[] {
+    return this.ledger.attempts.filter(({ user }) => !this.#sharers.has(user));
   }
 
   userOf(session: string): string {
@@ -234,6 +263,11 @@ export class World implements LinkObserver, Bystander {
 
   isTampered(session: string): boolean {
     return this.interference.isTampered(session);
+  }
+
+  /** Whether the slot of a session was passed on to the next call since then. */
+  wasPassedOn(session: string, since: number): boolean {
+    return (this.#passedOnAt.get(session) ?? -Infinity) >= since;
   }
 
   /** The index of the write that made the session a holder the last time. */
@@ -261,7 +295,9 @@ export class World implements LinkObserver, Bystander {
     tenure.endSeen = true;
     const reason: unknown = tenure.signal.reason;
     if (reason instanceof SemaphoreReleasedError) {
-      if (!tenure.releaseBegun) this.fail("state", `${tenure.user}'s slot was released by nobody`);
+      const byClose = this.hosts.some((host) => host.isDrained(tenure.process));
+      if (!tenure.releaseBegun && !byClose)
+        this.fail("state", `${tenure.user}'s slot was released by nobody`);
       return;
     }
     if (!(reason instanceof SemaphoreLostError)) {
@@ -278,15 +314,17 @@ export class World implements LinkObserver, Bystander {
 
   #changed(index: bigint): void {
     const { entries, lock, holders, sessions } = this.state;
+    const now = this.time.now();
+    this.report(this.limits.changed(this.state.limit, this.#lockWatch.writer, now));
+    const limit = this.limits.current;
     if (lock?.modifyIndex === index) {
-      this.#history.record(index, { at: this.time.now(), holders });
+      this.#history.record(index, { at: now, holders });
       this.trace.add("consul", `${index}: holders ${[...holders].join(" ")}`);
     } else {
       this.trace.add("consul", `${index}`);
     }
     const view = {
       prefix: PREFIX,
-      limit: this.scenario.limit,
       entries,
       sessions,
       forced: (session: string) => this.isTampered(session),
@@ -295,13 +333,15 @@ export class World implements LinkObserver, Bystander {
     };
     this.report(wireProblem(view));
     const all = [...entries.values()];
-    const seenByGo = readAsGo(PREFIX, view.limit, all);
+    const seenByGo = readAsGo(PREFIX, limit, all);
     if (typeof seenByGo === "string") {
       this.fail("wire", `a program in Go ends with: ${seenByGo}`);
       return;
     }
-    this.report(this.#lockWatch.changed(view, index, (session) => this.state.machineOf(session)));
-    this.report(this.#turns.changed(all, seenByGo.holders, this.time.now()));
+    const machineOfSession = (session: string): string => this.state.machineOf(session);
+    this.report(this.#lockWatch.changed(view, index, limit, machineOfSession));
+    this.report(this.#turns.changed(all, seenByGo, now));
+    if (lock?.modifyIndex === index) this.#checkPassedOn(now);
     for (const tenure of this.ledger.tenures) {
       if (this.forcedAt(tenure) !== undefined) continue;
       if (this.interference.hadLateWrite(tenure.session)) continue;
@@ -309,6 +349,25 @@ export class World implements LinkObserver, Bystander {
         this.fail("wire", `a program in Go does not see that ${tenure.user} has a slot`);
       }
     }
+  }
+
+  /** A slot that is passed on is no news in the entries: only the request tells. */
+  #checkPassedOn(now: number): void {
+    if (this.#applied === undefined) return;
+    const { request, sentAt } = this.#applied;
+    const session = passesOn(request);
+    if (session === undefined) return;
+    this.#passedOnAt.set(session, now);
+    this.tally.add("slot passed on");
+    const { alive } = this.#lockWatch;
+    const limit = this.limits.current;
+    if (alive.size > limit) {
+      this.fail(
+        "wire",
+        `${session} was passed on among ${alive.size} live holders, limit ${limit}`,
+      );
+    }
+    this.report(this.#turns.passedOn(session, sentAt, now));
   }
 
   #addLink({ plan, link }: Host | Barger): void {

@@ -211,4 +211,92 @@ export const MUTANTS: readonly Mutant[] = [
       "const waiters = others.slice(place);\n    return withIdleFront({ ...view, waiters, isLockStale: true }, now);",
     breaks: "E-order",
   },
+  {
+    name: "slot-passed-on-past-waiters",
+    file: "protocol/next-step.ts",
+    search: "isUncontended(view, holder, now) &&",
+    replacement: "",
+    breaks: "E-starved",
+  },
+  {
+    name: "waiters-of-long-ago-are-all-that-is-looked-for",
+    file: "queue/exit.ts",
+    search: "const view = this.#readLately ?? (await this.#known.read(timeout));",
+    replacement:
+      "const known = this.#known.view;\n      const view = known ? { ...known, readAt: performance.now() } : await this.#known.read(timeout);",
+    breaks: "E-starved",
+  },
+  {
+    name: "slot-passed-on-with-the-old-token",
+    file: "protocol/transactions.ts",
+    search:
+      "this.#lockSwap({ limit, holders: others }, modifyIndex),\n      this.#lockWrite({ limit, holders }),",
+    replacement: "this.#lockSwap({ limit, holders }, modifyIndex),",
+    breaks: "F-token",
+  },
+  {
+    name: "slot-ends-only-after-it-was-passed-on",
+    file: "tenure.ts",
+    search: "this.slot.end(new SemaphoreReleasedError());",
+    replacement:
+      "setTimeout(() => {\n      this.slot.end(new SemaphoreReleasedError());\n    }, 20);",
+    breaks: "A-too-many",
+  },
+  {
+    name: "ended-run-calls-nobody-up",
+    file: "runs.ts",
+    search: "if (!isPassedOn) this.#ended();",
+    replacement: "",
+    breaks: "E-forgotten",
+  },
+  {
+    name: "raised-limit-is-no-news-in-memory",
+    file: "runs.ts",
+    search: "queue.onNews(() => {\n        this.#callUp();\n      });",
+    replacement: "queue.onNews(() => undefined);",
+    breaks: "E-idle",
+  },
+  {
+    name: "lowered-limit-lets-newcomers-in",
+    file: "protocol/next-step.ts",
+    search: "const free = freeSlots(view, limit);",
+    replacement: "const free = freeSlots(view, Math.max(limit, me.limit));",
+    breaks: "wire",
+  },
+  {
+    name: "slot-passed-on-above-a-lowered-limit",
+    file: "protocol/next-step.ts",
+    search: "holders.size <= limitFor(holder, view.lock.limit)",
+    replacement: "holders.size > 0",
+    breaks: "wire",
+  },
+  {
+    name: "adopted-limit-is-for-good",
+    file: "slot-source.ts",
+    search: "const options = { prefix, limit: this.#limit, adoptLimit, value,",
+    replacement:
+      "const adopts = adoptLimit && this.queue.limit === undefined;\n    if (adoptLimit) this.#limit = this.limit;\n    Object.assign(this.options, { adoptLimit: adopts });\n    const options = { prefix, limit: this.#limit, adoptLimit: adopts, value,",
+    breaks: "state",
+  },
+  {
+    name: "resize-overwrites-what-came-meanwhile",
+    file: "protocol/transactions.ts",
+    search: "return [this.#lockSwap({ limit, holders }, modifyIndex)];",
+    replacement: "return [this.#lockWrite({ limit, holders })];",
+    breaks: "wire",
+  },
+  {
+    name: "drain-without-patience",
+    file: "client-context.ts",
+    search: "if (drain > 0) await this.#drained(drain);",
+    replacement: "",
+    breaks: "state",
+  },
+  {
+    name: "next-claim-does-not-wait-for-the-cleanup-of-the-last",
+    file: "slot-source.ts",
+    search: "void Promise.allSettled(left).then(endTurn);",
+    replacement: "endTurn();",
+    breaks: "wire",
+  },
 ];

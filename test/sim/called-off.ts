@@ -1,0 +1,6 @@
+/** What a call was given up with. */
+export class CalledOff extends Error {
+  constructor() {
+    super("called off");
+  }
+}
