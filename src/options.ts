@@ -83,7 +83,7 @@ export interface SemaphoreOptions {
   readonly adoptLimit?: boolean | undefined;
   /**
    * Stored in the contender entry, to tell people who it is. Each list of the prefix has the values of
-   * all contenders, so keep it short; `""` for none (Go: `Value`). Default: `"<host name>:<process ID>"`.
+   * all contenders, so keep it short, and below 190 kB; `""` for none (Go: `Value`). Default: `"<host name>:<process ID>"`.
    */
   readonly value?: Uint8Array | string | undefined;
   /**
@@ -185,6 +185,9 @@ const prefixSchema = z
 /** Consul's own least TTL is 10 s, but its agents can be configured; in tests down to this. */
 const SHORTEST_TTL_MS = 100;
 
+/** Consul takes transactions of 512 KiB. Those that have the value have it twice, as base64. */
+const MOST_VALUE_BYTES = 190_000;
+
 const limitSchema = z
   .unknown()
   .refine((limit) => !(Number.isInteger(limit) && Number(limit) > Number.MAX_SAFE_INTEGER), {
@@ -204,6 +207,10 @@ const optionsSchema = z.strictObject({
   value: z
     .union([z.string(), z.instanceof(Uint8Array)], {
       error: (issue) => `invalid value: got ${show(issue.input)}, expected a string or Uint8Array`,
+    })
+    .refine((value) => Buffer.byteLength(value) <= MOST_VALUE_BYTES, {
+      error: ({ input }) =>
+        `invalid value: ${byteLength(input)} bytes, of which Consul takes ${MOST_VALUE_BYTES} in a transaction`,
     })
     .default(() => `${hostname()}:${process.pid}`),
   session: text("session", "a session ID", (id) => SESSION_ID.test(id)).optional(),
@@ -352,6 +359,10 @@ function checked<Shape extends z.core.$ZodLooseShape>(
   throw new SemaphoreOptionsError(
     parsed.error.issues.map((issue) => describeIssue(issue, known)).join("; "),
   );
+}
+
+function byteLength(value: unknown): number {
+  return typeof value === "string" || value instanceof Uint8Array ? Buffer.byteLength(value) : 0;
 }
 
 function text(

@@ -51,6 +51,11 @@ export interface QueryMeta {
   readonly knownLeader: boolean;
   /** How long ago that server last heard of the leader, in milliseconds (Go: `LastContact`). */
   readonly lastContact: number;
+  /**
+   * Set where the token may not read all that there is, so that a list leaves something out. Agents
+   * since 1.11 say so (Go: `ResultsFilteredByACLs`).
+   */
+  readonly resultsFilteredByACLs?: true;
 }
 
 /**
@@ -146,6 +151,9 @@ export function readMeta(
     index: BigInt(index),
     knownLeader: answer.header("x-consul-knownleader") === "true",
     lastContact: Number(answer.header("x-consul-lastcontact") ?? 0),
+    ...(answer.header("x-consul-results-filtered-by-acls") === "true" && {
+      resultsFilteredByACLs: true,
+    }),
   };
 }
 

@@ -64,9 +64,17 @@ export class PrefixRequests {
   /** Reads the whole prefix. */
   async readAll(options: RequestOptions = {}): Promise<Reading> {
     const sentAt = performance.now();
-    const { value: entries } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
+    const { value: entries, meta } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
       this.#kv.list(this.keys.prefix, this.#query(options)),
     );
+    // A list that leaves something out shows free slots where there are none.
+    if (meta.resultsFilteredByACLs === true) {
+      throw new SemaphoreRequestError(
+        "SEMAPHORE_READ_FAILED",
+        `Consul leaves entries out for want of a permission: key_prefix ` +
+          `${JSON.stringify(this.keys.prefix)} with policy read or write`,
+      );
+    }
     return { snapshot: readSnapshot(this.keys, entries), sentAt, now: performance.now() };
   }
 

@@ -193,6 +193,12 @@ describe("a bad option", () => {
     ],
     ["a wait in words", { semaphoreWaitTime: "a bit" }, "invalid semaphoreWaitTime: ", '"a bit"'],
     ["a value that is a number", { value: 5 }, "invalid value: ", "number"],
+    [
+      "a value that fits in no transaction",
+      { value: "x".repeat(190_001) },
+      "invalid value: ",
+      "190001",
+    ],
     ["a value of null", { value: null }, "invalid value: ", "expected a string or Uint8Array"],
     ["a namespace of 5", { namespace: 5 }, "invalid namespace: ", "5 (number)"],
     ["a partition of 5", { partition: 5 }, "invalid partition: ", "5 (number)"],

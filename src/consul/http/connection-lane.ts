@@ -2,6 +2,17 @@ import type { Client, Dispatcher } from "undici";
 
 import { onAbort } from "../../async/on-abort.js";
 
+/** How a connection is used. */
+export interface ConnectionUse {
+  /** Ends the wait for one. */
+  readonly signal: AbortSignal;
+  /** Whether the exchange may take place twice. */
+  readonly isRepeatable: boolean;
+}
+
+/** What a connection fails with that the other side has closed. */
+const CLOSED: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
+
 /**
  * A limited number of connections, each for one exchange at a time. When all are in use, exchanges
  * wait in order.
@@ -16,6 +27,8 @@ export class ConnectionLane {
   readonly #clients = new Set<Client>();
   readonly #idle: Client[] = [];
   readonly #waiting = new Set<(client: Client) => void>();
+  /** Those that have served before. */
+  readonly #used = new WeakSet<Client>();
 
   /** @param open makes a connection */
   constructor(open: () => Client, limit: number) {
@@ -25,18 +38,22 @@ export class ConnectionLane {
 
   /** @throws the signal's reason, if it aborts before a connection is free */
   async use<Result>(
-    signal: AbortSignal,
+    use: ConnectionUse,
     exchange: (dispatcher: Dispatcher) => Promise<Result>,
   ): Promise<Result> {
-    const client = await this.#take(signal);
+    const client = await this.#take(use.signal);
     try {
       const result = await exchange(client);
+      this.#used.add(client);
       this.#handOn(client);
       return result;
     } catch (error) {
       void this.#replace(client);
-      throw error;
+      // One that was open from before says nothing about the server: an agent may have restarted since.
+      const isStale = this.#used.has(client) && isClosed(error) && !use.signal.aborted;
+      if (!isStale || !use.isRepeatable) throw error;
     }
+    return await this.use(use, exchange);
   }
 
   async destroy(): Promise<void> {
@@ -83,4 +100,8 @@ export class ConnectionLane {
     this.#clients.delete(client);
     if (this.#waiting.size > 0) this.#handOn(this.#add());
   }
+}
+
+function isClosed(error: unknown): boolean {
+  return error instanceof Error && "code" in error && CLOSED.has(error.code);
 }

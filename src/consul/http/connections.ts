@@ -1,7 +1,7 @@
 import type { buildConnector as connecting, Dispatcher } from "undici";
 
 import { inSharedContext } from "../../async/shared-context.js";
-import { ConnectionLane } from "./connection-lane.js";
+import { ConnectionLane, type ConnectionUse } from "./connection-lane.js";
 import type { Location } from "../config/location.js";
 import type { TlsSettings } from "../config/tls-settings.js";
 import { buildConnector, Client } from "./undici.js";
@@ -24,8 +24,7 @@ export interface Connections {
    * @throws the signal's reason, if it aborts before that
    */
   use<Result>(
-    lane: LaneName,
-    signal: AbortSignal,
+    use: ConnectionUse & { readonly lane: LaneName },
     exchange: (dispatcher: Dispatcher) => Promise<Result>,
   ): Promise<Result>;
   /** Closes the connections. */
@@ -60,11 +59,10 @@ export class OwnConnections implements Connections {
   }
 
   async use<Result>(
-    lane: LaneName,
-    signal: AbortSignal,
+    { lane, ...use }: ConnectionUse & { readonly lane: LaneName },
     exchange: (dispatcher: Dispatcher) => Promise<Result>,
   ): Promise<Result> {
-    return await this.#lanes[lane].use(signal, exchange);
+    return await this.#lanes[lane].use(use, exchange);
   }
 
   async destroy(): Promise<void> {
@@ -81,8 +79,7 @@ export class GivenConnections implements Connections {
   }
 
   async use<Result>(
-    _lane: LaneName,
-    _signal: AbortSignal,
+    _use: ConnectionUse,
     exchange: (dispatcher: Dispatcher) => Promise<Result>,
   ): Promise<Result> {
     return await exchange(this.#dispatcher);

@@ -13,7 +13,25 @@ export function adviceOn(code: string): string {
   }
   if (isTlsProblem(code))
     return "does Consul serve https there? if not, the address begins with http://";
+  const aboutDispatcher = DISPATCHER_ADVICE.get(code);
+  if (aboutDispatcher !== undefined) return aboutDispatcher;
   return "is an agent running there? the address is the client's option, or CONSUL_HTTP_ADDR";
+}
+
+/** What a given dispatcher that can never send a request lacks. */
+const DISPATCHER_ADVICE: ReadonlyMap<string, string> = new Map([
+  ["UND_ERR_DESTROYED", "the dispatcher that the client was given has been destroyed"],
+  ["UND_ERR_CLOSED", "the dispatcher that the client was given has been closed"],
+  [
+    "UND_MOCK_ERR_MOCK_NOT_MATCHED",
+    "the MockAgent that the client was given expects no such request",
+  ],
+  ["UND_ERR_INVALID_ARG", "is the dispatcher that the client was given one of undici 7?"],
+]);
+
+/** Whether a given dispatcher says that it can never send the request. */
+export function isDispatchersRefusal(code: string): boolean {
+  return DISPATCHER_ADVICE.has(code);
 }
 
 /** Whether it is the code of a TLS failure, which is not transient. */
@@ -34,6 +52,15 @@ export function adviceOnStatus(status: number, body: string): string {
   }
   if (status === 500 && /missing check '.*' registration/i.test(body)) {
     return "the node has no such check: see sessionChecks, or checks of session.create";
+  }
+  if (/invalid key name/i.test(body)) {
+    return (
+      "agents from 1.21.5 on check keys: use letters, digits and ,_./-?&=, or have the agent set " +
+      "disable_kv_key_validation"
+    );
+  }
+  if (/cross datacenter lock/i.test(body)) {
+    return "ask a server of that datacenter, or use a session of yours that was made there";
   }
   if (/invalid session ttl/i.test(body)) {
     return "numbers are milliseconds: see sessionTTL, or ttl of session.create";

@@ -20,7 +20,7 @@ import {
   type ConsulErrorDetails,
 } from "./consul-error.js";
 import { AnswerTooLongError, exchange, type RawAnswer } from "./exchange.js";
-import { adviceOn, adviceOnStatus, isTlsProblem } from "./failure-advice.js";
+import { adviceOn, adviceOnStatus, isDispatchersRefusal, isTlsProblem } from "./failure-advice.js";
 import { neededPermission } from "./permission.js";
 import type { RequestOptions } from "./request-options.js";
 import { errors } from "./undici.js";
@@ -120,8 +120,9 @@ export class Transport {
     }
     const deadline = new Deadline(timeout, options.signal, this.#closing.signal);
     try {
-      const raw = await this.#connections.use(lane, deadline.signal, (dispatcher) =>
-        this.#exchangeWithToken(consulRequest, path, dispatcher, deadline.signal),
+      const raw = await this.#connections.use(
+        { lane, signal: deadline.signal, isRepeatable: method === "GET" },
+        (dispatcher) => this.#exchangeWithToken(consulRequest, path, dispatcher, deadline.signal),
       );
       this.#answered = true;
       const answer = this.#answer(consulRequest, path, raw);
@@ -155,7 +156,7 @@ export class Transport {
         {
           cause: this.#withoutSecrets(error),
           // An address that has answered before is not misconfigured.
-          retryable: this.#answered || !isTlsProblem(code),
+          retryable: !isDispatchersRefusal(code) && (this.#answered || !isTlsProblem(code)),
           neverAnswered: !this.#answered && NO_LISTENER.has(code),
         },
       );

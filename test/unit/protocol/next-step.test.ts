@@ -820,7 +820,8 @@ describe("any step", () => {
         const stepFor = (known: QueueView) => nextStep(known, me, target, HEARD).kind;
         const looked = { ...view, lockAt: HEARD, isLockStale: false };
         const read = { ...looked, readAt: HEARD };
-        const checked = afterCheck(view, view.lock.holders, HEARD);
+        // A check reads the lock as well.
+        const checked = afterCheck({ ...view, lockAt: HEARD }, view.lock.holders, HEARD);
         expect(stepFor(looked)).not.toBe("look");
         expect(stepFor(read)).not.toBe("look");
         expect(stepFor(read)).not.toBe("read");

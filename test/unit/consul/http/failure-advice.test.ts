@@ -17,6 +17,9 @@ test.each([
   ["ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE", true, "tls.certFile and tls.keyFile"],
   ["ERR_SSL_WRONG_VERSION_NUMBER", true, "the address begins with http://"],
   ["EPROTO", true, "the address begins with http://"],
+  ["UND_ERR_DESTROYED", false, "the dispatcher that the client was given has been destroyed"],
+  ["UND_MOCK_ERR_MOCK_NOT_MATCHED", false, "the MockAgent"],
+  ["UND_ERR_INVALID_ARG", false, "one of undici 7?"],
 ])("of %s it is known whether time mends it, and what does", (code, isTls, advice) => {
   expect(isTlsProblem(code)).toBe(isTls);
   expect(adviceOn(code)).toContain(advice);
@@ -31,6 +34,8 @@ test.each([
   [500, "rpc error making call: Missing node registration", "needs one of its nodes: sessionNode"],
   [500, "Missing check 'nosuch' registration", "sessionChecks"],
   [500, "Check 'web' is in critical state", ""],
+  [500, 'invalid key name, keys should respect the "^[a-z]+$" format', "disable_kv_key_validation"],
+  [500, "cross datacenter lock must be created at server agent", "a session of yours"],
 ])("of a status of %d with %j it is said: %s", (status, body, advice) => {
   if (advice === "") expect(adviceOnStatus(status, body)).toBe("");
   else expect(adviceOnStatus(status, body)).toContain(advice);
