@@ -10,6 +10,12 @@ export interface ConnectionUse {
   readonly isRepeatable: boolean;
 }
 
+/**
+ * For how long no connection is used twice once one was found closed: a server that closes each after
+ * its answer would swallow every other request.
+ */
+const MISTRUST_MS = 10_000;
+
 /** What a connection fails with that the other side has closed. */
 const CLOSED: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
 
@@ -29,6 +35,7 @@ export class ConnectionLane {
   readonly #waiting = new Set<(client: Client) => void>();
   /** Those that have served before. */
   readonly #used = new WeakSet<Client>();
+  #mistrustedUntil = -Infinity;
 
   /** @param open makes a connection */
   constructor(open: () => Client, limit: number) {
@@ -45,12 +52,14 @@ export class ConnectionLane {
     try {
       const result = await exchange(client);
       this.#used.add(client);
-      this.#handOn(client);
+      if (performance.now() < this.#mistrustedUntil) void this.#replace(client);
+      else this.#handOn(client);
       return result;
     } catch (error) {
       void this.#replace(client);
       // One that was open from before says nothing about the server: an agent may have restarted since.
       const isStale = this.#used.has(client) && isClosed(error) && !use.signal.aborted;
+      if (isStale) this.#mistrustedUntil = performance.now() + MISTRUST_MS;
       if (!isStale || !use.isRepeatable) throw error;
     }
     return await this.use(use, exchange);

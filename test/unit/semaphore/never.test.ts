@@ -109,3 +109,27 @@ test("a connection that the server has closed meanwhile is no failure of a read"
   for (let i = 0; i < 3; i += 1) expect(await sem.inspect()).toMatchObject({ holders: [] });
   expect(answered).toBe(3);
 });
+
+test("a server that closes each connection after its answer costs one write at most", async () => {
+  const server = createServer((request, response) => {
+    request.resume();
+    response.once("finish", () => request.socket.end());
+    const isWrite = request.method === "PUT";
+    response.writeHead(isWrite ? 200 : 404, { "x-consul-index": "1" }).end(isWrite ? "true" : "");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  const client = new ConsulClient({ address: `127.0.0.1:${address.port}` });
+  onTestFinished(() => client.close());
+  let failures = 0;
+  for (let i = 0; i < 20; i += 1) {
+    expect((await client.kv.get("a")).value).toBeNull();
+    await client.kv.put({ key: "a" }).catch(() => (failures += 1));
+  }
+  expect(failures).toBeLessThanOrEqual(1);
+});
