@@ -223,11 +223,14 @@ function withLock(
   { now, since = now }: { readonly now: number; readonly since?: number },
 ): QueueView {
   const isJoin = [...lock.holders].some((session) => !view.lock.holders.has(session));
+  const isLowered = (lock.limit ?? Infinity) < (view.lock.limit ?? 0);
   return withIdleFront(
     {
       ...view,
       ...{ lock, lockAt: now, isLockStale: false },
       joinedAt: isJoin ? since : view.joinedAt,
+      // A slot that has gone with a lowered limit is none that the first in line has let go by.
+      idleFront: isLowered ? undefined : view.idleFront,
       // One that was not in there before has only just come, and is alive.
       aliveAt: new Map([...lock.holders].map((it) => [it, view.aliveAt.get(it) ?? now])),
       dead: new Map([...view.dead].filter(([session]) => lock.holders.has(session))),

@@ -9,7 +9,7 @@ import type { World } from "./world.js";
 const MOST_RUNS = 12;
 
 /** Many runs have to share the slots: none holds its own for longer. */
-const LONGEST_HOLD_MS = 2_500;
+const LONGEST_HOLD_MS = 6_000;
 
 interface RunOptions {
   readonly abortAfter?: number | undefined;
@@ -33,20 +33,25 @@ export class ConcurrentRuns {
     this.#hold = hold;
   }
 
-  /** Several at once or shortly after one another, some of which give up; now and then beside `acquire`. */
-  async several(semaphore: Semaphore, acquire: () => Promise<void>): Promise<void> {
+  /**
+   * Several at once or shortly after one another, some of which give up. Now and then, each of the
+   * other calls is made beside them.
+   */
+  async several(semaphore: Semaphore, others: readonly (() => Promise<void>)[]): Promise<void> {
     const random = this.#random;
     const count = random.whole(2, random.whole(2, MOST_RUNS));
     const spread = random.pick([0, 0, 100, 1_000]);
-    const calls = Array.from({ length: count }, async () => {
-      await pause(random.between(0, spread));
-      await this.one(semaphore, this.#drawOptions());
-    });
-    const beside = async (): Promise<void> => {
-      await pause(random.between(0, spread));
-      await acquire();
-    };
-    await Promise.all(random.chance(0.3) ? [...calls, beside()] : calls);
+    const runs = Array.from(
+      { length: count },
+      () => () => this.one(semaphore, this.#drawOptions()),
+    );
+    const beside = others.filter(() => random.chance(0.3));
+    await Promise.all(
+      [...runs, ...beside].map(async (call) => {
+        await pause(random.between(0, spread));
+        await call();
+      }),
+    );
   }
 
   async one(
@@ -93,9 +98,9 @@ export class ConcurrentRuns {
     const patience = (): number =>
       random.pick([0, random.between(0, 20), random.exponential(3_000)]);
     return {
-      abortAfter: random.chance(0.15) ? patience() : undefined,
+      abortAfter: random.chance(0.2) ? patience() : undefined,
       timeout: random.chance(0.15) ? patience() : undefined,
-      longestHold: random.pick([0, 20, LONGEST_HOLD_MS]),
+      longestHold: random.pick([0, 20, LONGEST_HOLD_MS, LONGEST_HOLD_MS]),
     };
   }
 }

@@ -40,7 +40,7 @@ function drawFew(random: Random): Scenario {
     longestHold: Infinity,
     activeUntil: 30_000 + Math.min(120_000, random.exponential(15_000)),
     // Calm weather: who comes when, and who is gone, is all that happens.
-    faults: random.chance(0.04) ? [] : drawFaults(random),
+    faults: random.chance(resizes ? 0.3 : 0.04) ? [] : drawFaults(random),
     faultsFrom: random.between(0, 3_000),
     faultEvery: random.between(1_500, 8_000),
   };

@@ -6,6 +6,7 @@ import { createProgramSession } from "./program-session.js";
 import type { HostPlan, ShutdownPlan, UserPlan } from "./scenario.js";
 import { SemaphoreUser } from "./semaphore-user.js";
 import { SimulatedProcess } from "./simulated-process.js";
+import { isLive } from "./tenure.js";
 import type { World } from "./world.js";
 
 /** A timer may be early by one millisecond. */
@@ -94,17 +95,22 @@ export class Host {
   }
 
   async #shutDown(client: ConsulClient, { drain }: ShutdownPlan): Promise<void> {
-    const { time, trace, tally } = this.#world;
+    const { time, trace, tally, ledger } = this.#world;
+    const process = this.#process;
     if (this.#world.windsDown) return;
     const closedAt = time.now();
     this.#drainUntil = closedAt + drain - TIMER_SLACK_MS;
-    trace.add(this.#process.name, `closes its client, and drains it for ${drain.toFixed(0)} ms`);
+    trace.add(process.name, `closes its client, and drains it for ${drain.toFixed(0)} ms`);
     tally.add("client drained");
     await client.close({ drain });
     const took = time.now() - closedAt;
-    trace.add(this.#process.name, "has closed its client");
+    trace.add(process.name, "has closed its client");
+    for (const tenure of ledger.tenures) {
+      if (tenure.process !== process || !isLive(tenure)) continue;
+      this.#world.fail("state", `${tenure.user} has a slot still, and its client is closed`);
+    }
     if (took <= drain + CLOSED_WITHIN_MS || this.link.trouble.since(closedAt)) return;
-    this.#world.fail("state", `to close the client of ${this.#process.name} took ${took} ms`);
+    this.#world.fail("state", `to close the client of ${process.name} took ${took} ms`);
   }
 
   kill(): void {

@@ -14,6 +14,8 @@ export interface Waiter {
   frontSince: number;
   /** Until when the order in which it stands is in disorder, as it let somebody go first. */
   excusedUntil: number;
+  /** Whether anybody who came later had a slot before it: then some may not wait for it any more. */
+  wasPassed: boolean;
   /** How often each of those who came later had a slot before it. */
   readonly passes: Map<string, { readonly times: number; readonly since: number }>;
   /** For how long slots have been free, in all, because it was dead, for each that came after it. */
@@ -131,6 +133,7 @@ function newWaiter(
     aheadOnEntry,
     frontSince: Infinity,
     excusedUntil: -Infinity,
+    wasPassed: false,
     passes: new Map(),
     costs: new Map(),
   };

@@ -139,7 +139,10 @@ export class SemaphoreUser {
         await this.#runs.one(semaphore);
         return undefined;
       case "runs":
-        await this.#runs.several(semaphore, () => this.#takeOne(semaphore));
+        await this.#runs.several(semaphore, [
+          () => this.#takeOne(semaphore),
+          ...(this.#world.scenario.resizes ? [() => this.#resize(semaphore)] : []),
+        ]);
         return undefined;
       case "resize":
         await this.#resize(semaphore);

@@ -41,6 +41,13 @@ const COMES_UP = [
   "barger released",
   "fault barger killed",
   "client closed",
+  "client drained",
+  "outcome timed out",
+  "slot passed on",
+  "turn runs",
+  "limit raised",
+  "limit lowered",
+  "more holders than a lowered limit",
 ];
 
 test(`${SEEDS} seeds keep every promise, and meet every fault`, { timeout: 180_000 }, async () => {

@@ -132,9 +132,7 @@ export class Turns {
     if (holder === undefined || this.#isTroubled(holder, now)) return undefined;
     for (const waiter of this.#queue.waiters) {
       const ready = this.#ready(waiter, now);
-      // Who was passed once may not be waited for any more.
-      if (ready === undefined || waiter.passes.size > 0) continue;
-      if (isBack(ready)) continue;
+      if (ready === undefined || waiter.wasPassed || isBack(ready)) continue;
       if (calm(ready.since, sentAt, [ready.link, holder]) < NEWCOMER_MS) continue;
       return {
         kind: "E-starved",
@@ -216,6 +214,7 @@ export class Turns {
     let isHeldUp = false;
     for (const waiter of this.#queue.waiters) {
       if (waiter.createIndex >= createIndex) break;
+      waiter.wasPassed = true;
       const ready = this.#ready(waiter, now);
       // Those behind one that does not move notice it by and by, each for itself.
       isHeldUp ||= ready === undefined;

@@ -315,8 +315,10 @@ export class World implements LinkObserver, Bystander {
   #changed(index: bigint): void {
     const { entries, lock, holders, sessions } = this.state;
     const now = this.time.now();
+    const limitWas = this.limits.current;
     this.report(this.limits.changed(this.state.limit, this.#lockWatch.writer, now));
     const limit = this.limits.current;
+    if (limit !== limitWas) this.tally.add(limit > limitWas ? "limit raised" : "limit lowered");
     if (lock?.modifyIndex === index) {
       this.#history.record(index, { at: now, holders });
       this.trace.add("consul", `${index}: holders ${[...holders].join(" ")}`);
@@ -341,6 +343,7 @@ export class World implements LinkObserver, Bystander {
     const machineOfSession = (session: string): string => this.state.machineOf(session);
     this.report(this.#lockWatch.changed(view, index, limit, machineOfSession));
     this.report(this.#turns.changed(all, seenByGo, now));
+    if (this.#lockWatch.alive.size > limit) this.tally.add("more holders than a lowered limit");
     if (lock?.modifyIndex === index) this.#checkPassedOn(now);
     for (const tenure of this.ledger.tenures) {
       if (this.forcedAt(tenure) !== undefined) continue;

@@ -299,4 +299,11 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: "endTurn();",
     breaks: "wire",
   },
+  {
+    name: "session-with-a-lost-slot-is-free-at-once",
+    file: "tenure.ts",
+    search: "if (!lease.own) context.track(this.#cleanUp().within(LOST_GRACE_MS));",
+    replacement: "if (!lease.own) finished();",
+    breaks: "wire",
+  },
 ];
