@@ -4,14 +4,14 @@ import { defineConfig, type Options } from "tsup";
 
 type Plugin = NonNullable<Options["esbuildPlugins"]>[number];
 
-/** Leaves the doc comments to the types, which have them as well; each line stays where it is. */
-const withoutDocs: Plugin = {
-  name: "without-docs",
+/** Leaves comments to the sources, and docs to the types as well; each line stays where it is. */
+const withoutComments: Plugin = {
+  name: "without-comments",
   setup: (build) => {
     build.onLoad({ filter: /[/\\]src[/\\].*\.ts$/ }, async ({ path }) => {
       const text = await readFile(path, "utf8");
-      const blank = (docs: string): string => docs.replace(/[^\n]/g, "");
-      return { contents: text.replace(/^[ \t]*\/\*\*[^]*?\*\//gm, blank), loader: "ts" };
+      const blank = (comment: string): string => comment.replace(/[^\n]/g, "");
+      return { contents: text.replace(/^[ \t]*(?:\/\*\*[^]*?\*\/|\/\/.*)/gm, blank), loader: "ts" };
     });
   },
 };
@@ -41,7 +41,7 @@ const semaphore: Options = {
   ...common,
   entry: { "consul-semaphore": "src/index.ts" },
   sourcemap: true,
-  esbuildPlugins: [withoutDocs],
+  esbuildPlugins: [withoutComments],
   // Both are built at once.
   clean: ["!testing.*"],
 };
