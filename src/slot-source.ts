@@ -28,6 +28,9 @@ export class SlotSource {
   /** One session is one slot: with one of the user's, those that want it take turns. */
   readonly #turns = new SerialQueue();
   #endTurn = (): void => undefined;
+  #waitingForTurn = 0;
+  /** Cleans up a slot that was lost while nobody waited for its session. */
+  #makeWay: (() => void) | undefined;
 
   constructor(consul: SemaphoreClient, options: ResolvedSemaphoreOptions) {
     this.context = contextOf(consul);
@@ -50,7 +53,14 @@ export class SlotSource {
   /** Waits for a slot in Consul. */
   async contend(wait: Wait): Promise<Holding | TooLate> {
     if (this.options.session === undefined) return await this.#contend(wait);
-    if (!(await this.#takeTurn(wait))) return { kind: "too late", standing: undefined };
+    this.#waitingForTurn += 1;
+    this.#makeWay?.();
+    this.#makeWay = undefined;
+    try {
+      if (!(await this.#takeTurn(wait))) return { kind: "too late", standing: undefined };
+    } finally {
+      this.#waitingForTurn -= 1;
+    }
     const endTurn = this.#endTurn;
     const left: Promise<unknown>[] = [];
     const background = (work: Promise<unknown>): void => {
@@ -105,6 +115,10 @@ export class SlotSource {
       ...{ context, queue, prefix, limit, monitorRetries, monitorRetryTime },
       keepSession: this.#sessions.keep,
       ends,
+      lost: (makeWay) => {
+        if (this.#waitingForTurn > 0) makeWay();
+        else this.#makeWay = makeWay;
+      },
       finished: this.#endTurn,
     });
   }

@@ -27,6 +27,8 @@ export interface TenureOptions {
   readonly ends: TenureEnds;
   /** Has a session that has left nothing behind wait for its next use. */
   readonly keepSession: (lease: SessionLease) => void;
+  /** Called when a slot of the user's session is lost, with what makes that free for another claim. */
+  readonly lost: (makeWay: () => void) => void;
   /** Called when its session is free for another claim. */
   readonly finished: () => void;
 }
@@ -64,7 +66,17 @@ export class Tenure {
 
   constructor(
     { claim, index }: Holding,
-    { context, queue, prefix, limit, ends, keepSession, finished, ...monitored }: TenureOptions,
+    {
+      context,
+      queue,
+      prefix,
+      limit,
+      ends,
+      keepSession,
+      finished,
+      lost,
+      ...monitored
+    }: TenureOptions,
   ) {
     const { lease, session } = claim;
     const { monitorRetries: retries, monitorRetryTime: retryTime } = monitored;
@@ -85,7 +97,11 @@ export class Tenure {
         lease.stop();
         // A lost slot that nobody releases goes with its session. One of the user's lives on, and the
         // next claim has to find it free of what is left.
-        if (!lease.own) context.track(this.#cleanUp().within(LOST_GRACE_MS));
+        if (!lease.own) {
+          lost(() => {
+            context.track(this.#cleanUp().within(LOST_GRACE_MS));
+          });
+        }
       },
     });
     lease.holdsSlot();

@@ -302,8 +302,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "session-with-a-lost-slot-is-free-at-once",
     file: "tenure.ts",
-    search: "if (!lease.own) context.track(this.#cleanUp().within(LOST_GRACE_MS));",
-    replacement: "if (!lease.own) finished();",
+    search: "context.track(this.#cleanUp().within(LOST_GRACE_MS));",
+    replacement: "finished();",
     breaks: "wire",
   },
 ];
