@@ -250,13 +250,6 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: "E-forgotten",
   },
   {
-    name: "raised-limit-is-no-news-in-memory",
-    file: "runs.ts",
-    search: "queue.onNews(() => {\n        this.#callUp();\n      });",
-    replacement: "queue.onNews(() => undefined);",
-    breaks: "E-idle",
-  },
-  {
     name: "lowered-limit-lets-newcomers-in",
     file: "protocol/next-step.ts",
     search: "const free = freeSlots(view, limit);",
@@ -291,13 +284,6 @@ export const MUTANTS: readonly Mutant[] = [
     search: "if (drain > 0) await this.#drained(drain);",
     replacement: "",
     breaks: "state",
-  },
-  {
-    name: "next-claim-does-not-wait-for-the-cleanup-of-the-last",
-    file: "slot-source.ts",
-    search: "void Promise.allSettled(left).then(endTurn);",
-    replacement: "endTurn();",
-    breaks: "wire",
   },
   {
     name: "session-with-a-lost-slot-is-free-at-once",
