@@ -117,8 +117,8 @@ export interface SemaphoreOptions {
   readonly sessionNode?: string | undefined;
   /**
    * How many times in a row a failed reading for a held slot is repeated before the slot counts as
-   * lost, when readings have failed for two TTLs already, or, with a session of yours without a TTL,
-   * for 30 s (Go: `MonitorRetries`, which counts from the first failure on). Default: 0.
+   * lost, when readings have failed for two TTLs already; with a session of yours without a TTL, from
+   * the first failure of Consul's on, as in Go (`MonitorRetries`). Default: 0.
    */
   readonly monitorRetries?: number | undefined;
   /** The pause before each of these (Go: `MonitorRetryTime`). Default: `"2s"`. */

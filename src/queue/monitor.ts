@@ -5,6 +5,7 @@ import { isAborted } from "../async/is-aborted.js";
 import { onAbort } from "../async/on-abort.js";
 import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
+import { ConsulError } from "../consul/http/consul-error.js";
 import type { KVEntry } from "../consul/kv.js";
 import { nextIndex, type QueryOptions } from "../consul/query.js";
 import { isOutcomeUnknown, SemaphoreLostError, SemaphoreRequestError } from "../errors.js";
@@ -56,10 +57,11 @@ const ANSWER_GRACE_MS = 5_000;
 
 /**
  * For how many TTLs readings may fail. While nothing gets through, the session expires before; these
- * are for when it is only the readings that fail. A session without a TTL lives on, so that there is
- * as much time as with the default one.
+ * are for when it is only the readings that fail.
  */
 const PATIENCE_TTLS = 2;
+
+/** For how long, without a TTL, Consul may deny a permission, or somebody else answer in its place. */
 const PATIENCE_WITHOUT_TTL_MS = 30_000;
 
 const RETRY_PAUSES = { first: 50, longest: 500 };
@@ -222,6 +224,7 @@ class Patience {
   readonly #slot: MonitoredSlot;
   #seenAt: number;
   #retriesLeft: number;
+  #cuts = 0;
 
   constructor(slot: MonitoredSlot, now: number) {
     this.#slot = slot;
@@ -230,22 +233,34 @@ class Patience {
   }
 
   succeeded(): void {
+    this.#cuts = 0;
     this.#seenAt = performance.now();
     this.#retriesLeft = this.#slot.retries;
   }
 
+  /**
+   * The same where a permission is denied: a token may be back soon, and the session lives. Without
+   * a TTL a failure of Consul's counts at once, as in Go, unless it is the first connection that was cut.
+   */
+  #patienceFor({ cause }: SemaphoreRequestError): number {
+    const { ttl } = this.#slot;
+    if (ttl !== Infinity) return PATIENCE_TTLS * ttl;
+    if (!(cause instanceof ConsulError)) return 0;
+    if (!cause.retryable) return PATIENCE_WITHOUT_TTL_MS;
+    this.#cuts += cause.code === "CONSUL_UNREACHABLE" ? 1 : 0;
+    return this.#cuts === 1 ? Infinity : 0;
+  }
+
   /** The pause before the next read, where that matters; or the slot ends. */
   failed(error: unknown): number | undefined {
-    const { ttl, isHeld, lost, retryTime } = this.#slot;
+    const { isHeld, lost, retryTime } = this.#slot;
     if (!isHeld()) return undefined;
     // Consul did answer, but what is in the lock now was written by somebody who has thrown us out.
     if (!(error instanceof SemaphoreRequestError)) {
       lost(new SemaphoreLostError("holder-removed", error));
       return undefined;
     }
-    const patience = ttl === Infinity ? PATIENCE_WITHOUT_TTL_MS : PATIENCE_TTLS * ttl;
-    // Also where a permission is denied: a token may be back soon, and the session lives.
-    if (performance.now() < this.#seenAt + patience) return undefined;
+    if (performance.now() < this.#seenAt + this.#patienceFor(error)) return undefined;
     if (!isOutcomeUnknown(error) || this.#retriesLeft === 0) {
       lost(new SemaphoreLostError("monitor-failed", error));
       return undefined;

@@ -12,6 +12,7 @@ import {
   keysBelow,
   makeSession,
   scene,
+  consul,
 } from "./fixture.js";
 import { Proxy } from "./proxy.js";
 
@@ -109,10 +110,9 @@ test("run does not hide what its function throws behind a loss or a failed relea
   const sem = connect({ address: proxy.address }).semaphorePrefix(freshPrefix(), 1);
   const mishap = new Error("mishap");
   const run = sem.run(async (slot) => {
-    proxy.afflict("refuse");
-    // Otherwise a look that Consul has already got would be answered only when it has waited.
-    proxy.cut();
+    await consul("PUT", `/v1/session/destroy/${slot.session}`);
     await abortWithin(slot.signal, 10_000);
+    proxy.afflict("refuse");
     throw mishap;
   });
   await expect(run).rejects.toBe(mishap);

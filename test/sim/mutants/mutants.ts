@@ -89,8 +89,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "monitor-gives-up-at-once",
     file: "queue/monitor.ts",
-    search: "const isPatient = performance.now() < this.#seenAt + patience;",
-    replacement: "const isPatient = false;",
+    search: "if (performance.now() < this.#seenAt + this.#patienceFor(error)) return undefined;",
+    replacement: "",
     breaks: "D-needless-loss",
   },
   {

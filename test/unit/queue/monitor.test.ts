@@ -17,6 +17,7 @@ import {
   page,
   silent,
   type Fault,
+  unsent,
 } from "../faults.js";
 import type { Sent } from "../sent.js";
 
@@ -287,17 +288,32 @@ describe("readings that fail while the session is renewed", () => {
     await sem.release();
   });
 
-  test("are repeated once more where the session has no TTL, when they have failed for 30 s", async () => {
+  test("are repeated from the first on where the session has no TTL", async () => {
     const session = await scene.client.session.create({ behavior: "delete" });
-    const { sem, slot } = await held({ session, monitorRetries: 2, monitorRetryTime: "3s" });
+    const { sem, slot } = await held({ session, monitorRetries: 2, monitorRetryTime: "1s" });
     const loss = lossOf(slot);
     scene.always(isReading, leaderless);
     // Something has to change, or the query that is open shows nothing.
     await scene.client.kv.acquire({ key: `${PREFIX}/${session}`, session, value: "x" });
-    await time.pass(30_000);
+    await time.pass(1_999);
     expect(loss.at).toBeUndefined();
-    await time.pass(10_000);
+    await time.pass(1);
     expect(loss.error).toMatchObject({ reason: "monitor-failed" });
+    scene.heal();
+    await sem.release();
+  });
+
+  test.each([
+    ["at once", leaderless, 0],
+    ["at the second connection that is cut", unsent, 50],
+  ])("cost a slot without a TTL %s where there are no retries", async (_, fault, at) => {
+    const session = await scene.client.session.create({ behavior: "delete" });
+    const { sem, slot } = await held({ session });
+    const loss = lossOf(slot);
+    scene.always(isReading, fault);
+    await scene.client.kv.acquire({ key: `${PREFIX}/${session}`, session, value: "x" });
+    await time.pass(1_000);
+    expect(loss).toMatchObject({ at, error: { reason: "monitor-failed" } });
     scene.heal();
     await sem.release();
   });
