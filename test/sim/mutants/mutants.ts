@@ -38,13 +38,6 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: "C-leak",
   },
   {
-    name: "index-never-reset",
-    file: "consul/query.ts",
-    search: "return index < previous ? 0n : index;",
-    replacement: "return index < previous ? previous : index;",
-    breaks: "B-not-told",
-  },
-  {
     name: "clock-never-read",
     file: "session/watchdog.ts",
     search: 'if (this.#state === "watching" && performance.now() >= this.#expiresAt) this.#end();',
