@@ -11,6 +11,9 @@ for (const file of await readdir(dist)) {
   if (!file.endsWith(".map")) continue;
   const path = `${dist}/${file}`;
   await writeFile(path, lineMap(await readFile(path, "utf8")));
+  // The names of the files are in the map. The lines stay where they are.
+  const code = path.slice(0, -".map".length);
+  await writeFile(code, (await readFile(code, "utf8")).replace(/^\/\/ src\/.*$/gm, ""));
 }
 
 /** The same map with one mapping where a line of the sources begins, and without the sources. */
