@@ -106,12 +106,14 @@ export class Queue {
     this.#holders = holders;
     const lock = entries.find(({ key }) => key === `${this.#prefix}/.lock`);
     const isWritten = lock?.modifyIndex !== this.#lockIndex;
+    const isDeleted = lock === undefined && this.#lockIndex !== 0n;
     this.#lockIndex = lock?.modifyIndex ?? 0n;
     this.#openSince =
       this.freeSlots === 0 || waiters.length > 0 ? undefined : (this.#openSince ?? now);
     if (this.freeSlots === 0) {
       this.#freeSince = undefined;
-    } else if (this.#freeSince === undefined) {
+    } else if (this.#freeSince === undefined || isDeleted) {
+      // With the lock goes what the waiters know: they read the prefix, and are patient, once more.
       this.#freeSince = now;
       this.#wasReleased = isWritten;
     }
