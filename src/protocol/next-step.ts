@@ -191,9 +191,16 @@ function longestPause(ahead: number): number {
   return Math.min(near + far, LONGEST_LOOK_MS);
 }
 
-/** Whether a newcomer may take a slot at once: one is free, and nobody waits. */
+/**
+ * Whether a newcomer may take a slot at once: one is free, and nobody waits. One that is in the lock
+ * already, by a copy of a write that was refused, would change nothing, and have no index of its own.
+ */
 export function mayJoinAtOnce(view: QueueView, me: Waiter, now: number): boolean {
-  return isUncontended(view, me, now) && freeSlots(view, limitFor(me, view.lock.limit)) > 0;
+  return (
+    isUncontended(view, me, now) &&
+    !view.lock.holders.has(me.session) &&
+    freeSlots(view, limitFor(me, view.lock.limit)) > 0
+  );
 }
 
 /** Whether the next run of this client may have a holder's slot: nobody else waits for it. */

@@ -868,6 +868,7 @@ describe("a newcomer", () => {
 
   test.each([
     ["no slot is free", { lock: lockOf(2, ["h", "i"]) }, 0],
+    ["a copy of its swap has put it into the lock", { lock: lockOf(2, ["s9"]) }, 0],
     ["more hold than the limit allows", { lock: lockOf(2, ["h", "i", "j"]) }, 0],
     ["the limit is another", { lock: lockOf(3, ["h"]) }, 0],
     ["somebody waits", { ...nobody, waiters: contenders(8) }, 0],
