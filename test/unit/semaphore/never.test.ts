@@ -1,5 +1,5 @@
 // What can never pass is no outage: it is not retried.
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 
 import { Agent, MockAgent } from "undici";
 import { expect, onTestFinished, test } from "vitest";
@@ -18,6 +18,20 @@ async function failsSoon(client: ConsulClient): Promise<unknown> {
   const error = await rejectionOf(client.semaphorePrefix("jobs", 1).acquire());
   expect(performance.now() - start).toBeLessThan(SOON_MS);
   return error;
+}
+
+/** A client of that server; both end with the test. */
+async function clientOf(server: Server): Promise<ConsulClient> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  const client = new ConsulClient({ address: `127.0.0.1:${address.port}` });
+  onTestFinished(() => client.close());
+  return client;
 }
 
 test("a dispatcher that was destroyed", async () => {
@@ -96,15 +110,7 @@ test("a connection that the server has closed meanwhile is no failure of a read"
     answered += 1;
     response.writeHead(404, { "x-consul-index": "1", "x-consul-knownleader": "true" }).end();
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  const client = new ConsulClient({ address: `127.0.0.1:${address.port}` });
-  onTestFinished(() => client.close());
+  const client = await clientOf(server);
   const sem = client.semaphorePrefix("jobs", 1);
   for (let i = 0; i < 3; i += 1) expect(await sem.inspect()).toMatchObject({ holders: [] });
   expect(answered).toBe(3);
@@ -117,15 +123,7 @@ test("a server that closes each connection after its answer costs one write at m
     const isWrite = request.method === "PUT";
     response.writeHead(isWrite ? 200 : 404, { "x-consul-index": "1" }).end(isWrite ? "true" : "");
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  const client = new ConsulClient({ address: `127.0.0.1:${address.port}` });
-  onTestFinished(() => client.close());
+  const client = await clientOf(server);
   let failures = 0;
   for (let i = 0; i < 20; i += 1) {
     expect((await client.kv.get("a")).value).toBeNull();
