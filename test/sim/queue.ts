@@ -12,6 +12,8 @@ export interface Waiter {
   readonly aheadOnEntry: number;
   /** Since when nobody is before it. */
   frontSince: number;
+  /** When somebody before it was last seen that does not move, while a slot was free. */
+  heldUpAt: number;
   /** Until when the order in which it stands is in disorder, as it let somebody go first. */
   excusedUntil: number;
   /** Whether anybody who came later had a slot before it: then some may not wait for it any more. */
@@ -106,14 +108,12 @@ export class Queue {
     this.#holders = holders;
     const lock = entries.find(({ key }) => key === `${this.#prefix}/.lock`);
     const isWritten = lock?.modifyIndex !== this.#lockIndex;
-    const isDeleted = lock === undefined && this.#lockIndex !== 0n;
     this.#lockIndex = lock?.modifyIndex ?? 0n;
     this.#openSince =
       this.freeSlots === 0 || waiters.length > 0 ? undefined : (this.#openSince ?? now);
     if (this.freeSlots === 0) {
       this.#freeSince = undefined;
-    } else if (this.#freeSince === undefined || isDeleted) {
-      // With the lock goes what the waiters know: they read the prefix, and are patient, once more.
+    } else if (this.#freeSince === undefined) {
       this.#freeSince = now;
       this.#wasReleased = isWritten;
     }
@@ -134,6 +134,7 @@ function newWaiter(
     enteredAt,
     aheadOnEntry,
     frontSince: Infinity,
+    heldUpAt: -Infinity,
     excusedUntil: -Infinity,
     wasPassed: false,
     passes: new Map(),

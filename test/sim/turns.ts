@@ -40,11 +40,11 @@ const GRACE_MS = 600;
 const NOT_WAITED_FOR_MS = 5_600;
 
 /**
- * Each client goes by what it has seen, and two that give up the same dead waiters do so by their own
- * clocks: that one comes out of turn can happen, once in hundreds of seeds. Twice it happened in one of
- * 8,749, in a queue of dozens whose waiters give up all the time; three times is too often.
+ * Each client goes by what it has seen. Where several slots come free at once, the second in line may
+ * be the faster one, and who hears of its turn takes those ahead of it for gone: that may happen once,
+ * and once more in a hundred turns.
  */
-const OUT_OF_TURN = 3;
+const TURNS_IN_ORDER = 100;
 
 /** Where another is faster it is so by chance, or for as long as it waits for somebody no longer. */
 const MOST_PASSES = 15;
@@ -87,6 +87,7 @@ export class Turns {
   readonly #world: Bystander;
   #turnedBackAt = -Infinity;
   #timesOutOfTurn = 0;
+  #turns = 0;
   #chargedUntil = -Infinity;
 
   /** `inOrder`: whether everybody keeps to the order, which Go's clients do not. */
@@ -120,6 +121,7 @@ export class Turns {
       // What somebody has taken away and given back is nobody's turn.
       .filter(({ session }) => !this.#world.isTampered(session ?? ""));
     queue.update(entries, lock, now);
+    this.#turns += newcomers.length;
     for (const { session, createIndex } of newcomers) {
       const violation = this.#passed(session ?? "", createIndex, freeSince, slotsWere, now);
       if (violation !== undefined) return violation;
@@ -154,10 +156,13 @@ export class Turns {
     let obstacles = 0;
     for (const [place, waiter] of waiters.entries()) {
       const ready = this.#ready(waiter, now);
+      if (obstacles > 0) waiter.heldUpAt = now;
       if (ready === undefined) obstacles += 1;
       if (ready === undefined || ready.attempt.barges) continue;
       const isFirst = place === 0;
-      const from = Math.max(freeSince, ready.since, isFirst ? waiter.frontSince : 0);
+      // The time begins anew when the last of those has gone that did not move.
+      const clearSince = obstacles === 0 ? waiter.heldUpAt : 0;
+      const from = Math.max(freeSince, ready.since, clearSince, isFirst ? waiter.frontSince : 0);
       const idle = calm(from, now, [ready.link]);
       // It goes by how many there were when it came, while those that are left do not move.
       const known = obstacles === 0 ? 0 : waiter.aheadOnEntry;
@@ -244,7 +249,7 @@ export class Turns {
     for (const { waiter } of patient) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
     // With one slot there is never room for two: where nothing disturbs, there is no excuse.
     const isStrict = this.#queue.limit === 1 && this.#isUndisturbed(now);
-    if (this.#timesOutOfTurn < OUT_OF_TURN && !isStrict) return undefined;
+    if (this.#timesOutOfTurn <= 1 + this.#turns / TURNS_IN_ORDER && !isStrict) return undefined;
     const waited = (now - first.since).toFixed(0);
     return {
       kind: "E-order",
