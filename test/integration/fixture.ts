@@ -146,7 +146,7 @@ export async function abortWithin(signal: AbortSignal, ms: number): Promise<unkn
 
 /** Asks again and again until the answer is as wanted; fails with the last answer in the end. */
 export async function eventually<Answer>(
-  ask: () => Promise<Answer>,
+  ask: () => Answer | Promise<Answer>,
   wanted: (answer: Answer) => boolean,
   withinMs = 30_000,
 ): Promise<Answer> {

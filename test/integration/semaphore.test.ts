@@ -3,7 +3,6 @@ import { expect, inject, test } from "vitest";
 
 import {
   ConsulClient,
-  SEMAPHORE_FLAG_VALUE,
   SemaphoreConflictError,
   SemaphoreHeldError,
   SemaphoreInUseError,
@@ -12,11 +11,9 @@ import {
   SemaphoreNotHeldError,
   SemaphoreReleasedError,
   type Semaphore,
-  type SemaphoreOptions,
-  type SemaphoreSlot,
 } from "../../src/index.js";
 import { abortWithin, connect, consul, freshPrefix, keysBelow, makeSession } from "./fixture.js";
-import { Proxy, REQUESTS, type Fate } from "./proxy.js";
+import { Proxy, type Fate } from "./proxy.js";
 
 async function semaphoreWithSession(
   client: ConsulClient,
@@ -251,143 +248,6 @@ test("refuses a key that is a lock of Consul's, and leaves nothing there", async
   await expect(sem.inspect()).rejects.toThrow(SemaphoreConflictError);
   expect(await keysBelow(prefix)).toEqual([`${prefix}/.lock`]);
 });
-
-/** By what a holder hears of a loss; who has several slots looks at their entries at one go. */
-const LOOKS = [
-  { kind: "lock read", holders: 1 },
-  { kind: "entry read", holders: 1 },
-  { kind: "holders check", holders: 2 },
-] as const;
-
-interface Holders {
-  readonly proxy: Proxy;
-  readonly slots: readonly SemaphoreSlot[];
-  /** Ends the blocking queries that are under way. */
-  readonly stir: () => Promise<void>;
-  readonly release: () => Promise<void>;
-}
-
-/** So many slots of one client behind a proxy, each of them watched. */
-async function holdersBehindProxy(
-  count: number,
-  options: (session: string) => Partial<SemaphoreOptions>,
-): Promise<Holders> {
-  const proxy = await Proxy.start();
-  const prefix = freshPrefix();
-  const client = connect({ address: proxy.address });
-  const limit = count + 1;
-  const semaphores: Semaphore[] = [];
-  const slots: SemaphoreSlot[] = [];
-  while (slots.length < count) {
-    const session = await makeSession({ ttl: null });
-    const sem = client.semaphoreOpts({ prefix, limit, ...options(session) });
-    semaphores.push(sem);
-    slots.push(await sem.acquire());
-  }
-  const isWatched = (): boolean =>
-    count === 1
-      ? proxy.underWay("blocking query") === 2
-      : proxy
-          .seen("holders check")
-          .some(({ body }) => slots.every((it) => body.includes(it.session)));
-  await expect.poll(isWatched, { timeout: 10_000 }).toBe(true);
-  const another = connect().semaphorePrefix(prefix, limit);
-  let changes = 0;
-  const stir = async (): Promise<void> => {
-    await (another.isHeld ? another.release() : another.acquire());
-    changes += 1;
-    for (const { session } of slots) {
-      const entry = `${prefix}/${session}?acquire=${session}&flags=${SEMAPHORE_FLAG_VALUE}`;
-      await consul("PUT", `/v1/kv/${entry}`, `${changes}`);
-    }
-  };
-  const release = async (): Promise<void> => {
-    proxy.heal();
-    await Promise.all(semaphores.map((sem) => sem.release()));
-  };
-  return { proxy, slots, stir, release };
-}
-
-// Without a TTL there is nothing but `monitorRetries` to be patient by.
-test.each(LOOKS)(
-  "rides out failed looks as often as monitorRetries says, and no oftener ($kind, holders: $holders)",
-  async ({ kind, holders }) => {
-    const { proxy, slots, stir, release } = await holdersBehindProxy(holders, (session) => ({
-      session,
-      monitorRetries: 3,
-      monitorRetryTime: "50ms",
-    }));
-    let failures = 0;
-    const looks = (): number => proxy.seen(kind).length;
-    const failNextLooks = async (count: number): Promise<void> => {
-      failures = count;
-      await stir();
-    };
-    proxy.decide = (request) => {
-      if (!REQUESTS[kind](request) || failures === 0) return "pass";
-      failures -= 1;
-      return "fail";
-    };
-    await failNextLooks(3);
-    await expect.poll(() => failures, { timeout: 10_000 }).toBe(0);
-    const looksSoFar = looks();
-    await expect.poll(looks, { timeout: 10_000 }).toBeGreaterThan(looksSoFar);
-    expect(slots.map(({ held }) => held)).not.toContain(false);
-
-    await failNextLooks(10);
-    for (const { signal } of slots) {
-      expect(await abortWithin(signal, 10_000)).toMatchObject({
-        reason: "monitor-failed",
-        cause: { code: "SEMAPHORE_READ_FAILED", cause: { status: 500 } },
-      });
-    }
-    expect(failures).toBe(10 - 4);
-    await release();
-  },
-);
-
-test.each(LOOKS)(
-  "without monitorRetries loses its slot at the first failed look, as the original ($kind, holders: $holders)",
-  async ({ kind, holders }) => {
-    const { proxy, slots, stir, release } = await holdersBehindProxy(holders, (session) => ({
-      session,
-    }));
-    let failed = 0;
-    proxy.decide = (request) => {
-      if (!REQUESTS[kind](request)) return "pass";
-      failed += 1;
-      return "fail";
-    };
-    await stir();
-    for (const { signal } of slots) {
-      expect(await abortWithin(signal, 10_000)).toMatchObject({ reason: "monitor-failed" });
-    }
-    expect(failed).toBe(1);
-    await release();
-  },
-);
-
-test.each(LOOKS)(
-  "readings that are refused for a while cost no slot whose session lives ($kind, holders: $holders)",
-  async ({ kind, holders }) => {
-    const { proxy, slots, stir, release } = await holdersBehindProxy(holders, () => ({}));
-    let refused = 0;
-    proxy.decide = (request) => {
-      if (!REQUESTS[kind](request)) return "pass";
-      refused += 1;
-      return "refuse";
-    };
-    await stir();
-    await expect.poll(() => refused, { timeout: 10_000 }).toBeGreaterThan(3);
-    proxy.decide = () => "pass";
-    const looksSoFar = proxy.seen(kind).length;
-    await expect
-      .poll(() => proxy.seen(kind).length, { timeout: 10_000 })
-      .toBeGreaterThan(looksSoFar);
-    expect(slots.map(({ held }) => held)).not.toContain(false);
-    await release();
-  },
-);
 
 test("tryAcquire waits as long as semaphoreWaitTime, and leaves nothing behind", async () => {
   const client = connect();
