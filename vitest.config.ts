@@ -3,6 +3,8 @@ import { fileURLToPath } from "node:url";
 
 import { defineConfig } from "vitest/config";
 
+import { LeftOut } from "./test/harness/left-out.js";
+
 /** Tests against the Consul that the harness finds, whose bounds set the pace: a TTL is at least 10 s. */
 const againstConsul = {
   globalSetup: ["test/harness/global-setup.ts"],
@@ -12,61 +14,73 @@ const againstConsul = {
   maxConcurrency: 16,
 };
 
+/** What takes long has a project of its own: `npm test` leaves it out, `npm run test:all` does not. */
+const LONG = "test/**/*.long.test.ts";
+
 const source = (file: string): string => fileURLToPath(new URL(`src/${file}`, import.meta.url));
 
-/** The package by its own name, as the examples import it, is its sources. */
-const resolve = {
-  alias: [
-    { find: /^consul-semaphore$/, replacement: source("index.ts") },
-    { find: /^consul-semaphore\/testing$/, replacement: source("testing/index.ts") },
-  ],
-};
-
 export default defineConfig({
+  resolve: {
+    // The package by its own name, as the examples import it, is its sources.
+    alias: [
+      { find: /^consul-semaphore$/, replacement: source("index.ts") },
+      { find: /^consul-semaphore\/testing$/, replacement: source("testing/index.ts") },
+    ],
+  },
   test: {
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Most tests wait, for a Consul or for a program of their own.
+    maxWorkers: 2 * availableParallelism(),
+    // Half of the time of all would go into loading the same sources for each file.
+    isolate: false,
+    reporters: ["default", new LeftOut()],
     projects: [
       {
-        resolve,
+        extends: true,
         test: {
           name: "unit",
           // They wait for nothing, but the machine may have other things to do.
           testTimeout: 60_000,
           include: ["test/unit/**/*.test.ts", "test/fuzz/**/*.test.ts", "examples/**/*.test.ts"],
+          exclude: [LONG],
+          provide: { fuzzAnswers: 1_000 },
         },
       },
       {
-        resolve,
+        extends: true,
         test: {
           name: "sim",
           include: ["test/sim/**/*.test.ts"],
-          testTimeout: 600_000,
+          exclude: [LONG],
+          testTimeout: 120_000,
         },
       },
       {
-        resolve,
+        extends: true,
         test: {
           ...againstConsul,
           name: "conformance",
           include: ["test/conformance/**/*.test.ts"],
+          exclude: [LONG],
         },
       },
       {
-        resolve,
+        extends: true,
         test: {
           ...againstConsul,
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
+          exclude: [LONG],
         },
       },
       {
-        resolve,
+        extends: true,
         test: {
           ...againstConsul,
-          name: "cluster",
-          include: ["test/cluster/**/*.test.ts"],
-          testTimeout: 300_000,
+          name: "long",
+          include: [LONG, "test/fuzz/**/*.test.ts"],
+          testTimeout: 600_000,
           hookTimeout: 120_000,
+          provide: { fuzzAnswers: 10_000 },
         },
       },
     ],

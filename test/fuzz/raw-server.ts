@@ -40,7 +40,8 @@ export class RawServer {
 
   /** Resolves once no client keeps a connection any more. */
   async allClosed(): Promise<void> {
-    await Promise.all([...this.#sockets].map((socket) => once(socket, "close")));
+    const closed = (socket: Socket) => new Promise((resolve) => socket.once("close", resolve));
+    await Promise.all([...this.#sockets].map(closed));
   }
 
   async close(): Promise<void> {

@@ -11,10 +11,13 @@ declare module "vitest" {
   }
 }
 
+/** Many test files with many clients each run side by side, all of them from one address. */
+const SETTINGS = "limits { http_max_conns_per_client = 2000 }";
+
 /** Starts the Consul that all integration tests share; the result stops it. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const located = await locateConsul();
-  const consul = await startLocated(located);
+  const consul = await startLocated(located, SETTINGS);
   console.log(`Consul under test: ${consul.source}`);
 
   // Tests that start an agent of their own get the same Consul, without searching for it again.
