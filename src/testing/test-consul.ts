@@ -4,7 +4,7 @@ import type { Dispatcher } from "undici";
 import { CarriedDispatcher } from "./fake-consul/carried-dispatcher.js";
 import { FakeConsul } from "./fake-consul/fake-consul.js";
 import { globalClock } from "./global-clock.js";
-import { NetworkLink, type LinkState } from "./network-link.js";
+import { Network } from "./network.js";
 
 /**
  * The options of a {@link TestConsul}.
@@ -58,12 +58,9 @@ export interface TestConsulOptions {
  */
 export class TestConsul implements AsyncDisposable {
   readonly #consul: FakeConsul;
-  /** By the dispatcher, and by the client that has it. */
-  readonly #links = new Map<ConsulClient | Dispatcher, NetworkLink>();
+  readonly #network: Network<ConsulClient | Dispatcher>;
   readonly #clients: ConsulClient[] = [];
   readonly #dispatchers: CarriedDispatcher[] = [];
-  /** The state of new links. */
-  #linkState: LinkState = "open";
   #closed: Promise<void> | undefined;
 
   /** Creates an empty Consul, with a leader and a working network. */
@@ -74,6 +71,7 @@ export class TestConsul implements AsyncDisposable {
       ...(random === undefined ? {} : { random }),
       ...(shortestTtl === undefined ? {} : { shortestTtl }),
     });
+    this.#network = new Network(this.#consul.carrier);
   }
 
   /**
@@ -105,7 +103,7 @@ export class TestConsul implements AsyncDisposable {
       dispatcher,
     });
     this.#clients.push(client);
-    this.#links.set(client, this.#linkOf(dispatcher));
+    this.#network.share(dispatcher, client);
     return client;
   }
 
@@ -125,10 +123,8 @@ export class TestConsul implements AsyncDisposable {
    */
   dispatcher(): Dispatcher {
     if (this.#closed !== undefined) throw new Error("this TestConsul has been closed");
-    const link = new NetworkLink(this.#consul.carrier, this.#linkState);
-    const dispatcher = new CarriedDispatcher(link.carrier);
+    const dispatcher = this.#network.connect((carrier) => new CarriedDispatcher(carrier));
     this.#dispatchers.push(dispatcher);
-    this.#links.set(dispatcher, link);
     return dispatcher;
   }
 
@@ -147,7 +143,7 @@ export class TestConsul implements AsyncDisposable {
    * @throws RangeError for one of another Consul
    */
   cut(target?: ConsulClient | Dispatcher): void {
-    this.#setLinks("cut", target);
+    this.#network.set("cut", target);
   }
 
   /**
@@ -160,7 +156,7 @@ export class TestConsul implements AsyncDisposable {
    * @throws RangeError for one of another Consul
    */
   refuse(target?: ConsulClient | Dispatcher): void {
-    this.#setLinks("refused", target);
+    this.#network.set("refused", target);
   }
 
   /**
@@ -171,7 +167,7 @@ export class TestConsul implements AsyncDisposable {
    * @throws RangeError for one of another Consul
    */
   heal(target?: ConsulClient | Dispatcher): void {
-    this.#setLinks("open", target);
+    this.#network.set("open", target);
   }
 
   /**
@@ -246,22 +242,6 @@ export class TestConsul implements AsyncDisposable {
   /** For `await using`: as {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  #setLinks(state: LinkState, target: ConsulClient | Dispatcher | undefined): void {
-    if (target !== undefined) {
-      this.#linkOf(target).set(state);
-      return;
-    }
-    this.#linkState = state;
-    for (const link of new Set(this.#links.values())) link.set(state);
-  }
-
-  #linkOf(target: ConsulClient | Dispatcher): NetworkLink {
-    const link = this.#links.get(target);
-    if (link === undefined)
-      throw new RangeError("the client or dispatcher is not one of this TestConsul");
-    return link;
   }
 
   async #close(): Promise<void> {
