@@ -38,7 +38,7 @@ export class Network<Target> {
   #linkOf(target: Target): NetworkLink {
     const link = this.#links.get(target);
     if (link === undefined)
-      throw new RangeError("the client or dispatcher is not one of this TestConsul");
+      throw new RangeError("the client, dispatcher or address is not one of this TestConsul");
     return link;
   }
 }
