@@ -19,7 +19,14 @@ export interface TestConsulOptions {
   readonly shortestTtl?: number | undefined;
 }
 
-/** The options of `TestConsul.listen`. */
+/**
+ * The options of `TestConsul.listen`.
+ *
+ * @example
+ * ```ts
+ * const consul = await TestConsul.listen({ port: 8500 }); // where clients look by default
+ * ```
+ */
 export interface TestConsulListenOptions extends TestConsulOptions {
   /** The port of the loopback interface. Default: one that is free. */
   readonly port?: number | undefined;

@@ -8,7 +8,16 @@ import { HttpServer } from "./http-server.js";
 import { Network } from "./network.js";
 import type { TestConsulListenOptions, TestConsulOptions } from "./options.js";
 
-/** A {@link TestConsul} that other processes can use, from {@link TestConsul.listen}. */
+/**
+ * A {@link TestConsul} that other processes can use, from {@link TestConsul.listen}.
+ *
+ * @example
+ *
+ * ```ts
+ * const { address }: TestConsulServer = await TestConsul.listen();
+ * const client = new ConsulClient({ address });
+ * ```
+ */
 export interface TestConsulServer extends TestConsul {
   /** Such as `http://127.0.0.1:8500`: for `CONSUL_HTTP_ADDR`, and for the option `address`. */
   readonly address: string;
@@ -77,8 +86,7 @@ export class TestConsul implements AsyncDisposable {
    *
    * ```ts
    * await using consul = await TestConsul.listen({ shortestTtl: 1_000 });
-   * const env = { ...process.env, CONSUL_HTTP_ADDR: consul.address };
-   * const service = spawn("./service", { env });
+   * const service = spawn("./service", { env: { CONSUL_HTTP_ADDR: consul.address } });
    * ```
    *
    * @throws Error if it cannot listen at the port
