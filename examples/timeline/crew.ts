@@ -2,7 +2,7 @@ import { aborted } from "node:util";
 
 import { machineNow } from "./machine-clock.js";
 import { SettledEvents } from "./settled-events.js";
-import type { TimelineEvent } from "./timeline.js";
+import type { TimelineEvent } from "./view/timeline.js";
 import { Worker } from "./worker.js";
 
 /** All worker processes, and what is heard from them. */

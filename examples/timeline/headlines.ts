@@ -1,12 +1,7 @@
-import { seconds } from "./seconds.js";
-import { holdsOf, mostAtOnce, orphanedSlot } from "./slot-usage.js";
-import type { Timeline, TimelineEvent } from "./timeline.js";
-
-/** Something worth telling in words. */
-export interface Headline {
-  readonly at: number;
-  readonly text: string;
-}
+import { seconds } from "./view/seconds.js";
+import { holdsOf, mostAtOnce, orphanedSlot } from "./view/slot-usage.js";
+import type { Timeline, TimelineEvent } from "./view/timeline.js";
+import type { Headline } from "./view/view.js";
 
 /** All there is to tell so far, in the order of time. */
 export function headlinesOf(timeline: Timeline, sessionTtlMs: number): Headline[] {

@@ -4,13 +4,13 @@ import { aborted } from "node:util";
 import { messageOf } from "../../test/harness/error-message.js";
 import { startConsul, type RunningConsul } from "../../test/harness/start-consul.js";
 import { Interruption } from "./interruption.js";
-import { LineView } from "./line-view.js";
+import { LineView } from "./view/line-view.js";
 import { play } from "./play.js";
-import { AGENT_SETTINGS, LIMIT, RUN_MS, WORKERS } from "./scenario.js";
-import { ScreenView } from "./screen-view.js";
+import { AGENT_SETTINGS, LIMIT, RUN_MS, STORY, WORKERS } from "./scenario.js";
+import { ScreenView } from "./view/screen-view.js";
 import { shortcomingsOf, summaryOf } from "./summary.js";
-import { wrap } from "./styled-line.js";
-import type { View } from "./view.js";
+import { wrap } from "./view/styled-line.js";
+import type { View } from "./view/view.js";
 
 const PLOT =
   `${WORKERS.length} processes contend for the ${LIMIT} slots of a semaphore, ` +
@@ -67,8 +67,8 @@ async function findConsul(): Promise<RunningConsul> {
 function openView(heading: readonly string[]): View {
   const redraws = process.stdout.isTTY && process.env["TERM"] !== "dumb";
   return redraws
-    ? new ScreenView(process.stdout, heading)
-    : new LineView((line) => {
+    ? new ScreenView(process.stdout, STORY, heading)
+    : new LineView(STORY, (line) => {
         console.log(line);
       });
 }

@@ -2,8 +2,8 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { Crew } from "./crew.js";
 import { chooseVictim, LIMIT, RUN_MS, WORKERS } from "./scenario.js";
-import { advance, startTimeline, type Timeline } from "./timeline.js";
-import type { View } from "./view.js";
+import { advance, startTimeline, type Timeline } from "./view/timeline.js";
+import type { View } from "./view/view.js";
 
 const FRAME_MS = 100;
 

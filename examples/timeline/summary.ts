@@ -1,6 +1,6 @@
-import { seconds } from "./seconds.js";
-import { holdsOf, mostAtOnce, orphanedSlot } from "./slot-usage.js";
-import { turnsOf, type Timeline } from "./timeline.js";
+import { seconds } from "./view/seconds.js";
+import { holdsOf, mostAtOnce, orphanedSlot } from "./view/slot-usage.js";
+import { turnsOf, type Timeline } from "./view/timeline.js";
 
 /** What the run came to, in a few lines. */
 export function summaryOf(timeline: Timeline): string[] {

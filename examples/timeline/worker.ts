@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { LogTail } from "../../test/harness/log-tail.js";
 import { machineNow } from "./machine-clock.js";
 import { reportSchema, type Order } from "./worker-messages.js";
-import type { TimelineEvent } from "./timeline.js";
+import type { TimelineEvent } from "./view/timeline.js";
 
 const PROGRAM = join(import.meta.dirname, "worker-process.ts");
 

@@ -1,16 +1,16 @@
 import { describe, expect, test } from "vitest";
 
 import { headlinesOf } from "../../examples/timeline/headlines.js";
-import { pictureOf } from "../../examples/timeline/picture.js";
-import { chooseVictim } from "../../examples/timeline/scenario.js";
+import { pictureOf } from "../../examples/timeline/view/picture.js";
+import { chooseVictim, STORY } from "../../examples/timeline/scenario.js";
 import { SettledEvents } from "../../examples/timeline/settled-events.js";
 import {
   holdsOf,
   mostAtOnce,
   orphanedSlot,
   takenSlotsOf,
-} from "../../examples/timeline/slot-usage.js";
-import { print } from "../../examples/timeline/styled-line.js";
+} from "../../examples/timeline/view/slot-usage.js";
+import { print } from "../../examples/timeline/view/styled-line.js";
 import { shortcomingsOf, summaryOf } from "../../examples/timeline/summary.js";
 import {
   activityAt,
@@ -19,7 +19,7 @@ import {
   type Activity,
   type Timeline,
   type TimelineEvent,
-} from "../../examples/timeline/timeline.js";
+} from "../../examples/timeline/view/timeline.js";
 
 type PlainType = Exclude<TimelineEvent["type"], "loses its slot" | "fails">;
 
@@ -215,11 +215,11 @@ test("events of several processes come in the order of time, once they have sett
 
 describe("the picture", () => {
   const drawn = (now: number, width: number, height = Infinity): string[] =>
-    pictureOf(takeover, now, { width, height }).map((line) => print(line, false).trimEnd());
+    pictureOf(takeover, STORY, now, { width, height }).map((line) => print(line, false).trimEnd());
 
   test("while the dead worker's slot is still taken", () => {
     const running = { ...takeover, lanes: takeover.lanes.map((lane) => until(lane, 8_000)) };
-    const lines = pictureOf(running, 8_000, { width: 64, height: 5 });
+    const lines = pictureOf(running, STORY, 8_000, { width: 64, height: 5 });
     expect(lines.map((line) => print(line, false).trimEnd())).toEqual([
       "      │0 s      │5 s      │10 s     │15 s       now       turns",
       "w1    ░░▇▇▇▇▇▇▇▇✗▒▒▒▒▒                          dead 3.0 s    1",
@@ -266,13 +266,13 @@ describe("the picture", () => {
   });
 
   test.each([10, 24, 59, 60, 80, 200])("is nowhere wider than %d columns", (width) => {
-    for (const line of pictureOf(takeover, 20_000, { width, height: Infinity })) {
+    for (const line of pictureOf(takeover, STORY, 20_000, { width, height: Infinity })) {
       expect(print(line, false).length).toBeLessThanOrEqual(width);
     }
   });
 
   test("has colours only if wanted", () => {
-    const [, row = []] = pictureOf(takeover, 20_000, { width: 80, height: Infinity });
+    const [, row = []] = pictureOf(takeover, STORY, 20_000, { width: 80, height: Infinity });
     expect(print(row, true)).toContain("\u001b[31m✗\u001b[0m");
     expect(print(row, false)).not.toContain("\u001b");
   });
