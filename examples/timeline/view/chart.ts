@@ -1,36 +1,38 @@
 import { seconds } from "./seconds.js";
 import {
+  abandonedSlots,
   mostAtOnce,
-  orphanedSlot,
   takenSlotsOf,
+  type AbandonedSlot,
   type Hold,
-  type OrphanedSlot,
 } from "./slot-usage.js";
 import { flow, styled, type StyledLine, type StyledText, type Tone } from "./styled-line.js";
-import { activityAt, spansOf, turnsOf, type Lane, type Timeline } from "./timeline.js";
+import type { Mark, Symbols } from "./symbols.js";
+import {
+  silencesOf,
+  spanAt,
+  spansOf,
+  turnsOf,
+  type Lane,
+  type Span,
+  type Stretch,
+  type Timeline,
+} from "./timeline.js";
 
-/** What a cell of the chart shows. */
-type Mark = "resting" | "waiting" | "holding" | "killed" | "orphaned" | "heir" | "gone";
-
-/** A stretch of time. */
-interface Stretch {
-  readonly from: number;
-  readonly to: number;
-}
-
-const CELLS: Readonly<Record<Mark, StyledText>> = {
-  resting: styled(" "),
-  waiting: styled("░", "waiting"),
-  // Not quite as high as the line, so that two rows don't run into one another.
-  holding: styled("▇", "holding"),
-  killed: styled("✗", "alarm"),
-  orphaned: styled("▒", "alarm"),
-  heir: styled("»", "strong"),
-  gone: styled("·", "faint"),
+const TONES: Readonly<Record<Mark, Tone>> = {
+  resting: "plain",
+  waiting: "waiting",
+  holding: "holding",
+  silent: "alarm",
+  signalled: "strong",
+  killed: "alarm",
+  abandoned: "alarm",
+  heir: "strong",
+  gone: "faint",
 };
 
 /** What is shown however short it is. */
-const MOMENTS: readonly Mark[] = ["killed", "heir"];
+const MOMENTS: readonly Mark[] = ["killed", "signalled", "heir"];
 
 const LABEL_WIDTH = 6;
 const STATUS_WIDTH = 18;
@@ -51,6 +53,7 @@ export function chartOf(
   timeline: Timeline,
   now: number,
   { width, spanMs }: ChartSize,
+  symbols: Symbols,
 ): StyledLine[] {
   const withStatus = width >= STATUS_FROM_WIDTH;
   const columns = Math.max(1, width - LABEL_WIDTH - (withStatus ? STATUS_WIDTH : 0));
@@ -63,14 +66,15 @@ export function chartOf(
     ...chart,
     ...(withStatus ? [styled("  "), ...status] : []),
   ];
-  const orphan = orphanedSlot(timeline);
+  const abandoned = abandonedSlots(timeline);
   const taken = takenSlotsOf(timeline);
+  const ticks = styled(axis(columns, spanMs, symbols.tick), "faint");
   return [
-    row("", [styled(axis(columns, spanMs), "faint")], [styled("now       turns", "faint")]),
+    row("", [ticks], [styled("now       turns", "faint")]),
     ...timeline.lanes.map((lane) => {
-      const shares = sharesOf(lane, orphan);
-      const cells = stretches.map((stretch) => CELLS[markOf(shares, stretch)]);
-      return row(lane.worker, cells, statusOf(lane, shares, now));
+      const shares = sharesOf(lane, abandoned);
+      const cells = stretches.map((stretch) => cell(markOf(shares, stretch), symbols));
+      return row(lane.worker, cells, statusOf(lane, abandoned, now));
     }),
     row(
       "slots",
@@ -80,25 +84,37 @@ export function chartOf(
   ];
 }
 
-export function legendOf(width: number): StyledLine[] {
+/** Explains each character of the chart. */
+export function legendOf(limit: number, width: number, symbols: Symbols): StyledLine[] {
   const entries: readonly [Mark, string][] = [
     ["holding", "holds"],
     ["waiting", "waits"],
+    ["silent", "holds, network silent"],
+    ["signalled", "told it is lost"],
     ["killed", "killed"],
-    ["orphaned", "dead, its slot still taken"],
-    ["heir", "takes it over"],
+    ["abandoned", "slot not yet free"],
+    ["heir", "takes it"],
+    ["gone", "gone"],
   ];
+  const numbers = `0-${Math.min(limit, 9)}`;
   return flow(
-    entries.map(([mark, meaning]) => [CELLS[mark], styled(` ${meaning}  `)]),
+    [
+      ...entries.map(([mark, meaning]) => [cell(mark, symbols), styled(` ${meaning}  `)]),
+      [styled(numbers, "strong"), styled(" slots taken  ")],
+    ],
     width,
   );
 }
 
-function axis(columns: number, spanMs: number): string {
+function cell(mark: Mark, { cells }: Symbols): StyledText {
+  return styled(cells[mark], TONES[mark]);
+}
+
+function axis(columns: number, spanMs: number, tick: string): string {
   let line = "";
   for (let at = 0; at < spanMs; at += TICK_MS) {
     const column = Math.round((at / spanMs) * columns);
-    const label = `│${seconds(at, 0)}`;
+    const label = tick + seconds(at, 0);
     // A label that would run into the one before, or out of the chart, is left out.
     if (column >= line.length && column + label.length <= columns) {
       line = line.padEnd(column) + label;
@@ -112,20 +128,45 @@ interface Share extends Stretch {
 }
 
 /** What to show of a lane when. */
-function sharesOf(lane: Lane, orphan: OrphanedSlot | undefined): Share[] {
-  const takenOver = orphan?.takenOver;
-  const shares = spansOf(lane).flatMap(({ activity, from, to }): Share[] => {
-    if (activity !== "dead") return [{ mark: activity, from, to }];
-    const freed = orphan === undefined ? from : (takenOver?.at ?? Infinity);
+function sharesOf(lane: Lane, abandoned: readonly AbandonedSlot[]): Share[] {
+  const own = abandoned.filter(({ worker }) => worker === lane.worker);
+  const silences = silencesOf(lane);
+  return [
+    ...spansOf(lane).flatMap((span) => sharesOfSpan(span, silences, own)),
+    ...own.map(({ cause, at }): Share => {
+      return { mark: cause === "is killed" ? "killed" : "signalled", from: at, to: at };
+    }),
+    ...own.map((slot): Share => ({ mark: "abandoned", from: slot.at, to: freedAt(slot) })),
+    ...abandoned.flatMap(({ takenOver }): Share[] =>
+      takenOver?.worker === lane.worker
+        ? [{ mark: "heir", from: takenOver.at, to: takenOver.at }]
+        : [],
+    ),
+  ];
+}
+
+function sharesOfSpan(
+  { activity, from, to }: Span,
+  silences: readonly Stretch[],
+  abandoned: readonly AbandonedSlot[],
+): Share[] {
+  if (activity === "holding") {
+    const silence = silences.find((stretch) => stretch.from < to && stretch.to > from);
+    const silentFrom = Math.max(from, silence?.from ?? to);
+    const silentTo = Math.min(to, silence?.to ?? to);
     return [
-      { mark: "killed", from, to: from },
-      { mark: "orphaned", from, to: freed },
-      { mark: "gone", from: freed, to },
+      { mark: "holding", from, to: silentFrom },
+      { mark: "silent", from: silentFrom, to: silentTo },
+      { mark: "holding", from: silentTo, to },
     ];
-  });
-  return takenOver?.worker === lane.worker
-    ? [...shares, { mark: "heir", from: takenOver.at, to: takenOver.at }]
-    : shares;
+  }
+  // What it does while its slot is not yet free is not shown.
+  const free = Math.max(from, ...abandoned.filter(({ at }) => at <= from).map(freedAt));
+  return [{ mark: activity === "dead" ? "gone" : activity, from: free, to }];
+}
+
+function freedAt({ takenOver }: AbandonedSlot): number {
+  return takenOver?.at ?? Infinity;
 }
 
 /** A moment of note within the stretch of time, or else what goes on for most of it. */
@@ -151,21 +192,24 @@ function slotCell(taken: readonly Hold[], limit: number, { from, to }: Stretch):
   return styled(count > 9 ? "+" : String(count), tone);
 }
 
-function statusOf(lane: Lane, shares: readonly Share[], now: number): StyledLine {
+function statusOf(lane: Lane, abandoned: readonly AbandonedSlot[], now: number): StyledLine {
   const status = (text: string, tone: Tone): StyledLine => [
     styled(text.padEnd(10), tone),
     styled(String(turnsOf(lane)).padStart(5)),
   ];
-  switch (activityAt(lane, now)) {
+  const silence = silencesOf(lane).find(({ from, to }) => from <= now && now < to);
+  if (silence !== undefined) return status(`mute ${seconds(now - silence.from)}`, "alarm");
+  const { activity, from } = spanAt(lane, now);
+  switch (activity) {
     case "holding":
       return status("holds", "holding");
     case "waiting":
       return status("waits", "waiting");
     case "dead": {
-      const orphaned = shares.find(({ mark, to }) => mark === "orphaned" && now < to);
-      return orphaned === undefined
-        ? status("dead", "faint")
-        : status(`dead ${seconds(now - orphaned.from)}`, "alarm");
+      const slot = abandoned.find(({ worker, at }) => worker === lane.worker && at === from);
+      return slot !== undefined && now < freedAt(slot)
+        ? status(`dead ${seconds(now - from)}`, "alarm")
+        : status("dead", "faint");
     }
     case "resting":
       return status("rests", "faint");

@@ -44,6 +44,8 @@ function routineOf({ type, worker, at }: TimelineEvent, timeline: Timeline): str
       return `${worker} gives its slot back`;
     case "leaves":
       return `${worker} leaves`;
+    case "goes silent":
+    case "is back":
     case "is killed":
     case "loses its slot":
     case "fails":

@@ -1,5 +1,6 @@
 import { chartOf, legendOf } from "./chart.js";
 import { cut, styled, wrap, type StyledLine } from "./styled-line.js";
+import type { Symbols } from "./symbols.js";
 import type { Timeline } from "./timeline.js";
 import type { Story } from "./view.js";
 
@@ -17,11 +18,14 @@ export function pictureOf(
   { spanMs, headlinesOf }: Story,
   now: number,
   { width, height }: PictureSize,
+  symbols: Symbols,
 ): StyledLine[] {
-  const chart = [...chartOf(timeline, now, { width, spanMs }), [], ...legendOf(width), []].slice(
-    0,
-    height,
-  );
+  const chart = [
+    ...chartOf(timeline, now, { width, spanMs }, symbols),
+    [],
+    ...legendOf(timeline.limit, width, symbols),
+    [],
+  ].slice(0, height);
   const headlines = headlinesOf(timeline).flatMap(({ at, text }) =>
     wrap(text, width - TIME_WIDTH - 2).map((line, index) => {
       const time = index === 0 ? (at / 1_000).toFixed(1) : "";

@@ -2,6 +2,7 @@ import type { WriteStream } from "node:tty";
 
 import { pictureOf, type PictureSize } from "./picture.js";
 import { cut, print, styled, wrap, type StyledLine } from "./styled-line.js";
+import { symbolsFor } from "./symbols.js";
 import type { Timeline } from "./timeline.js";
 import type { Story, View } from "./view.js";
 
@@ -18,6 +19,7 @@ export class ScreenView implements View {
   readonly #story: Story;
   readonly #heading: readonly string[];
   readonly #colours: boolean;
+  readonly #symbols = symbolsFor(process.env);
   #draw: (size: PictureSize) => StyledLine[] = () => [];
   #open = true;
 
@@ -33,7 +35,7 @@ export class ScreenView implements View {
   }
 
   update(timeline: Timeline, _news: unknown, now: number): void {
-    this.#draw = (size) => pictureOf(timeline, this.#story, now, size);
+    this.#draw = (size) => pictureOf(timeline, this.#story, now, size, this.#symbols);
     const { columns: width, rows: height } = this.#terminal;
     const heading = [...this.#heading.flatMap((text) => wrap(text, width)), ""].map((line) =>
       cut([styled(line, "faint")], width),

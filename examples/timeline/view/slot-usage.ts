@@ -1,17 +1,15 @@
-import { spansOf, type Timeline } from "./timeline.js";
+import { spansOf, type Stretch, type Timeline } from "./timeline.js";
 
-/** A worker in possession of a slot. */
-export interface Hold {
+/** A worker in possession of a slot, until it begins to release, loses the slot or is killed. */
+export interface Hold extends Stretch {
   readonly worker: string;
-  readonly from: number;
-  /** When it began to release, lost the slot or was killed; `Infinity` while it holds. */
-  readonly to: number;
 }
 
-/** What became of the slot of the worker that was killed while it held one. */
-export interface OrphanedSlot {
+/** The slot of a worker that holds it no longer without having released it. */
+export interface AbandonedSlot {
   readonly worker: string;
-  readonly killedAt: number;
+  readonly cause: "is killed" | "loses its slot";
+  readonly at: number;
   readonly takenOver: { readonly worker: string; readonly at: number } | undefined;
 }
 
@@ -26,29 +24,39 @@ export function holdsOf({ lanes }: Timeline): Hold[] {
     .toSorted((one, other) => one.from - other.from);
 }
 
-/** The holds as Consul sees them: the dead worker's lasts until somebody took its slot over. */
+/** The holds as Consul sees them: an abandoned one lasts until somebody took its slot over. */
 export function takenSlotsOf(timeline: Timeline): Hold[] {
-  const orphan = orphanedSlot(timeline);
-  return holdsOf(timeline).map((hold) =>
-    hold.worker === orphan?.worker && hold.to === orphan.killedAt
-      ? { ...hold, to: orphan.takenOver?.at ?? Infinity }
-      : hold,
-  );
+  const abandoned = abandonedSlots(timeline);
+  return holdsOf(timeline).map((hold) => {
+    const slot = abandoned.find(({ worker, at }) => worker === hold.worker && at === hold.to);
+    return slot === undefined ? hold : { ...hold, to: slot.takenOver?.at ?? Infinity };
+  });
 }
 
-export function orphanedSlot(timeline: Timeline): OrphanedSlot | undefined {
-  const killed = timeline.lanes
-    .flatMap(({ events }) => events)
-    .find(({ type }) => type === "is killed");
-  if (killed === undefined) return undefined;
-  const { worker, at: killedAt } = killed;
+/** In the order in which they were abandoned. */
+export function abandonedSlots(timeline: Timeline): AbandonedSlot[] {
   const holds = holdsOf(timeline);
-  if (!holds.some((hold) => hold.worker === worker && hold.to === killedAt)) return undefined;
-  // Until Consul has freed the dead worker's slot there is one less for the living. So the first
-  // of them to fill the limit again is the one who has it.
-  const heir = holds.find(({ from }) => from > killedAt && countAt(holds, from) >= timeline.limit);
-  const takenOver = heir && { worker: heir.worker, at: heir.from };
-  return { worker, killedAt, takenOver };
+  const abandoned = timeline.lanes
+    .flatMap(({ events }) => events)
+    .flatMap(({ worker, type, at }): AbandonedSlot[] => {
+      const held = holds.some((hold) => hold.worker === worker && hold.to === at);
+      return held && (type === "is killed" || type === "loses its slot")
+        ? [{ worker, cause: type, at, takenOver: undefined }]
+        : [];
+    })
+    .toSorted((one, other) => one.at - other.at);
+  // Until Consul has freed an abandoned slot, there is one less for the living. So who comes in
+  // where there is none left for them has it.
+  for (const { worker, from } of holds) {
+    const open = (slot: AbandonedSlot): boolean => slot.takenOver === undefined && slot.at < from;
+    const first = abandoned.findIndex(open);
+    const slot = abandoned[first];
+    const left = timeline.limit - abandoned.filter(open).length;
+    if (slot !== undefined && countAt(holds, from) > left) {
+      abandoned[first] = { ...slot, takenOver: { worker, at: from } };
+    }
+  }
+  return abandoned;
 }
 
 /** The most holds at one instant of a stretch of time. */
