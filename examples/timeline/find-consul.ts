@@ -9,9 +9,12 @@ import { AGENT_SETTINGS, SHORTEST_TTL_MS } from "./scenario.js";
  * Starts a real Consul, or where there is none to be had, one in memory; `explain` is told why. One
  * that was asked for by name is not replaced.
  */
-export async function findConsul(explain: (reason: string) => void): Promise<RunningConsul> {
+export async function findConsul(
+  explain: (reason: string) => void,
+  startReal = (): Promise<RunningConsul> => startConsul({ own: true, hcl: AGENT_SETTINGS }),
+): Promise<RunningConsul> {
   try {
-    return await startConsul({ own: true, hcl: AGENT_SETTINGS });
+    return await startReal();
   } catch (error) {
     const named = ["CONSUL_BIN", "CONSUL_IMAGE"].some((name) => setting(process.env, name));
     if (named) throw error;
