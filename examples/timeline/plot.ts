@@ -1,4 +1,4 @@
-import { abandonedSlots } from "./view/slot-usage.js";
+import { abandonedSlots, type AbandonedSlot } from "./view/slot-usage.js";
 import { silencesOf, spanAt, type Lane, type Timeline } from "./view/timeline.js";
 
 /** What befalls a worker. One that lingers works on, in this turn or the next, until its slot is lost. */
@@ -26,14 +26,14 @@ const PLOT: readonly Step[] = [
   {
     act: "lingers",
     worker: (timeline, now) =>
-      abandonedSlots(timeline).length === 0 ? undefined : firstInLine(timeline, now),
+      slotLostInSilence(timeline) === undefined ? undefined : firstInLine(timeline, now),
   },
   {
     act: "is back",
-    worker: (timeline, now) =>
-      abandonedSlots(timeline).find(
-        ({ takenOver }) => takenOver !== undefined && now - takenOver.at >= SEEN_AFTER_MS,
-      )?.worker,
+    worker: (timeline, now) => {
+      const slot = slotLostInSilence(timeline);
+      return now - (slot?.takenOver?.at ?? now) >= SEEN_AFTER_MS ? slot?.worker : undefined;
+    },
   },
   { act: "is killed", worker: settledHolder },
 ];
@@ -52,6 +52,13 @@ export class Plot {
     if (step.act === "lingers") this.#lingering = worker;
     return { act: step.act, worker };
   }
+}
+
+function slotLostInSilence(timeline: Timeline): AbandonedSlot | undefined {
+  const silenced = timeline.lanes.filter((lane) => silencesOf(lane).length > 0);
+  return abandonedSlots(timeline).find((slot) =>
+    silenced.some(({ worker }) => worker === slot.worker),
+  );
 }
 
 /** Who has waited longest, but for one whose network has had its trouble. */

@@ -86,7 +86,8 @@ export class TestConsul implements AsyncDisposable {
    *
    * ```ts
    * await using consul = await TestConsul.listen({ shortestTtl: 1_000 });
-   * const service = spawn("./service", { env: { CONSUL_HTTP_ADDR: consul.address } });
+   * const env = { ...process.env, CONSUL_HTTP_ADDR: consul.address };
+   * const service = spawn("./service", { env });
    * ```
    *
    * @throws Error if it cannot listen at the port
