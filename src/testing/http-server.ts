@@ -26,9 +26,9 @@ export class HttpServer {
     try {
       await once(this.#server, "listening");
     } catch (cause) {
-      const problem = `TestConsul cannot listen at ${LOOPBACK}:${port}`;
+      const reason = cause instanceof Error ? cause.message : String(cause);
       const advice = "choose another port, or none for one that is free";
-      throw new Error(`${problem}: ${advice}`, { cause });
+      throw new Error(`TestConsul cannot listen: ${reason}; ${advice}`, { cause });
     }
     const address = this.#server.address();
     const ownPort = typeof address === "object" ? address?.port : undefined;

@@ -75,7 +75,9 @@ test("closing ends blocking queries and frees the port, which can be asked for",
   await using second = await TestConsul.listen({ port });
   expect(second.address).toBe(consul.address);
   const third = TestConsul.listen({ port });
-  await expect(third).rejects.toThrow(`TestConsul cannot listen at 127.0.0.1:${port}`);
+  await expect(third).rejects.toThrow(
+    `TestConsul cannot listen: listen EADDRINUSE: address already in use 127.0.0.1:${port}; choose`,
+  );
   await expect(TestConsul.listen({ port: 65_536 })).rejects.toThrow(RangeError);
 });
 
