@@ -1,8 +1,6 @@
 // A Consul with TLS on both sides, whose authority and certificates are replaced under those who hold
 // and wait.
-import { once } from "node:events";
 import { copyFile, mkdir } from "node:fs/promises";
-import net from "node:net";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -15,6 +13,7 @@ import { runProgram } from "../harness/run-program.js";
 import { rejectionOf } from "../unit/rejection.js";
 import { eventually } from "./fixture.js";
 import { freshFolder, startOwnAgent, type AtEnd } from "./own-agent.js";
+import { Relay } from "./relay.js";
 
 const CLI_WITHIN_MS = 30_000;
 const TTL_MS = 10_000;
@@ -77,40 +76,6 @@ class Files {
   }
 }
 
-/** A way to an agent on which all connections can be cut. */
-async function relayTo(port: number, atEnd: AtEnd): Promise<{ port: number; cut: () => void }> {
-  const sockets = new Set<net.Socket>();
-  const server = net.createServer((near) => {
-    const far = net.connect(port, "127.0.0.1");
-    for (const [one, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(one);
-      one.on("error", () => other.destroy());
-      one.on("close", () => {
-        sockets.delete(one);
-        other.destroy();
-      });
-      one.pipe(other);
-    }
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const cut = (): void => {
-    for (const socket of sockets) socket.destroy();
-  };
-  atEnd(async () => {
-    const closed = once(server, "close");
-    server.close();
-    cut();
-    await closed;
-  });
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("not listening");
-  return { port: address.port, cut };
-}
-
 interface Scene {
   readonly client: Files;
   /** A client that uses these files. */
@@ -133,7 +98,7 @@ async function scene(atEnd: AtEnd): Promise<Scene> {
      verify_incoming_https = true`,
     atEnd,
   );
-  const relay = await relayTo(https, atEnd);
+  const relay = await Relay.to(https, atEnd);
   return {
     client,
     connect: () => {
@@ -154,7 +119,9 @@ async function scene(atEnd: AtEnd): Promise<Scene> {
       expect(ok).toBe(true);
       relay.cut();
     },
-    cut: relay.cut,
+    cut: () => {
+      relay.cut();
+    },
   };
 }
 
