@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { createSecureContext } from "node:tls";
 
 import { ConsulConfigError } from "./config-error.js";
 import { flagOf, setting, variableOf, type Environment, type Setting } from "./setting.js";
@@ -185,7 +186,7 @@ function certificatesBelow(folder: Setting<string>): readonly string[] {
   return files.map((file) => certificatesIn(folder, file));
 }
 
-/** @throws ConsulConfigError for a key that is invalid, or does not match the certificate */
+/** @throws ConsulConfigError for a key that is invalid, weak, or not that of the certificate */
 function requirePair(cert: Setting<string>, certificate: string, key: Setting<string>): string {
   const text = readText(key);
   let isPair: boolean;
@@ -198,8 +199,18 @@ function requirePair(cert: Setting<string>, certificate: string, key: Setting<st
       cause: error,
     });
   }
-  if (isPair) return text;
-  throw new ConsulConfigError(
-    `invalid ${cert.name}, ${key.name}: the key does not match the certificate`,
-  );
+  const names = `${cert.name}, ${key.name}`;
+  if (!isPair) {
+    throw new ConsulConfigError(`invalid ${names}: the key does not match the certificate`);
+  }
+  try {
+    // Without authorities: Node's take long to load.
+    createSecureContext({ cert: certificate, key: text, ca: [] });
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new ConsulConfigError(`invalid ${names}: OpenSSL refuses the certificate (${problem})`, {
+      cause: error,
+    });
+  }
+  return text;
 }

@@ -134,7 +134,7 @@ function overTls(files: TlsFiles): connecting.connector {
       .then((identity) => {
         connectAs(identity)(named, connected);
       })
-      // A certificate that OpenSSL does not accept.
+      // What OpenSSL does not accept.
       .catch((error: unknown) => {
         callback(error instanceof Error ? error : new Error(String(error)), null);
       });

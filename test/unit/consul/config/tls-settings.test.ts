@@ -139,6 +139,13 @@ describe("a certificate of ours", () => {
     expect(message).toMatch(/^invalid tls\.certFile, CONSUL_CLIENT_KEY: the key does not match/);
     expect(message).not.toContain(key.split("\n")[1]);
   });
+
+  test("is refused where it is too weak for OpenSSL", () => {
+    const weak = path.join(import.meta.dirname, "weak-pair.pem");
+    expect(refusal({ certFile: weak, keyFile: weak })).toMatch(
+      /^invalid tls\.certFile, tls\.keyFile: OpenSSL refuses the certificate \(.*key too small\)/,
+    );
+  });
 });
 
 describe("who the server is", () => {
