@@ -104,15 +104,16 @@ export interface SemaphoreOptions {
    */
   readonly sessionTTL?: Duration | undefined;
   /**
-   * The health checks of the agent's node that a session made here depends on. Default: `[]`, none:
+   * The health checks of its node that a session made here depends on. Default: `[]`, none:
    * only its TTL ends the session, so that a holder always hears of a loss before another takes the
    * slot. With `["serfHealth"]`, Go's default, a slot comes free soon after its node has died, but
    * is lost as well when the other nodes only believe that it has.
    */
   readonly sessionChecks?: readonly string[] | undefined;
   /**
-   * The node of Consul's catalog that a session made here belongs to. Default: the agent's own, which
-   * another datacenter does not know.
+   * The node of Consul's catalog that a session made here belongs to, such as one that is registered
+   * for that and that no agent leaves with. Default: the agent's own, which another datacenter does
+   * not know.
    */
   readonly sessionNode?: string | undefined;
   /**

@@ -83,6 +83,14 @@ export class ClusterAgent {
     await this.#run?.end;
   }
 
+  /** Has it leave the cluster, which forgets its node then, and waits until it is gone. */
+  async leave(): Promise<void> {
+    const end = this.#run?.end;
+    const { ok } = await fetch(`${this.address}/v1/agent/leave`, { method: "PUT" });
+    if (!ok) throw new Error(`${this.node} did not leave. ${this.log}`);
+    await end;
+  }
+
   /** Lets it hang (SIGSTOP): its connections stay open, and it says nothing more. */
   suspend(): void {
     this.#signal("SIGSTOP", true);

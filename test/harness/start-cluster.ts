@@ -52,9 +52,9 @@ async function planMembers(folder: string): Promise<ClusterMember[]> {
 
 /** Three servers with raft on disk, and the client agent through which programs talk to them. */
 export class Cluster {
-  /** Of the client agent, which turns to another server when one is gone. */
-  readonly address: string;
   readonly servers: readonly ClusterAgent[];
+  /** The client agent, which turns to another server when one is gone. */
+  readonly client: ClusterAgent;
   readonly #agents: readonly ClusterAgent[];
   readonly #folder: string;
 
@@ -67,7 +67,14 @@ export class Cluster {
     this.#agents = agents;
     this.#folder = folder;
     this.servers = agents.filter(({ role }) => role === "server");
-    this.address = agents.find(({ role }) => role === "client")?.address ?? "";
+    const client = agents.find(({ role }) => role === "client");
+    if (client === undefined) throw new Error("a cluster needs a client agent");
+    this.client = client;
+  }
+
+  /** Of the client agent. */
+  get address(): string {
+    return this.client.address;
   }
 
   async start(): Promise<void> {

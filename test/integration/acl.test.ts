@@ -56,29 +56,39 @@ async function tokenWith(rules: string): Promise<z.output<typeof tokenSchema>> {
   return tokenSchema.parse(await ask("PUT", "/v1/acl/token", { Policies: [{ Name }] }));
 }
 
+/** What the guide says, where it matches. */
+async function inGuide(pattern: RegExp): Promise<string> {
+  const file = path.join(import.meta.dirname, "../../docs/operations.md");
+  const [, found = ""] = pattern.exec(await readFile(file, "utf8")) ?? [];
+  expect(found).not.toBe("");
+  return found;
+}
+
 /** The rules that the documents say are enough. */
 async function rulesOfDocuments(): Promise<string> {
-  const file = path.join(import.meta.dirname, "../../docs/operations.md");
-  const [, rules = ""] =
-    /```hcl\n(key_prefix [\s\S]*?)```/.exec(await readFile(file, "utf8")) ?? [];
+  const rules = await inGuide(/```hcl\n(key_prefix [\s\S]*?)```/);
   expect(rules).toContain(`"${PREFIX}/"`);
   return rules;
 }
 
 /** Whatever a semaphore does, with one that waits, one that looks, and one that is aborted. */
-async function useAll(config: ConsulClientConfig): Promise<void> {
+async function useAll(config: ConsulClientConfig, sessionNode?: string): Promise<void> {
   await using client = new ConsulClient({ address, ...config });
-  const [one, two] = [client.semaphorePrefix(PREFIX, 1), client.semaphorePrefix(PREFIX, 1)];
+  const options = { prefix: PREFIX, limit: 1, sessionNode };
+  const [one, two] = [client.semaphoreOpts(options), client.semaphoreOpts(options)];
   const slot = await one.acquire();
   const next = two.acquire();
-  const third = client.semaphoreOpts({ prefix: PREFIX, limit: 1, semaphoreWaitTime: 0 });
+  const third = client.semaphoreOpts({ ...options, semaphoreWaitTime: 0 });
   expect(await third.tryAcquire()).toBeNull();
   const aborted = third.acquire(AbortSignal.timeout(100));
   expect(await rejectionOf(aborted)).toMatchObject({ name: "TimeoutError" });
   expect((await third.inspect()).holders).toMatchObject([{ session: slot.session }]);
   await one.release();
   await (await next).release();
-  const session = await client.session.create({ ttl: "10s", behavior: "delete" });
+  const session = await client.session.create({
+    ...{ ttl: "10s", behavior: "delete", node: sessionNode },
+    ...(sessionNode !== undefined && { checks: [] }),
+  });
   const own = client.semaphoreOpts({ prefix: PREFIX, limit: 1, session });
   await own.run(() => undefined);
   await client.session.destroy(session);
@@ -171,5 +181,38 @@ describe("a token's file", () => {
     await using client = new ConsulClient({ address, tokenFile: file });
     await writeFile(file, (await tokenWith(await rulesOfDocuments())).SecretID);
     await client.semaphorePrefix(PREFIX, 1).run(() => undefined);
+  });
+});
+
+describe("a node of the user's own", () => {
+  const NODE = "semaphores";
+
+  async function register(token: string): Promise<string> {
+    const body = await inGuide(/catalog\/register"[^']*'(.*)'\n/);
+    expect(body).toContain(`"${NODE}"`);
+    const headers = { "x-consul-token": token };
+    const route = `${address}/v1/catalog/register`;
+    const response = await fetch(route, { method: "PUT", headers, body });
+    return (await response.text()).trim();
+  }
+
+  test("is registered with the right to write it, and used with the rules of the guide", async () => {
+    const { SecretID: weak } = await tokenWith(`node "another" { policy = "write" }`);
+    expect(await register(weak)).toBe("Permission denied");
+    const { SecretID: strong } = await tokenWith(`node "${NODE}" { policy = "write" }`);
+    expect(await register(strong)).toBe("true");
+    const { SecretID: token } = await tokenWith(await inGuide(/```hcl\n(session "[^]*?)```/));
+    await useAll({ token }, NODE);
+
+    // Registered again, it keeps its sessions.
+    await using client = new ConsulClient({ address, token });
+    const options = { prefix: PREFIX, limit: 1, sessionNode: NODE };
+    await client.semaphoreOpts(options).run(async (slot) => {
+      expect(await register(strong)).toBe("true");
+      expect(await client.session.renew(slot.session)).toMatchObject({ node: NODE });
+    });
+
+    const error = await rejectionOf(client.semaphorePrefix(PREFIX, 1).acquire());
+    expect(String(error)).toMatch(/it lacks session:write on the node of the session/);
   });
 });

@@ -5,7 +5,8 @@ import { ConsulConfigError } from "./config-error.js";
 import { Credentials, type HttpBasicAuth } from "./credentials.js";
 import { locate, type Location } from "./location.js";
 import { variableOf, type Environment } from "./setting.js";
-import { readTlsSettings, type ConsulTlsConfig, type TlsSettings } from "./tls-settings.js";
+import { TlsFiles } from "./tls-files.js";
+import type { ConsulTlsConfig } from "./tls-settings.js";
 
 /**
  * The configuration of a {@link ConsulClient} (Go: `Config`). Every option is optional; the
@@ -80,7 +81,7 @@ export interface ResolvedConfig extends Location {
   readonly partition: string | undefined;
   readonly datacenter: string | undefined;
   /** Set for an `https://` address. */
-  readonly tls: TlsSettings | undefined;
+  readonly tls: TlsFiles | undefined;
   /** The caller's dispatcher, which the client must not close. */
   readonly dispatcher: Dispatcher | undefined;
 }
@@ -148,8 +149,7 @@ export function resolveConfig(config: ConsulClientConfig, env: Environment): Res
     namespace: someText(given.namespace ?? variableOf("CONSUL_NAMESPACE", env)?.value),
     partition: someText(given.partition ?? variableOf("CONSUL_PARTITION", env)?.value),
     datacenter: someText(given.datacenter),
-    tls:
-      isTls && given.dispatcher === undefined ? readTlsSettings(given.tls ?? {}, env) : undefined,
+    tls: isTls && given.dispatcher === undefined ? new TlsFiles(given.tls ?? {}, env) : undefined,
     dispatcher: given.dispatcher,
   };
 }

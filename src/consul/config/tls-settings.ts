@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { createSecureContext } from "node:tls";
 
 import { ConsulConfigError } from "./config-error.js";
 import { flagOf, setting, variableOf, type Environment, type Setting } from "./setting.js";
@@ -8,7 +9,7 @@ import { attemptAt, readText } from "./setting-file.js";
 
 /**
  * The TLS settings for an `https://` address (Go: `TLSConfig`). All are optional. Files are read
- * once, when the client is created.
+ * when the client is created, and again when a connection is opened and they have changed.
  *
  * @example
  * ```ts
@@ -53,35 +54,56 @@ export interface ConsulTlsConfig {
   readonly insecureSkipVerify?: boolean | undefined;
 }
 
-/** The TLS settings, with their files read and checked. */
-export interface TlsSettings {
-  readonly ca: readonly string[] | undefined;
-  readonly cert: string | undefined;
-  readonly key: string | undefined;
+/** The TLS settings, with the files that are still to be read. */
+export interface TlsSources {
+  /** Authorities that were given as they are. */
+  readonly ca: readonly string[];
+  readonly caFile: Setting<string> | undefined;
+  readonly caPath: Setting<string> | undefined;
+  readonly certFile: Setting<string> | undefined;
+  readonly keyFile: Setting<string> | undefined;
   readonly serverName: string | undefined;
   readonly insecureSkipVerify: boolean;
 }
 
+/** What the files contain. */
+export interface TlsIdentity {
+  readonly ca: readonly string[] | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}
+
 const PEM_CERTIFICATES = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs;
 
-/**
- * Reads and checks the files, so that a problem is reported now and not by the first handshake.
- *
- * @throws ConsulConfigError
- */
-export function readTlsSettings(config: ConsulTlsConfig, env: Environment): TlsSettings {
+/** @throws ConsulConfigError */
+export function locateTls(config: ConsulTlsConfig, env: Environment): TlsSources {
   const certFile = setting("tls.certFile", config.certFile, "CONSUL_CLIENT_CERT", env);
   const keyFile = setting("tls.keyFile", config.keyFile, "CONSUL_CLIENT_KEY", env);
   requireBoth(certFile, keyFile);
-  const cert = certFile && certificatesIn(certFile);
-  const key =
-    certFile && cert !== undefined && keyFile ? requirePair(certFile, cert, keyFile) : undefined;
   return {
-    ...{ ca: authoritiesOf(config, env), cert, key },
+    ...locateAuthorities(config, env),
+    ...{ certFile, keyFile },
     serverName: setting("tls.serverName", config.serverName, "CONSUL_TLS_SERVER_NAME", env)?.value,
     insecureSkipVerify:
       config.insecureSkipVerify ?? flagOf("CONSUL_HTTP_SSL_VERIFY", env) === false,
   };
+}
+
+/**
+ * Reads and checks the files, so that a problem is reported now and not by the next handshake.
+ *
+ * @throws ConsulConfigError
+ */
+export function readIdentity({ ca, caFile, caPath, certFile, keyFile }: TlsSources): TlsIdentity {
+  const authorities = [
+    ...ca,
+    ...(caFile === undefined ? [] : [certificatesIn(caFile)]),
+    ...(caPath === undefined ? [] : certificatesBelow(caPath)),
+  ];
+  const cert = certFile && certificatesIn(certFile);
+  const key =
+    certFile && cert !== undefined && keyFile ? requirePair(certFile, cert, keyFile) : undefined;
+  return { ca: authorities.length === 0 ? undefined : authorities, cert, key };
 }
 
 function requireBoth(cert: Setting<string> | undefined, key: Setting<string> | undefined): void {
@@ -98,21 +120,20 @@ function requireBoth(cert: Setting<string> | undefined, key: Setting<string> | u
 }
 
 /** Authorities in the environment count only if the options have none. */
-function authoritiesOf(
+function locateAuthorities(
   { ca, caFile, caPath }: ConsulTlsConfig,
   env: Environment,
-): readonly string[] | undefined {
+): Pick<TlsSources, "ca" | "caFile" | "caPath"> {
   if (ca !== undefined || caFile !== undefined || caPath !== undefined) {
-    return [
-      ...givenAuthorities(ca),
-      ...(caFile === undefined ? [] : [certificatesIn(option("tls.caFile", caFile))]),
-      ...(caPath === undefined ? [] : certificatesBelow(option("tls.caPath", caPath))),
-    ];
+    return {
+      ca: givenAuthorities(ca),
+      caFile: caFile === undefined ? undefined : option("tls.caFile", caFile),
+      caPath: caPath === undefined ? undefined : option("tls.caPath", caPath),
+    };
   }
   const file = variableOf("CONSUL_CACERT", env);
-  if (file !== undefined) return [certificatesIn(file)];
-  const folder = variableOf("CONSUL_CAPATH", env);
-  return folder && certificatesBelow(folder);
+  const folder = file === undefined ? variableOf("CONSUL_CAPATH", env) : undefined;
+  return { ca: [], caFile: file, caPath: folder };
 }
 
 function option(name: string, value: string): Setting<string> {
@@ -165,7 +186,7 @@ function certificatesBelow(folder: Setting<string>): readonly string[] {
   return files.map((file) => certificatesIn(folder, file));
 }
 
-/** @throws ConsulConfigError for a key that is invalid, or does not match the certificate */
+/** @throws ConsulConfigError for a key that is invalid, weak, or not that of the certificate */
 function requirePair(cert: Setting<string>, certificate: string, key: Setting<string>): string {
   const text = readText(key);
   let isPair: boolean;
@@ -178,8 +199,18 @@ function requirePair(cert: Setting<string>, certificate: string, key: Setting<st
       cause: error,
     });
   }
-  if (isPair) return text;
-  throw new ConsulConfigError(
-    `invalid ${cert.name}, ${key.name}: the key does not match the certificate`,
-  );
+  const names = `${cert.name}, ${key.name}`;
+  if (!isPair) {
+    throw new ConsulConfigError(`invalid ${names}: the key does not match the certificate`);
+  }
+  try {
+    // Without authorities: Node's take long to load.
+    createSecureContext({ cert: certificate, key: text, ca: [] });
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new ConsulConfigError(`invalid ${names}: OpenSSL refuses the certificate (${problem})`, {
+      cause: error,
+    });
+  }
+  return text;
 }

@@ -3,7 +3,8 @@ import type { buildConnector as connecting, Dispatcher } from "undici";
 import { inSharedContext } from "../../async/shared-context.js";
 import { ConnectionLane, type ConnectionUse } from "./connection-lane.js";
 import type { Location } from "../config/location.js";
-import type { TlsSettings } from "../config/tls-settings.js";
+import type { TlsFiles } from "../config/tls-files.js";
+import type { TlsIdentity } from "../config/tls-settings.js";
 import { buildConnector, Client } from "./undici.js";
 
 /**
@@ -33,7 +34,7 @@ export interface Connections {
 
 /** The settings of the client's own connections. */
 export type ConnectionOptions = Pick<Location, "origin" | "socketPath"> & {
-  readonly tls: TlsSettings | undefined;
+  readonly tls: TlsFiles | undefined;
 };
 
 /**
@@ -100,30 +101,42 @@ function inNoCallersContext(connect: connecting.connector): connecting.connector
 }
 
 /**
- * One connector for all connections, so that a later handshake can resume an earlier TLS session.
+ * One connector for all connections until the files change, so that a later handshake can resume an
+ * earlier TLS session.
  */
-function overTls({
-  ca,
-  cert,
-  key,
-  serverName,
-  insecureSkipVerify,
-}: TlsSettings): connecting.connector {
-  const connect = buildConnector({
-    ...(ca === undefined ? {} : { ca: [...ca] }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    rejectUnauthorized: !insecureSkipVerify,
-  });
+function overTls(files: TlsFiles): connecting.connector {
+  let last: { readonly identity: TlsIdentity; readonly connect: connecting.connector } | undefined;
+  const connectAs = (identity: TlsIdentity): connecting.connector => {
+    if (last?.identity !== identity) {
+      const { ca, cert, key } = identity;
+      const connect = buildConnector({
+        ...(ca === undefined ? {} : { ca: [...ca] }),
+        ...(cert === undefined ? {} : { cert }),
+        ...(key === undefined ? {} : { key }),
+        rejectUnauthorized: !files.insecureSkipVerify,
+      });
+      last = { identity, connect };
+    }
+    return last.connect;
+  };
   return (options, callback) => {
     // undici would use the host of the address.
-    const named = serverName === undefined ? options : { ...options, servername: serverName };
-    connect(named, (...outcome) => {
+    const named = { ...options, ...(files.serverName && { servername: files.serverName }) };
+    const connected: connecting.Callback = (...outcome) => {
       const [, socket] = outcome;
       // With TLS 1.3 a server rejects a client's certificate after the handshake, by an alert and a
       // close. The alert is the cause; undici would report the close.
       socket?.once("error", (alert: Error) => socket.destroy(alert));
       callback(...outcome);
-    });
+    };
+    files
+      .current()
+      .then((identity) => {
+        connectAs(identity)(named, connected);
+      })
+      // What OpenSSL does not accept.
+      .catch((error: unknown) => {
+        callback(error instanceof Error ? error : new Error(String(error)), null);
+      });
   };
 }

@@ -6,10 +6,8 @@ export function adviceOn(code: string): string {
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
     return "tls.serverName, or CONSUL_TLS_SERVER_NAME, says which name it carries instead";
   }
-  if (
-    /^ERR_SSL_.*(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE)/.test(code)
-  ) {
-    return "does Consul require a client certificate? see tls.certFile and tls.keyFile";
+  if (REFUSED_CLIENT.test(code)) {
+    return "does Consul require a client certificate, or another? see tls.certFile and tls.keyFile";
   }
   if (isTlsProblem(code))
     return "does Consul serve https there? if not, the address begins with http://";
@@ -37,6 +35,13 @@ export function isDispatchersRefusal(code: string): boolean {
 /** Whether it is the code of a TLS failure, which is not transient. */
 export function isTlsProblem(code: string): boolean {
   return UNTRUSTED.has(code) || /^ERR_(?:TLS|SSL)_/.test(code) || code === "EPROTO";
+}
+
+/** Whether one side has refused the other's certificate. */
+export function isCertificateProblem(code: string): boolean {
+  return (
+    UNTRUSTED.has(code) || code === "ERR_TLS_CERT_ALTNAME_INVALID" || REFUSED_CLIENT.test(code)
+  );
 }
 
 /** What a user can do about an unexpected status, or an empty string. */
@@ -68,6 +73,9 @@ export function adviceOnStatus(status: number, body: string): string {
   if (status === 401 || status === 407) return "a proxy in front of Consul requires httpAuth";
   return "";
 }
+
+/** A server's alert about the client's certificate. */
+const REFUSED_CLIENT = /^ERR_SSL_.*(?:CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE)/;
 
 const UNTRUSTED: ReadonlySet<string> = new Set([
   "CERT_CHAIN_TOO_LONG",

@@ -5,8 +5,8 @@ export function neededPermission(method: string, path: string): string | undefin
   const [, key] = /^\/v1\/kv\/(.*)$/.exec(route) ?? [];
   if (key !== undefined) return keyPermission(access, decodeURIComponent(key));
   if (route.startsWith("/v1/session/")) {
-    const isRead = method === "GET";
-    return `session:${access} on ${isRead ? "the session's node" : "the node of the agent"}`;
+    const node = method === "GET" ? "session's node" : "node of the session (default: the agent's)";
+    return `session:${access} on the ${node}`;
   }
   return undefined;
 }

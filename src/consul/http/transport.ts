@@ -20,7 +20,13 @@ import {
   type ConsulErrorDetails,
 } from "./consul-error.js";
 import { AnswerTooLongError, exchange, type RawAnswer } from "./exchange.js";
-import { adviceOn, adviceOnStatus, isDispatchersRefusal, isTlsProblem } from "./failure-advice.js";
+import {
+  adviceOn,
+  adviceOnStatus,
+  isCertificateProblem,
+  isDispatchersRefusal,
+  isTlsProblem,
+} from "./failure-advice.js";
 import { neededPermission } from "./permission.js";
 import type { RequestOptions } from "./request-options.js";
 import { errors } from "./undici.js";
@@ -152,7 +158,7 @@ export class Transport {
       throw failure(
         "CONSUL_UNREACHABLE",
         `no answer from Consul at ${this.#config.displayAddress}: ` +
-          `${this.#shown(describeCause(error))} (${adviceOn(code)})`,
+          `${this.#shown(describeCause(error))} (${this.#adviceOn(code)})`,
         {
           cause: this.#withoutSecrets(error),
           // An address that has answered before is not misconfigured.
@@ -287,6 +293,11 @@ export class Transport {
         retryable: isTransientStatus(status, body),
       },
     );
+  }
+
+  #adviceOn(code: string): string {
+    const files = isCertificateProblem(code) ? this.#config.tls?.description : undefined;
+    return files ? `${adviceOn(code)}; ${files}` : adviceOn(code);
   }
 
   #whyDenied(permission: string | undefined): string {

@@ -8,7 +8,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { ConsulConfigError } from "../../../../src/consul/config/config-error.js";
 import {
-  readTlsSettings,
+  locateTls,
+  readIdentity,
   type ConsulTlsConfig,
 } from "../../../../src/consul/config/tls-settings.js";
 
@@ -42,7 +43,7 @@ const at = (name: string): string => path.join(folder, name);
 
 function refusal(config: ConsulTlsConfig, env: Record<string, string> = {}): string {
   try {
-    readTlsSettings(config, env);
+    readIdentity(locateTls(config, env));
   } catch (error) {
     if (error instanceof ConsulConfigError) return error.message;
     throw error;
@@ -51,44 +52,37 @@ function refusal(config: ConsulTlsConfig, env: Record<string, string> = {}): str
 }
 
 test("nothing given is the system's authorities, and no certificate of ours", () => {
-  expect(readTlsSettings({}, {})).toEqual({
-    ca: undefined,
-    cert: undefined,
-    key: undefined,
-    serverName: undefined,
-    insecureSkipVerify: false,
-  });
+  const sources = locateTls({}, {});
+  expect(sources).toMatchObject({ serverName: undefined, insecureSkipVerify: false });
+  expect(readIdentity(sources)).toEqual({ ca: undefined, cert: undefined, key: undefined });
 });
 
 describe("authorities", () => {
+  const authorities = (config: ConsulTlsConfig, env = {}): readonly string[] | undefined =>
+    readIdentity(locateTls(config, env)).ca;
+
   test("that were chosen are not widened by the environment, nor one of its variables by another", () => {
     const env = { CONSUL_CACERT: at("ca.pem"), CONSUL_CAPATH: at("authorities/more") };
-    expect(readTlsSettings({ ca: another }, env).ca).toEqual([another]);
-    expect(readTlsSettings({ caPath: at("authorities/more") }, env).ca).toEqual([another]);
-    expect(readTlsSettings({}, env).ca).toEqual([authority]);
-    expect(readTlsSettings({}, { ...env, CONSUL_CACERT: "" }).ca).toEqual([another]);
+    expect(authorities({ ca: another }, env)).toEqual([another]);
+    expect(authorities({ caPath: at("authorities/more") }, env)).toEqual([another]);
+    expect(authorities({}, env)).toEqual([authority]);
+    expect(authorities({}, { ...env, CONSUL_CACERT: "" })).toEqual([another]);
     expect(refusal({ ca: [] })).toBe("invalid tls.ca: the list is empty");
   });
 
   test("come from a file, a folder and below, and as they are", () => {
-    expect(readTlsSettings({ caFile: at("ca.pem") }, {}).ca).toEqual([authority]);
-    expect(readTlsSettings({ caPath: at("authorities") }, {}).ca).toEqual([authority, another]);
-    expect(readTlsSettings({ ca: authority }, {}).ca).toEqual([authority]);
-    expect(readTlsSettings({ ca: [Buffer.from(authority), another] }, {}).ca).toEqual([
-      authority,
-      another,
-    ]);
-    expect(readTlsSettings({ ca: another, caFile: at("ca.pem") }, {}).ca).toEqual([
-      another,
-      authority,
-    ]);
+    expect(authorities({ caFile: at("ca.pem") })).toEqual([authority]);
+    expect(authorities({ caPath: at("authorities") })).toEqual([authority, another]);
+    expect(authorities({ ca: authority })).toEqual([authority]);
+    expect(authorities({ ca: [Buffer.from(authority), another] })).toEqual([authority, another]);
+    expect(authorities({ ca: another, caFile: at("ca.pem") })).toEqual([another, authority]);
   });
 
   test("come from the environment where no option is given", () => {
-    expect(readTlsSettings({}, { CONSUL_CACERT: at("ca.pem") }).ca).toEqual([authority]);
-    expect(readTlsSettings({}, { CONSUL_CAPATH: at("authorities") }).ca).toHaveLength(2);
+    expect(authorities({}, { CONSUL_CACERT: at("ca.pem") })).toEqual([authority]);
+    expect(authorities({}, { CONSUL_CAPATH: at("authorities") })).toHaveLength(2);
     const env = { CONSUL_CACERT: at("none") };
-    expect(readTlsSettings({ caFile: at("ca.pem") }, env).ca).toEqual([authority]);
+    expect(authorities({ caFile: at("ca.pem") }, env)).toEqual([authority]);
   });
 
   test.each<[string, () => ConsulTlsConfig, RegExp]>([
@@ -145,6 +139,13 @@ describe("a certificate of ours", () => {
     expect(message).toMatch(/^invalid tls\.certFile, CONSUL_CLIENT_KEY: the key does not match/);
     expect(message).not.toContain(key.split("\n")[1]);
   });
+
+  test("is refused where it is too weak for OpenSSL", () => {
+    const weak = path.join(import.meta.dirname, "weak-pair.pem");
+    expect(refusal({ certFile: weak, keyFile: weak })).toMatch(
+      /^invalid tls\.certFile, tls\.keyFile: OpenSSL refuses the certificate \(.*key too small\)/,
+    );
+  });
 });
 
 describe("who the server is", () => {
@@ -153,7 +154,7 @@ describe("who the server is", () => {
     [{}, { CONSUL_TLS_SERVER_NAME: "b" }, "b"],
     [{}, { CONSUL_TLS_SERVER_NAME: "" }, undefined],
   ])("is said by %j and %j: %s", (config, env, name) => {
-    expect(readTlsSettings(config, env).serverName).toBe(name);
+    expect(locateTls(config, env).serverName).toBe(name);
   });
 
   test.each<[ConsulTlsConfig, Record<string, string>, boolean]>([
@@ -164,7 +165,7 @@ describe("who the server is", () => {
     [{}, { CONSUL_HTTP_SSL_VERIFY: "true" }, false],
     [{}, { CONSUL_HTTP_SSL_VERIFY: "" }, false],
   ])("is of no account by %j and %j: %s", (config, env, skipped) => {
-    expect(readTlsSettings(config, env).insecureSkipVerify).toBe(skipped);
+    expect(locateTls(config, env).insecureSkipVerify).toBe(skipped);
   });
 
   test("is not to be guessed from a word that says neither", () => {

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import {
   adviceOn,
   adviceOnStatus,
+  isCertificateProblem,
   isTlsProblem,
 } from "../../../../src/consul/http/failure-advice.js";
 
@@ -15,6 +16,7 @@ test.each([
   ["ERR_TLS_CERT_ALTNAME_INVALID", true, "tls.serverName, or CONSUL_TLS_SERVER_NAME"],
   ["ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED", true, "tls.certFile and tls.keyFile"],
   ["ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE", true, "tls.certFile and tls.keyFile"],
+  ["ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED", true, "tls.certFile and tls.keyFile"],
   ["ERR_SSL_WRONG_VERSION_NUMBER", true, "the address begins with http://"],
   ["EPROTO", true, "the address begins with http://"],
   ["UND_ERR_DESTROYED", false, "the dispatcher that the client was given has been destroyed"],
@@ -23,6 +25,17 @@ test.each([
 ])("of %s it is known whether time mends it, and what does", (code, isTls, advice) => {
   expect(isTlsProblem(code)).toBe(isTls);
   expect(adviceOn(code)).toContain(advice);
+});
+
+test.each([
+  ["CERT_HAS_EXPIRED", true],
+  ["ERR_TLS_CERT_ALTNAME_INVALID", true],
+  ["ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", true],
+  ["ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE", true],
+  ["ERR_SSL_WRONG_VERSION_NUMBER", false],
+  ["ECONNRESET", false],
+])("whether %s is about a certificate: %j", (code, isAboutOne) => {
+  expect(isCertificateProblem(code)).toBe(isAboutOne);
 });
 
 test.each([
