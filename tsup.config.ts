@@ -32,7 +32,7 @@ const common: Options = {
  *   A second copy would be 150 kB more, and a process that uses both would have two of everything:
  *   errors that are not `instanceof` each other, and watches and connections that are not shared.
  *   Nor would it load faster: undici is CommonJS, and zod has both.
- * - The source maps hold lines and no sources (`build/line-maps.ts`), for stack traces. The sources
+ * - The source maps hold lines and no sources (`build/compact.ts`), for stack traces. The sources
  *   would be 250 kB, more than all the rest.
  * - Not minified: the code is the source without its types and docs, module by module, with every name, so
  *   that debuggers, and stack traces without a map, show what there is to see.
