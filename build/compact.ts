@@ -13,6 +13,10 @@ for (const file of await readdir(dist)) {
   const path = `${dist}/${file}`;
   if (file.endsWith(".d.cts")) {
     await writeFile(path, withTabs(file, await readFile(path, "utf8"), 4).code);
+  } else if (file === "consul-in-memory.cjs") {
+    // No string goes on in a second line, where rollup's indentation would become part of it.
+    const code = await readFile(path, "utf8");
+    await writeFile(path, code.replace(/(?<=(?:^|[^\\])(?:\\\\)*)\\\n/g, ""));
   } else if (file.endsWith(".map")) {
     const codePath = path.slice(0, -".map".length);
     // The names of the files are in the map. The lines stay where they are.
@@ -50,7 +54,7 @@ function lineMap(json: string, { code, shifts }: Tabbed): string {
       });
     }
   }
-  // Bundlers warn of a source that they find neither here nor on the disk.
+  // Bundlers warn of a source that they find neither here nor on the disk. Here they are empty.
   for (const source of map.sources) setSourceContent(lines, source ?? "", "");
   return JSON.stringify(toEncodedMap(lines));
 }
