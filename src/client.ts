@@ -28,7 +28,8 @@ export class ConsulClient implements SemaphoreClient, AsyncDisposable {
   /** Sessions (Go: `Session`). */
   readonly session: Sessions;
   /** @internal */
-  readonly [context]: ClientContext;
+  readonly [context]: object;
+  readonly #context: ClientContext;
   readonly #transport: Transport;
   #ended: Promise<void> | undefined;
 
@@ -42,7 +43,8 @@ export class ConsulClient implements SemaphoreClient, AsyncDisposable {
     this.#transport = new Transport(config);
     this.kv = new KV(this.#transport);
     this.session = new Sessions(this.#transport);
-    this[context] = new ClientContext({ kv: this.kv, session: this.session });
+    this.#context = new ClientContext({ kv: this.kv, session: this.session });
+    this[context] = this.#context;
   }
 
   /**
@@ -94,7 +96,7 @@ export class ConsulClient implements SemaphoreClient, AsyncDisposable {
    */
   async close(options: CloseOptions = {}): Promise<void> {
     const drain = resolveDrain(options);
-    const ended = this[context].end(CLOSE_PATIENCE_MS, drain);
+    const ended = this.#context.end(CLOSE_PATIENCE_MS, drain);
     this.#ended ??= ended;
     await this.#ended;
     await this.#transport.close();

@@ -1,15 +1,12 @@
-import { copyFile, mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { copyFile, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, inject, it } from "vitest";
 import { z } from "zod";
 
 import * as source from "../../src/index.js";
-import { makeConsumer } from "./consumer.js";
 import { loadTimes } from "./load-time.js";
 import { nodeVersions, runningNode } from "./node-versions.js";
-import { pack, type PackedPackage } from "./pack.js";
 import { projectFolder } from "./project.js";
 import { run } from "./run.js";
 
@@ -18,28 +15,19 @@ const nodes = await nodeVersions();
 const reportSchema = z.object({ version: z.string(), names: z.array(z.string()) });
 
 describe("the package, as npm would have it", () => {
-  let folder: string;
-  let packed: PackedPackage;
-
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), "consul-semaphore-consumer-"));
-    await run("npm", ["run", "build"], projectFolder);
-    packed = await pack(projectFolder, folder);
-    await makeConsumer(folder, packed.tarball);
-  });
-
-  afterAll(async () => {
-    await rm(folder, { recursive: true, force: true });
-  });
+  const packed = inject("packed");
+  const folder = inject("consumerFolder");
 
   it("has what is meant to be in it, and no more", () => {
     expect(packed.files.toSorted()).toEqual([
       "CHANGELOG.md",
       "LICENSE",
       "README.md",
+      "dist/consul-in-memory.cjs",
+      "dist/consul-in-memory.define.cjs",
       "dist/consul-semaphore.cjs",
       "dist/consul-semaphore.cjs.map",
-      "dist/consul-semaphore.d.cts",
+      "dist/consul-semaphore.define.cjs",
       "dist/index.cjs",
       "dist/index.d.cts",
       "dist/index.d.ts",
@@ -71,7 +59,7 @@ describe("the package, as npm would have it", () => {
 
   it("has what is for tests apart from what a service loads", async () => {
     const service = await readFile(join(projectFolder, "dist", "consul-semaphore.cjs"), "utf8");
-    const testing = await readFile(join(projectFolder, "dist", "testing.cjs"), "utf8");
+    const testing = await readFile(join(projectFolder, "dist", "consul-in-memory.cjs"), "utf8");
     for (const name of ["TestConsul", "FakeConsul", "StateStore"]) {
       expect(service).not.toContain(name);
       expect(testing).toContain(name);
@@ -113,6 +101,10 @@ describe("the package, as npm would have it", () => {
     ])("has a Consul for tests that can be %s", async (_, consumer) => {
       const report: unknown = JSON.parse(await run(binary, [consumer], folder));
       expect(reportSchema.parse(report)).toEqual({ version, names: ["TestConsul"] });
+    });
+
+    it("has one of it for both", async () => {
+      expect(await run(binary, ["both-kinds.cjs"], folder)).toBe("one of each\n");
     });
 
     it("leaves the process as it was, fetch and the program's own undici included", async () => {

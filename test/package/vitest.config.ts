@@ -5,8 +5,10 @@ export default defineConfig({
   test: {
     name: "package",
     include: ["test/package/**/*.test.ts"],
+    globalSetup: ["test/package/global-setup.ts"],
     testTimeout: 120_000,
-    hookTimeout: 300_000,
+    // One of them measures time.
+    fileParallelism: false,
     // A gate has to say on which versions of Node it ran.
     reporters: ["verbose"],
   },

@@ -2,7 +2,8 @@ const assert = require("node:assert/strict");
 
 const { ConsulClient, SemaphoreLostError } = require("consul-semaphore");
 
-const isLoaded = () => Object.keys(require.cache).some((file) => /dist.testing\.cjs$/.test(file));
+const isLoaded = () =>
+  Object.keys(require.cache).some((file) => /dist.consul-in-memory\.cjs$/.test(file));
 assert.equal(isLoaded(), false, "the main entry is loaded with what is for tests");
 
 const all = require("consul-semaphore/testing");

@@ -1,0 +1,60 @@
+// Makes smaller what tsup has built, so that it may go into the package: tabs instead of spaces, and
+// source maps that know the line, as a stack trace under `node --enable-source-maps` needs it. What
+// stands where in it weighs ten times as much, with the sources themselves.
+import { readdir, readFile, writeFile } from "node:fs/promises";
+
+import { addMapping, GenMapping, setSourceContent, toEncodedMap } from "@jridgewell/gen-mapping";
+import { decodedMappings, TraceMap } from "@jridgewell/trace-mapping";
+
+import { withTabs, type Tabbed } from "./tabs.js";
+
+const dist = "./dist";
+for (const file of await readdir(dist)) {
+  const path = `${dist}/${file}`;
+  if (file.endsWith(".d.cts")) {
+    await writeFile(path, withTabs(file, await readFile(path, "utf8"), 4).code);
+  } else if (file === "consul-in-memory.cjs") {
+    // No string goes on in a second line, where rollup's indentation would become part of it.
+    const code = await readFile(path, "utf8");
+    await writeFile(path, code.replace(/(?<=(?:^|[^\\])(?:\\\\)*)\\\n/g, ""));
+  } else if (file.endsWith(".map")) {
+    const codePath = path.slice(0, -".map".length);
+    // The names of the files are in the map. The lines stay where they are.
+    const code = (await readFile(codePath, "utf8")).replace(/^\/\/ src\/.*$/gm, "");
+    const tabbed = withTabs(codePath, code, 2);
+    await writeFile(codePath, tabbed.code);
+    await writeFile(path, lineMap(await readFile(path, "utf8"), tabbed));
+  }
+}
+
+/** The map of the code with tabs: one mapping where a line of the sources begins. */
+function lineMap(json: string, { code, shifts }: Tabbed): string {
+  const map = new TraceMap(json);
+  const lines = new GenMapping();
+  const codeLines = code.split("\n");
+  for (const [index, segments] of decodedMappings(map).entries()) {
+    const codeLine = codeLines[index] ?? "";
+    // Nothing is called where brackets close.
+    if (/^[\s)\]};,]*$/.test(codeLine)) continue;
+    const indentation = codeLine.search(/\S/);
+    // Of several in the indentation, the last is that of the code.
+    const starts = new Map<number, { source: number; line: number }>();
+    for (const [column, source, line] of segments) {
+      if (source === undefined || line === undefined) continue;
+      starts.set(Math.max(indentation, column - (shifts[index] ?? 0)), { source, line });
+    }
+    let last = { source: -1, line: -1 };
+    for (const [column, start] of starts) {
+      if (start.source === last.source && start.line === last.line) continue;
+      last = start;
+      addMapping(lines, {
+        generated: { line: index + 1, column },
+        source: map.sources[start.source] ?? "",
+        original: { line: start.line + 1, column: 0 },
+      });
+    }
+  }
+  // Bundlers warn of a source that they find neither here nor on the disk. Here they are empty.
+  for (const source of map.sources) setSourceContent(lines, source ?? "", "");
+  return JSON.stringify(toEncodedMap(lines));
+}
