@@ -49,7 +49,7 @@ describe("semaphores that nobody uses", () => {
   test("may go, as may their queue, though they have been used and their client lives", async () => {
     const scene = new Scene();
     const use = async (): Promise<readonly WeakRef<object>[]> => {
-      const options = { prefix: "jobs", limit: 1, sessionTTL: "300ms" };
+      const options = { prefix: "jobs", limit: 1, sessionTTL: "1s" };
       const sems = [scene.client.semaphoreOpts(options), scene.client.semaphoreOpts(options)];
       await Promise.all(sems.map((sem) => sem.run(() => undefined)));
       return [...sems, contextOf(scene.client).queue("jobs", {})].map((it) => new WeakRef(it));

@@ -370,7 +370,7 @@ describe("a deadline", () => {
   test("covers the body as well", async () => {
     const client = newClient();
     server.next(stopMidBody({ "x-consul-index": "7" }));
-    const error = await consulErrorOf(client.kv.get("a", { timeout: 50 }));
+    const error = await consulErrorOf(client.kv.get("a", { timeout: 500 }));
     expect(error.code).toBe("CONSUL_TIMEOUT");
     await server.last.over;
   });
