@@ -15,6 +15,8 @@ import { run } from "./run.js";
 
 const nodes = await nodeVersions();
 
+const manifestSchema = z.object({ version: z.string() });
+
 const reportSchema = z.object({ version: z.string(), names: z.array(z.string()) });
 
 describe("the package, as npm would have it", () => {
@@ -37,6 +39,7 @@ describe("the package, as npm would have it", () => {
       "CHANGELOG.md",
       "LICENSE",
       "README.md",
+      "dist/cli.cjs",
       "dist/consul-semaphore.cjs",
       "dist/consul-semaphore.cjs.map",
       "dist/consul-semaphore.d.cts",
@@ -79,6 +82,16 @@ describe("the package, as npm would have it", () => {
     expect(testing).not.toContain("class Semaphore");
   });
 
+  it("has the command line apart from what a service loads, and less than 20 kB of it", async () => {
+    const service = await readFile(join(projectFolder, "dist", "consul-semaphore.cjs"), "utf8");
+    const cli = await readFile(join(projectFolder, "dist", "cli.cjs"), "utf8");
+    expect(cli).toContain("Usage: consul-semaphore");
+    expect(service).not.toContain("Usage: consul-semaphore");
+    expect(cli).not.toContain("class Semaphore");
+    expect(cli.length).toBeLessThan(20_000);
+    expect(await run("npx", ["--offline", "consul-semaphore", "--help"], folder)).toMatch(/^Usage/);
+  });
+
   it("shows the lines of the sources in a stack trace", async () => {
     const stack = await run(
       runningNode.binary,
@@ -113,6 +126,20 @@ describe("the package, as npm would have it", () => {
     ])("has a Consul for tests that can be %s", async (_, consumer) => {
       const report: unknown = JSON.parse(await run(binary, [consumer], folder));
       expect(reportSchema.parse(report)).toEqual({ version, names: ["TestConsul"] });
+    });
+
+    it("has a command line, whose errors are those of the package", async () => {
+      const cli = join("node_modules", ".bin", "consul-semaphore");
+      const { version } = manifestSchema.parse(
+        JSON.parse(await readFile(join(projectFolder, "package.json"), "utf8")),
+      );
+      expect(await run(binary, [cli, "--version"], folder)).toBe(`${version}\n`);
+      // No Consul is there, and then the limit is none: errors of two classes of the package's.
+      const inspect = run(binary, [cli, "inspect", "p", "-http-addr=127.0.0.1:1"], folder);
+      await expect(inspect).rejects.toMatchObject({ cause: { code: 69 } });
+      await expect(run(binary, [cli, "resize", "p", "0"], folder)).rejects.toMatchObject({
+        cause: { code: 64 },
+      });
     });
 
     it("leaves the process as it was, fetch and the program's own undici included", async () => {
