@@ -43,20 +43,14 @@ export type OptionValues = {
   readonly [Name in OptionName]?: (typeof OPTIONS)[Name] extends typeof FLAG ? boolean : string;
 };
 
-/** What each command takes, beside the connection. */
+/** What each command takes beside a prefix and the connection. */
 const COMMANDS = {
-  inspect: { operands: ["PREFIX"], options: ["json"] },
-  watch: { operands: ["PREFIX"], options: [] },
-  run: {
-    operands: ["PREFIX"],
-    options: ["limit", "adopt-limit", "timeout", "try", "grace", "ttl"],
-  },
-  resize: { operands: ["PREFIX", "N"], options: [] },
-  destroy: { operands: ["PREFIX"], options: [] },
-} as const satisfies Record<
-  string,
-  { operands: readonly string[]; options: readonly OptionName[] }
->;
+  inspect: ["json"],
+  watch: [],
+  run: ["limit", "adopt-limit", "timeout", "try", "grace", "ttl"],
+  resize: [],
+  destroy: [],
+} as const satisfies Record<string, readonly OptionName[]>;
 
 export type CommandName = keyof typeof COMMANDS;
 
@@ -79,37 +73,33 @@ export type Order =
 
 /** The options of a command by name, with those of the connection. */
 export function optionsOf(name: CommandName): readonly string[] {
-  return [...COMMANDS[name].options, ...Object.keys(CONNECTION)];
+  return [...COMMANDS[name], ...Object.keys(CONNECTION)];
 }
 
 /** @throws UsageError */
 export function parseCommandLine(argv: readonly string[]): Order {
-  const separator = argv.indexOf("--");
-  const own = separator < 0 ? argv : argv.slice(0, separator);
-  const program = separator < 0 ? [] : argv.slice(separator + 1);
-  const { values, positionals } = parsed(own.map(withTwoDashes));
+  const separator = argv.includes("--") ? argv.indexOf("--") : argv.length;
+  const program = argv.slice(separator + 1);
+  const { values, positionals } = parsed(argv.slice(0, separator).map(withTwoDashes));
   if (values.version === true) return { kind: "version" };
-  const [word, prefix, ...rest] = positionals;
+  const [word = "", prefix, ...rest] = positionals;
   const name = COMMAND_NAMES.find((command) => command === word);
   if (values.help === true || word === "help") return { kind: "help", about: name };
   if (name === undefined) {
-    throw new UsageError(
-      word === undefined
-        ? `missing command: one of ${COMMAND_NAMES.join(", ")}`
-        : `unknown command ${JSON.stringify(word)}: expected ${COMMAND_NAMES.join(", ")}`,
-    );
-  }
-  const { operands } = COMMANDS[name];
-  if (prefix === undefined || rest.length < operands.length - 1) {
-    throw new UsageError(`${name} needs ${operands.join(" and ")}`);
-  }
-  if (rest.length > operands.length - 1) {
-    const advice = name === "run" ? ": write -- before the command to run" : "";
-    throw new UsageError(`too many arguments after ${name} ${operands.join(" ")}${advice}`);
+    const problem = word === "" ? "missing command" : `unknown command ${JSON.stringify(word)}`;
+    throw new UsageError(`${problem}: expected ${COMMAND_NAMES.join(", ")}`);
   }
   checkOptions(name, values);
-  checkProgram(name, program, separator >= 0);
-  return { kind: "command", name, prefix, operand: rest[0] ?? "", values, program };
+  const [operand] = rest;
+  if (prefix === undefined) throw new UsageError(`${name} needs a PREFIX`);
+  if (name === "run" && (rest.length > 0 || !program[0])) {
+    throw new UsageError("write -- before the command to run: run PREFIX --limit N -- COMMAND");
+  }
+  if (name === "resize" && operand === undefined) throw new UsageError("resize needs PREFIX and N");
+  if (name !== "run" && rest.length + program.length > (name === "resize" ? 1 : 0)) {
+    throw new UsageError(`too many arguments of ${name}`);
+  }
+  return { kind: "command", name, prefix, operand: operand ?? "", values, program };
 }
 
 /** Consul's CLI has one dash before its options, and `-n` for the limit. */
@@ -141,11 +131,4 @@ function checkOptions(name: CommandName, values: OptionValues): void {
   if (values.try === true && values.timeout !== undefined) {
     throw new UsageError("--try does not wait: leave out --timeout, or --try");
   }
-}
-
-function checkProgram(name: CommandName, program: readonly string[], separated: boolean): void {
-  if (name === "run" && (program[0] ?? "") === "") {
-    throw new UsageError("run needs a command: run PREFIX --limit N -- COMMAND [ARGUMENT…]");
-  }
-  if (name !== "run" && separated) throw new UsageError(`${name} runs no command: leave out --`);
 }

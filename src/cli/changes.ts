@@ -8,7 +8,8 @@ export interface Change {
 
 type State = "waiting" | "holding" | "dead";
 
-interface Standing {
+/** What a session is doing. */
+export interface Standing {
   readonly state: State;
   readonly index: bigint;
 }
@@ -25,7 +26,7 @@ export function changesBetween(before: PrefixView | undefined, after: PrefixView
   ];
 }
 
-function standingsIn(view: PrefixView | undefined): ReadonlyMap<string, Standing> {
+export function standingsIn(view: PrefixView | undefined): ReadonlyMap<string, Standing> {
   const all = (members: readonly Member[] = [], state: State): [string, Standing][] =>
     members.map(({ session, index }) => [session, { state, index }]);
   return new Map([

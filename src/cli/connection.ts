@@ -26,19 +26,19 @@ export function connect(values: OptionValues): ConsulClient {
 }
 
 /** The client's options, where its messages name them, as the command line has them. */
-const OPTIONS: readonly (readonly [RegExp, string])[] = [
-  [/\btls\.caFile\b/g, "--ca-file"],
-  [/\btls\.caPath\b/g, "--ca-path"],
-  [/\btls\.certFile\b/g, "--client-cert"],
-  [/\btls\.keyFile\b/g, "--client-key"],
-  [/\btls\.serverName\b/g, "--tls-server-name"],
-  [/\bthe option tls\b/g, "--ca-file or another option of TLS"],
-  [/\bset the option scheme or CONSUL_HTTP_SSL\b/g, "set CONSUL_HTTP_SSL"],
-  [/\btokenFile\b/g, "--token-file"],
-  [/\binvalid (address|token)\b/g, "invalid --$1"],
-  [/--address\b/g, "--http-addr"],
-  [/\bthe client's option, or CONSUL_HTTP_ADDR\b/g, "that of --http-addr or CONSUL_HTTP_ADDR"],
-  [/\bhttpAuth\b/g, "CONSUL_HTTP_AUTH"],
+const OPTIONS: readonly (readonly [name: string, option: string])[] = [
+  ["tls.caFile", "--ca-file"],
+  ["tls.caPath", "--ca-path"],
+  ["tls.certFile", "--client-cert"],
+  ["tls.keyFile", "--client-key"],
+  ["tls.serverName", "--tls-server-name"],
+  ["the option tls", "an option of TLS"],
+  ["the option scheme or ", ""],
+  ["tokenFile", "--token-file"],
+  ["invalid token", "invalid --token"],
+  ["invalid address", "invalid --http-addr"],
+  ["the client's option,", "that of --http-addr"],
+  ["httpAuth", "CONSUL_HTTP_AUTH"],
 ];
 
 /** A message of the library in the words of the command line. */

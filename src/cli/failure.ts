@@ -1,8 +1,6 @@
 import {
   ConsulConfigError,
   ConsulError,
-  SemaphoreConflictError,
-  SemaphoreDecodingError,
   SemaphoreError,
   SemaphoreInUseError,
   SemaphoreLimitConflictError,
@@ -84,15 +82,12 @@ function messageOf(error: unknown): string {
   if (error instanceof SemaphoreLimitConflictError) {
     const { lockLimit, localLimit } = error;
     return (
-      `the limit of ${JSON.stringify(prefix)} is ${lockLimit} in Consul, not ${localLimit}: use ` +
-      `--limit ${lockLimit} or --adopt-limit, or change it with resize ${prefix} ${localLimit}`
+      `the limit of ${JSON.stringify(prefix)} is ${lockLimit}, not ${localLimit}: use it, or ` +
+      `--adopt-limit, or resize ${prefix} ${localLimit}`
     );
   }
   if (error instanceof SemaphoreInUseError) {
     return `${JSON.stringify(prefix)} is in use: its holders have to release first; inspect ${prefix} shows them`;
-  }
-  if (error instanceof SemaphoreConflictError || error instanceof SemaphoreDecodingError) {
-    return `${error.message}; consul kv get ${prefix}/.lock shows it`;
   }
   if (error instanceof SemaphoreTimeoutError) {
     return `${error.message}; inspect ${prefix} shows who holds`;

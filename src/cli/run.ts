@@ -74,19 +74,24 @@ async function runIn(
   }
 }
 
-const MS_PER_UNIT = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+const MS_PER_UNIT: ReadonlyMap<string, number> = new Map([
+  ...([
+    ["ms", 1],
+    ["s", 1_000],
+    ["m", 60_000],
+    ["h", 3_600_000],
+  ] as const),
+]);
 
 /** Of a duration as Go writes it, in the units that make sense here. */
 export function millisecondsOf(option: string, text: string): number {
   let ms = 0;
-  const rest = text.replaceAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g, (_, amount: string, unit: string) => {
-    for (const [name, each] of Object.entries(MS_PER_UNIT)) {
-      if (name === unit) ms += Number(amount) * each;
-    }
+  const rest = text.replaceAll(/([\d.]+)(ms|s|m|h)/g, (_, amount: string, unit: string) => {
+    ms += Number(amount) * (MS_PER_UNIT.get(unit) ?? NaN);
     return "";
   });
-  if ((text === "0" || rest === "") && text !== "") return ms;
+  if (rest === "" && text !== "" && Number.isFinite(ms)) return ms;
   throw new UsageError(
-    `invalid --${option} ${JSON.stringify(text)}: expected one such as 30s or 1m30s`,
+    `invalid --${option} ${JSON.stringify(text)}: expected a time such as 1m30s`,
   );
 }

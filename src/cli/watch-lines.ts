@@ -1,7 +1,8 @@
 import { changesBetween, type Change } from "./changes.js";
-import { summaryOf } from "./inspect.js";
 import { tell } from "./output.js";
 import type { PrefixView } from "./prefix-view.js";
+import { nodeOf, summaryOf, type Sessions } from "./table.js";
+import type { WatchView } from "./watch-view.js";
 
 const WORDS: Readonly<Record<Change["type"], string>> = {
   waits: "waits for a slot",
@@ -14,7 +15,7 @@ const WORDS: Readonly<Record<Change["type"], string>> = {
 };
 
 /** Tells what happens at a prefix, line by line, for a file or a pipe. */
-export class WatchLines {
+export class WatchLines implements WatchView {
   readonly #prefix: string;
   /** The values of the sessions in the last view. */
   #values: ReadonlyMap<string, string> = new Map();
@@ -25,7 +26,7 @@ export class WatchLines {
     this.#prefix = prefix;
   }
 
-  update(view: PrefixView): void {
+  update(view: PrefixView, sessions: Sessions): void {
     if (this.#isOut) this.#line("Consul answers again");
     this.#isOut = false;
     const before = this.#view;
@@ -36,7 +37,8 @@ export class WatchLines {
     const held = `${view.holders.length} of ${view.limit ?? "?"} held, ${view.waiters.length} waiting`;
     for (const { session, type } of changesBetween(before, view)) {
       const value = values.get(session) ?? this.#values.get(session) ?? "";
-      const who = `${value === "" ? "" : `${value}, `}session ${session}`;
+      const node = sessions.has(session) ? ` on ${nodeOf(session, sessions)}` : "";
+      const who = `${value === "" ? "" : `${value}, `}session ${session}${node}`;
       this.#line(`${who}: ${WORDS[type]} (${held})`);
     }
     // Of the dead, only the session is still there.
@@ -45,10 +47,13 @@ export class WatchLines {
     this.#view = view;
   }
 
-  /** Consul cannot be asked for a while. */
   outage(problem: string): void {
     if (!this.#isOut) this.#line(`${problem}; trying again`);
     this.#isOut = true;
+  }
+
+  close(): void {
+    // Nothing to put back.
   }
 
   #line(text: string): void {

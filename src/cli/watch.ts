@@ -3,11 +3,15 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ConsulClient } from "consul-semaphore";
 
 import { EXIT, exitCodeOf } from "./exit-codes.js";
-import { failureOf } from "./failure.js";
-import { readPrefix } from "./prefix-view.js";
+import { failureOf, InterruptedError } from "./failure.js";
+import { readPrefix, readSessions, type PrefixView } from "./prefix-view.js";
+import { isDrawable } from "./screen/screen.js";
 import { Signals } from "./signals.js";
+import type { Sessions } from "./table.js";
 import type { Task } from "./task.js";
 import { WatchLines } from "./watch-lines.js";
+import { WatchScreen } from "./watch-screen.js";
+import type { WatchView } from "./watch-view.js";
 
 /** So that a busy prefix, which is listed as a whole, is no load. */
 const BETWEEN_READINGS_MS = 100;
@@ -20,29 +24,57 @@ export async function watch(consul: ConsulClient, { prefix }: Task): Promise<num
   const signals = new Signals((name) => {
     exitCode = exitCodeOf(name);
     signals.finish();
-    ending.abort();
+    ending.abort(new InterruptedError(name));
   });
-  const { signal } = ending;
-  const isOver = (): boolean => signal.aborted;
-  const show = new WatchLines(prefix);
+  // A prefix that cannot be watched does not clear the screen.
+  const first = await readPrefix(consul, prefix, ending);
+  const show = isDrawable(process.stdout) ? new WatchScreen(prefix) : new WatchLines(prefix);
+  try {
+    await follow(consul, prefix, first, show, ending.signal);
+  } finally {
+    show.close();
+  }
+  return exitCode;
+}
+
+async function follow(
+  consul: ConsulClient,
+  prefix: string,
+  first: PrefixView,
+  show: WatchView,
+  signal: AbortSignal,
+): Promise<void> {
+  let sessions: Sessions = new Map();
+  let view: PrefixView | undefined = first;
   let index = 0n;
-  for (let isFirst = true; !signal.aborted;) {
+  while (!signal.aborted) {
     let pauseMs = BETWEEN_READINGS_MS;
     try {
-      const view = await readPrefix(consul, prefix, { index, signal });
-      show.update(view);
+      view ??= await readPrefix(consul, prefix, { index, signal });
+      sessions = await sessionsOf(view, sessions, consul);
+      show.update(view, sessions);
       // Consul's rule: where the index goes back, begin anew.
       index = view.index < index ? 0n : view.index;
-      isFirst = false;
     } catch (error) {
-      if (isOver()) break;
+      if (error instanceof InterruptedError) return;
       const failure = failureOf(error);
-      if (isFirst || failure.exitCode !== EXIT.unreachable) throw error;
+      if (failure.exitCode !== EXIT.unreachable) throw error;
       show.outage(failure.line);
       index = 0n;
       pauseMs = BETWEEN_TRIES_MS;
     }
+    view = undefined;
     await pause(pauseMs, undefined, { signal }).catch(() => undefined);
   }
-  return exitCode;
+}
+
+/** Those of a view. Consul is asked where one is new. */
+async function sessionsOf(
+  { holders, waiters }: PrefixView,
+  known: Sessions,
+  consul: ConsulClient,
+): Promise<Sessions> {
+  const all = [...holders, ...waiters].map(({ session }) => session);
+  const found = all.every((session) => known.has(session)) ? known : await readSessions(consul);
+  return new Map(all.map((session) => [session, found.get(session)]));
 }

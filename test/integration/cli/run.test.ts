@@ -201,7 +201,7 @@ describe("without a slot", () => {
     });
     const refused = await cli(running(prefix, "echo ran"));
     expect(refused.code).toBe(77);
-    expect(refused.lines.join()).toContain("use --limit 2 or --adopt-limit, or change it with");
+    expect(refused.lines.join()).toContain("is 2, not 1: use it, or --adopt-limit, or resize");
     expect(await cli(running(prefix, "echo ran", "--adopt-limit"))).toMatchObject({
       ...{ code: 0, lines: ["ran"] },
     });

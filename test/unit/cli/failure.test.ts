@@ -65,8 +65,7 @@ test.each<[string, Error, number]>([
 test.each<[Error, string]>([
   [
     withPrefix(new SemaphoreLimitConflictError(3, 2), "jobs/resize"),
-    'the limit of "jobs/resize" is 3 in Consul, not 2: use --limit 3 or --adopt-limit, or change ' +
-      "it with resize jobs/resize 2",
+    'the limit of "jobs/resize" is 3, not 2: use it, or --adopt-limit, or resize jobs/resize 2',
   ],
   [
     withPrefix(new SemaphoreInUseError(), "jobs/resize"),
