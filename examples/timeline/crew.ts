@@ -1,8 +1,9 @@
 import { aborted } from "node:util";
 
 import { machineNow } from "./machine-clock.js";
+import type { Act } from "./plot.js";
 import { SettledEvents } from "./settled-events.js";
-import type { TimelineEvent } from "./timeline.js";
+import type { TimelineEvent } from "./view/timeline.js";
 import { Worker } from "./worker.js";
 
 /** All worker processes, and what is heard from them. */
@@ -41,9 +42,10 @@ export class Crew {
     return !interrupted.aborted;
   }
 
-  start(address: string): void {
+  async start(address: string): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.connect(address)));
     this.#startedAt = machineNow();
-    for (const worker of this.#workers) worker.start(address);
+    for (const worker of this.#workers) worker.start();
   }
 
   /** What has happened until then that was not told before, in the order of time. */
@@ -51,8 +53,8 @@ export class Crew {
     return this.#events.take(until);
   }
 
-  kill(name: string): void {
-    this.#workers.find((worker) => worker.name === name)?.kill();
+  befall(name: string, act: Act): void {
+    this.#workers.find((worker) => worker.name === name)?.befall(act);
   }
 
   /** Resolves when every process has ended. */

@@ -1,22 +1,24 @@
-// Five processes contend for two slots of one semaphore. One of them is killed while it holds.
+// Five processes contend for two slots of one semaphore. While they hold, the network of one goes
+// silent, and another is killed.
 import { aborted } from "node:util";
 
 import { messageOf } from "../../test/harness/error-message.js";
-import { startConsul, type RunningConsul } from "../../test/harness/start-consul.js";
+import type { RunningConsul } from "../../test/harness/start-consul.js";
+import { findConsul } from "./find-consul.js";
 import { Interruption } from "./interruption.js";
-import { LineView } from "./line-view.js";
+import { LineView } from "./view/line-view.js";
 import { play } from "./play.js";
-import { AGENT_SETTINGS, LIMIT, RUN_MS, WORKERS } from "./scenario.js";
-import { ScreenView } from "./screen-view.js";
+import { LIMIT, RUN_MS, STORY, WORKERS } from "./scenario.js";
+import { ScreenView } from "./view/screen-view.js";
 import { shortcomingsOf, summaryOf } from "./summary.js";
-import { wrap } from "./styled-line.js";
-import type { View } from "./view.js";
+import { wrap } from "./view/styled-line.js";
+import type { View } from "./view/view.js";
 
 const PLOT =
   `${WORKERS.length} processes contend for the ${LIMIT} slots of a semaphore, ` +
-  `for ${RUN_MS / 1_000} s. One of them gets killed while it holds.`;
+  `for ${RUN_MS / 1_000} s. While they hold, the network of one goes silent, and one is killed.`;
 
-const LOOKING = "Looking for a Consul…";
+const LOOKING = "Looking for a Consul...";
 
 const interruption = new Interruption();
 
@@ -29,11 +31,13 @@ try {
 
 /** Resolves to what the process is to end with. */
 async function demonstrate(): Promise<number> {
-  const consul = await findConsul();
+  const reasons: string[] = [];
+  const consul = await found((reason) => reasons.push(reason));
   try {
     const heading = [`Playing against ${consul.source}`, PLOT];
     const width = process.stdout.isTTY ? process.stdout.columns : Infinity;
-    for (const line of heading.flatMap((text) => wrap(text, width))) console.log(line);
+    const introduction = [...reasons, ...heading].flatMap((text) => wrap(text, width));
+    for (const line of introduction) console.log(line);
     const timeline = await play(consul.address, () => openView(heading), interruption.signal);
     if (interruption.signal.aborted) {
       console.log("Interrupted. All workers have ended.");
@@ -48,15 +52,12 @@ async function demonstrate(): Promise<number> {
   }
 }
 
-async function findConsul(): Promise<RunningConsul> {
+async function found(explain: (reason: string) => void): Promise<RunningConsul> {
   // It may take a download; but where each line stays, the first is to tell what was found.
   if (process.stdout.isTTY) process.stdout.write(LOOKING);
   try {
     const interrupted = aborted(interruption.signal, interruption);
-    const consul = await Promise.race([
-      startConsul({ own: true, hcl: AGENT_SETTINGS }),
-      interrupted,
-    ]);
+    const consul = await Promise.race([findConsul(explain), interrupted]);
     // What is half started can't be stopped in order. It is ended with this process.
     return consul ?? process.exit(interruption.exitCode);
   } finally {
@@ -67,8 +68,8 @@ async function findConsul(): Promise<RunningConsul> {
 function openView(heading: readonly string[]): View {
   const redraws = process.stdout.isTTY && process.env["TERM"] !== "dumb";
   return redraws
-    ? new ScreenView(process.stdout, heading)
-    : new LineView((line) => {
+    ? new ScreenView(process.stdout, STORY, heading)
+    : new LineView(STORY, (line) => {
         console.log(line);
       });
 }

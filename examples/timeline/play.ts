@@ -1,14 +1,15 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 import { Crew } from "./crew.js";
-import { chooseVictim, LIMIT, RUN_MS, WORKERS } from "./scenario.js";
-import { advance, startTimeline, type Timeline } from "./timeline.js";
-import type { View } from "./view.js";
+import { Plot } from "./plot.js";
+import { LIMIT, RUN_MS, WORKERS } from "./scenario.js";
+import { advance, startTimeline, type Timeline } from "./view/timeline.js";
+import type { View } from "./view/view.js";
 
 const FRAME_MS = 100;
 
 /**
- * Lets the workers contend, kills one, and shows it all. Resolves to what happened, once every
+ * Lets the workers contend, does to them what the plot has, and shows it all. Resolves to what happened, once every
  * worker process has ended; `interrupted` makes that earlier.
  */
 export async function play(
@@ -27,14 +28,12 @@ export async function play(
   try {
     if (!(await crew.ready(interrupted))) return timeline;
     view = openView();
-    crew.start(address);
-    let victim: string | undefined;
+    await crew.start(address);
+    const plot = new Plot();
     while (crew.now < RUN_MS && !crew.ended && !interrupted.aborted) {
       show(crew.now);
-      if (victim === undefined) {
-        victim = chooseVictim(timeline, crew.now);
-        if (victim !== undefined) crew.kill(victim);
-      }
+      const next = plot.next(timeline, crew.now);
+      if (next !== undefined) crew.befall(next.worker, next.act);
       await pause(FRAME_MS, undefined, { signal: interrupted }).catch(() => undefined);
     }
     await crew.stop();

@@ -1,4 +1,4 @@
-import type { TimelineEvent } from "./timeline.js";
+import type { TimelineEvent } from "./view/timeline.js";
 
 /**
  * How long an event is held back. Events of different processes come in in another order than that

@@ -1,10 +1,19 @@
-import { seconds } from "./seconds.js";
-import { holdsOf, mostAtOnce, orphanedSlot } from "./slot-usage.js";
-import { turnsOf, type Timeline } from "./timeline.js";
+import { seconds } from "./view/seconds.js";
+import { abandonedSlots, holdsOf, mostAtOnce } from "./view/slot-usage.js";
+import { silencesOf, turnsOf, type Timeline } from "./view/timeline.js";
+
+/** A mishap of a worker that held, and how it came out. */
+interface Mishap {
+  readonly worker: string;
+  /** When the process was killed, or its network went silent. */
+  readonly at: number;
+  /** When the worker held no longer, by its own account. */
+  readonly stopped: number | undefined;
+  readonly heir: { readonly worker: string; readonly at: number } | undefined;
+}
 
 /** What the run came to, in a few lines. */
 export function summaryOf(timeline: Timeline): string[] {
-  const orphan = orphanedSlot(timeline);
   const turns = timeline.lanes.map((lane) => {
     const killed = lane.events.some(({ type }) => type === "is killed");
     return `${lane.worker} ${turnsOf(lane)}${killed ? " (killed)" : ""}`;
@@ -12,20 +21,30 @@ export function summaryOf(timeline: Timeline): string[] {
   return [
     `Turns: ${turns.join(", ")}.`,
     `Most slots in use at once: ${mostAtOnce(holdsOf(timeline))} of ${timeline.limit}.`,
-    ...(orphan?.takenOver === undefined
-      ? []
-      : [
-          `The slot of ${orphan.worker} stayed taken for ` +
-            `${seconds(orphan.takenOver.at - orphan.killedAt)} after its kill, ` +
-            `then ${orphan.takenOver.worker} took it over.`,
-        ]),
+    ...silencesIn(timeline).flatMap(({ worker, at, stopped, heir }) =>
+      stopped === undefined || heir === undefined
+        ? []
+        : [
+            `In a silent network, ${worker} was told after ${seconds(stopped - at)} that its slot ` +
+              `was lost, ${seconds(heir.at - stopped)} before ${heir.worker} took it over.`,
+          ],
+    ),
+    ...killsIn(timeline).flatMap(({ worker, at, heir }) =>
+      heir === undefined
+        ? []
+        : [
+            `The slot of ${worker} stayed taken for ${seconds(heir.at - at)} after its kill, ` +
+              `then ${heir.worker} took it over.`,
+          ],
+    ),
   ];
 }
 
 /** Why the run is no proof of a working semaphore; nothing if it is one. */
 export function shortcomingsOf(timeline: Timeline): string[] {
   const most = mostAtOnce(holdsOf(timeline));
-  const orphan = orphanedSlot(timeline);
+  const silences = silencesIn(timeline);
+  const kills = killsIn(timeline);
   const failures = timeline.lanes.flatMap(({ events }) =>
     events.flatMap((event) =>
       event.type === "fails" ? [`${event.worker} failed: ${event.problem}`] : [],
@@ -35,10 +54,34 @@ export function shortcomingsOf(timeline: Timeline): string[] {
     ...(most > timeline.limit
       ? [`${most} workers held a slot at once, and there are only ${timeline.limit} slots.`]
       : []),
-    ...(orphan === undefined ? ["No worker was killed while it held a slot."] : []),
-    ...(orphan !== undefined && orphan.takenOver === undefined
-      ? [`Nobody took over the slot of ${orphan.worker}.`]
-      : []),
+    ...(silences.length === 0 ? ["No worker's network went silent while it held a slot."] : []),
+    ...(kills.length === 0 ? ["No worker was killed while it held a slot."] : []),
+    ...[...silences, ...kills].flatMap(({ worker, stopped, heir }) => {
+      if (stopped === undefined) return [`${worker} was not told that its slot was lost.`];
+      return heir === undefined ? [`Nobody took over the slot of ${worker}.`] : [];
+    }),
     ...failures,
   ];
+}
+
+function silencesIn(timeline: Timeline): Mishap[] {
+  const holds = holdsOf(timeline);
+  const abandoned = abandonedSlots(timeline);
+  return timeline.lanes.flatMap((lane) =>
+    silencesOf(lane).flatMap((silence): Mishap[] => {
+      const isIn = ({ worker }: { worker: string }): boolean => worker === lane.worker;
+      const hold = holds
+        .filter(isIn)
+        .find(({ from, to }) => from <= silence.from && silence.from < to);
+      if (hold === undefined) return [];
+      const slot = abandoned.filter(isIn).find(({ at }) => at === hold.to && at <= silence.to);
+      return [{ worker: lane.worker, at: silence.from, stopped: slot?.at, heir: slot?.takenOver }];
+    }),
+  );
+}
+
+function killsIn(timeline: Timeline): Mishap[] {
+  return abandonedSlots(timeline).flatMap(({ worker, cause, at, takenOver }) =>
+    cause === "is killed" ? [{ worker, at, stopped: at, heir: takenOver }] : [],
+  );
 }

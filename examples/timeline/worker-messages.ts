@@ -3,7 +3,7 @@ import { z } from "zod";
 /** From the demo to a worker. */
 export const orderSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("start"), worker: z.string(), address: z.string() }),
-  z.object({ type: z.literal("stop") }),
+  z.object({ type: z.enum(["linger", "stop"]) }),
 ]);
 
 export type Order = z.output<typeof orderSchema>;

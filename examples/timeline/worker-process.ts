@@ -8,10 +8,21 @@ import { orderSchema, type Report } from "./worker-messages.js";
 
 const stopping = new AbortController();
 
+/** Whether what it works on takes until its slot is lost. */
+let lingers = false;
+
 process.on("message", (message) => {
   const order = orderSchema.parse(message);
-  if (order.type === "stop") stopping.abort();
-  else void work(order);
+  switch (order.type) {
+    case "start":
+      void work(order);
+      return;
+    case "linger":
+      lingers = true;
+      return;
+    case "stop":
+      stopping.abort();
+  }
 });
 
 // Without the demo there is nobody to work for.
@@ -55,10 +66,14 @@ async function takeTurn(semaphore: Semaphore): Promise<void> {
   const slot = await semaphore.acquire(stopping.signal);
   report({ type: "acquires", at: machineNow() });
   await pauseFor(TURN_MS, slot.signal);
+  while (lingers && slot.held && !stopping.signal.aborted) await pauseFor(TURN_MS, slot.signal);
   // Taken before the release: from its beginning on, the slot is no longer ours.
   const at = machineNow();
   if (slot.held) report({ type: "releases", at });
-  else report({ type: "loses its slot", at, problem: String(slot.signal.reason) });
+  else {
+    lingers = false;
+    report({ type: "loses its slot", at, problem: String(slot.signal.reason) });
+  }
   await slot.release();
 }
 

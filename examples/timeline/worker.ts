@@ -2,9 +2,11 @@ import { fork, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 
 import { LogTail } from "../../test/harness/log-tail.js";
+import { SilentProxy } from "../../test/harness/silent-proxy.js";
 import { machineNow } from "./machine-clock.js";
+import type { Act } from "./plot.js";
 import { reportSchema, type Order } from "./worker-messages.js";
-import type { TimelineEvent } from "./timeline.js";
+import type { TimelineEvent } from "./view/timeline.js";
 
 const PROGRAM = join(import.meta.dirname, "worker-process.ts");
 
@@ -21,6 +23,8 @@ export class Worker {
   readonly #process: ChildProcess;
   readonly #log = new LogTail();
   readonly #tell: (event: TimelineEvent) => void;
+  /** Its way to Consul. */
+  #network: SilentProxy | undefined;
   #endExpected = false;
   #killed = false;
 
@@ -58,24 +62,46 @@ export class Worker {
     this.ready.catch(() => undefined);
   }
 
-  start(address: string): void {
+  async connect(consulAddress: string): Promise<void> {
+    this.#network = await SilentProxy.start(consulAddress);
+  }
+
+  start(): void {
+    const address = this.#network?.address;
+    if (address === undefined) throw new Error(`${this.name} is not connected`);
     this.#order({ type: "start", worker: this.name, address });
   }
 
-  /** As a crash or the kernel would: the process gets no chance to release anything. */
-  kill(): void {
-    this.#killed = true;
-    this.#tell({ type: "is killed", worker: this.name, at: machineNow() });
-    this.#process.kill("SIGKILL");
+  befall(act: Act): void {
+    if (act === "lingers") {
+      this.#order({ type: "linger" });
+      return;
+    }
+    this.#tell({ type: act, worker: this.name, at: machineNow() });
+    switch (act) {
+      case "goes silent":
+        this.#network?.silence();
+        return;
+      case "is back":
+        this.#network?.resume();
+        return;
+      case "is killed":
+        this.#killed = true;
+        // As a crash or the kernel would: the process gets no chance to release anything.
+        this.#process.kill("SIGKILL");
+    }
   }
 
   /** Resolves when the process has ended: by itself, or else by force. */
   async stop(): Promise<void> {
     this.#endExpected = true;
+    this.#network?.resume();
     this.#order({ type: "stop" });
     const timer = setTimeout(() => this.#process.kill("SIGKILL"), LEAVE_WITHIN_MS);
     await this.ended;
     clearTimeout(timer);
+    await this.#network?.stop();
+    this.#network = undefined;
   }
 
   #order(order: Order): void {

@@ -1,1 +1,2 @@
-export { TestConsul, type TestConsulOptions } from "./test-consul.js";
+export type { TestConsulListenOptions, TestConsulOptions } from "./options.js";
+export { TestConsul, type TestConsulServer } from "./test-consul.js";

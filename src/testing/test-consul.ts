@@ -4,27 +4,23 @@ import type { Dispatcher } from "undici";
 import { CarriedDispatcher } from "./fake-consul/carried-dispatcher.js";
 import { FakeConsul } from "./fake-consul/fake-consul.js";
 import { globalClock } from "./global-clock.js";
-import { NetworkLink, type LinkState } from "./network-link.js";
+import { HttpServer } from "./http-server.js";
+import { Network } from "./network.js";
+import type { TestConsulListenOptions, TestConsulOptions } from "./options.js";
 
 /**
- * The options of a {@link TestConsul}.
+ * A {@link TestConsul} that other processes can use, from {@link TestConsul.listen}.
  *
  * @example
+ *
  * ```ts
- * const consul = new TestConsul({ shortestTtl: 100 }); // for sessions of 100 ms, in real time
+ * const { address }: TestConsulServer = await TestConsul.listen();
+ * const client = new ConsulClient({ address });
  * ```
  */
-export interface TestConsulOptions {
-  /**
-   * The source of session IDs and of the jitter of blocking queries. It returns numbers from 0 up
-   * to, but not including, 1. Default: `Math.random`.
-   */
-  readonly random?: (() => number) | undefined;
-  /**
-   * The shortest session TTL that is allowed, in milliseconds (the agent's `session_ttl_min`), for
-   * tests that wait in real time. Default: 10,000, as in Consul.
-   */
-  readonly shortestTtl?: number | undefined;
+export interface TestConsulServer extends TestConsul {
+  /** Such as `http://127.0.0.1:8500`: for `CONSUL_HTTP_ADDR`, and for the option `address`. */
+  readonly address: string;
 }
 
 /**
@@ -58,12 +54,10 @@ export interface TestConsulOptions {
  */
 export class TestConsul implements AsyncDisposable {
   readonly #consul: FakeConsul;
-  /** By the dispatcher, and by the client that has it. */
-  readonly #links = new Map<ConsulClient | Dispatcher, NetworkLink>();
+  readonly #network: Network<ConsulClient | Dispatcher | HttpServer | string>;
   readonly #clients: ConsulClient[] = [];
   readonly #dispatchers: CarriedDispatcher[] = [];
-  /** The state of new links. */
-  #linkState: LinkState = "open";
+  #server: HttpServer | undefined;
   #closed: Promise<void> | undefined;
 
   /** Creates an empty Consul, with a leader and a working network. */
@@ -74,6 +68,37 @@ export class TestConsul implements AsyncDisposable {
       ...(random === undefined ? {} : { random }),
       ...(shortestTtl === undefined ? {} : { shortestTtl }),
     });
+    this.#network = new Network(this.#consul.carrier);
+  }
+
+  /**
+   * Creates a Consul in memory that serves Consul's HTTP API on the loopback interface, for services
+   * in processes of their own, in any language. It keeps the process alive until {@link close}, which
+   * ends all connections, blocking queries included, and frees the port.
+   *
+   * All who come over HTTP have one network, which fails alone with `consul.cut(consul.address)`.
+   * {@link refuse} breaks their connections as soon as they send a request.
+   *
+   * Other processes live in real time, so use it without fake timers, and make sessions short
+   * instead, with `shortestTtl`.
+   *
+   * @example
+   *
+   * ```ts
+   * await using consul = await TestConsul.listen({ shortestTtl: 1_000 });
+   * const service = spawn("./service", { env: { CONSUL_HTTP_ADDR: consul.address } });
+   * ```
+   *
+   * @throws Error if it cannot listen at the port
+   */
+  static async listen(options: TestConsulListenOptions = {}): Promise<TestConsulServer> {
+    const consul = new TestConsul(options);
+    const network = consul.#network;
+    const server = network.connect((carrier) => new HttpServer(carrier));
+    const address = await server.listen(options.port ?? 0);
+    network.share(server, address);
+    consul.#server = server;
+    return Object.assign(consul, { address });
   }
 
   /**
@@ -105,7 +130,7 @@ export class TestConsul implements AsyncDisposable {
       dispatcher,
     });
     this.#clients.push(client);
-    this.#links.set(client, this.#linkOf(dispatcher));
+    this.#network.share(dispatcher, client);
     return client;
   }
 
@@ -125,10 +150,8 @@ export class TestConsul implements AsyncDisposable {
    */
   dispatcher(): Dispatcher {
     if (this.#closed !== undefined) throw new Error("this TestConsul has been closed");
-    const link = new NetworkLink(this.#consul.carrier, this.#linkState);
-    const dispatcher = new CarriedDispatcher(link.carrier);
+    const dispatcher = this.#network.connect((carrier) => new CarriedDispatcher(carrier));
     this.#dispatchers.push(dispatcher);
-    this.#links.set(dispatcher, link);
     return dispatcher;
   }
 
@@ -142,12 +165,12 @@ export class TestConsul implements AsyncDisposable {
    * retransmits what was lost. An exception is a request that the client has aborted since, which
    * closed its connection.
    *
-   * @param target a client from {@link client} or a dispatcher from {@link dispatcher}. Default:
-   *   all, those that are created later included.
+   * @param target a client from {@link client}, a dispatcher from {@link dispatcher}, or the address
+   *   of {@link listen}. Default: all, those that are created later included.
    * @throws RangeError for one of another Consul
    */
-  cut(target?: ConsulClient | Dispatcher): void {
-    this.#setLinks("cut", target);
+  cut(target?: ConsulClient | Dispatcher | string): void {
+    this.#network.set("cut", target);
   }
 
   /**
@@ -155,23 +178,23 @@ export class TestConsul implements AsyncDisposable {
    * at once with `ECONNREFUSED`. The library retries for as long as the session lasts. Only a
    * client that has never had an answer fails at once, since its address may be wrong.
    *
-   * @param target a client from {@link client} or a dispatcher from {@link dispatcher}. Default:
-   *   all, those that are created later included.
+   * @param target a client from {@link client}, a dispatcher from {@link dispatcher}, or the address
+   *   of {@link listen}. Default: all, those that are created later included.
    * @throws RangeError for one of another Consul
    */
-  refuse(target?: ConsulClient | Dispatcher): void {
-    this.#setLinks("refused", target);
+  refuse(target?: ConsulClient | Dispatcher | string): void {
+    this.#network.set("refused", target);
   }
 
   /**
    * Ends {@link cut} and {@link refuse}.
    *
-   * @param target a client from {@link client} or a dispatcher from {@link dispatcher}. Default:
-   *   all, those that are created later included.
+   * @param target a client from {@link client}, a dispatcher from {@link dispatcher}, or the address
+   *   of {@link listen}. Default: all, those that are created later included.
    * @throws RangeError for one of another Consul
    */
-  heal(target?: ConsulClient | Dispatcher): void {
-    this.#setLinks("open", target);
+  heal(target?: ConsulClient | Dispatcher | string): void {
+    this.#network.set("open", target);
   }
 
   /**
@@ -235,8 +258,8 @@ export class TestConsul implements AsyncDisposable {
   /**
    * Closes this Consul. First it heals the network and elects a leader, so that nothing takes time.
    * It closes the clients from {@link client}, which releases their slots and rejects their
-   * waiters. Requests over a {@link dispatcher} fail from then on, and no timer is left. It may be
-   * called again.
+   * waiters. Requests over a {@link dispatcher} or over HTTP fail from then on, and no timer is left.
+   * It may be called again.
    */
   async close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -248,25 +271,10 @@ export class TestConsul implements AsyncDisposable {
     await this.close();
   }
 
-  #setLinks(state: LinkState, target: ConsulClient | Dispatcher | undefined): void {
-    if (target !== undefined) {
-      this.#linkOf(target).set(state);
-      return;
-    }
-    this.#linkState = state;
-    for (const link of new Set(this.#links.values())) link.set(state);
-  }
-
-  #linkOf(target: ConsulClient | Dispatcher): NetworkLink {
-    const link = this.#links.get(target);
-    if (link === undefined)
-      throw new RangeError("the client or dispatcher is not one of this TestConsul");
-    return link;
-  }
-
   async #close(): Promise<void> {
     this.electLeader();
     this.heal();
+    await this.#server?.close();
     await Promise.all(this.#clients.map((client) => client.close()));
     await Promise.all(this.#dispatchers.map((dispatcher) => dispatcher.destroy()));
     this.#consul.dispose();

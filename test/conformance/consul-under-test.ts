@@ -8,6 +8,7 @@ import { startConsul } from "../harness/start-consul.js";
 import { CarriedDispatcher } from "../../src/testing/fake-consul/carried-dispatcher.js";
 import { FakeConsul } from "../../src/testing/fake-consul/fake-consul.js";
 import { globalClock } from "../../src/testing/global-clock.js";
+import { TestConsul } from "../../src/testing/index.js";
 
 /** An answer as it came. */
 export interface Answer {
@@ -73,11 +74,12 @@ export class ConsulUnderTest {
   }
 }
 
-/** Runs the same tests against the real Consul and against the fake one. */
+/** Runs the same tests against the real Consul and against the fake one, which also serves HTTP. */
 export function conform(define: (consul: ConsulUnderTest) => void): void {
   const subjects = [
     { name: "the real Consul", begin: startReal },
     { name: "the fake Consul", begin: startFake },
+    { name: "the fake Consul over HTTP", begin: startListening },
   ];
   describe.each(subjects)("$name", ({ begin }) => {
     const consul = new ConsulUnderTest(begin);
@@ -90,13 +92,22 @@ export function conform(define: (consul: ConsulUnderTest) => void): void {
 /** An agent of our own, so that sessions can be short and nobody else writes. */
 export async function startReal(): Promise<RunningConsul> {
   const agent = await startConsul({ own: true, hcl: 'session_ttl_min = "1s"' });
+  return overHttp(agent.address, () => agent.stop());
+}
+
+export async function startListening(): Promise<RunningConsul> {
+  const consul = await TestConsul.listen({ shortestTtl: 1_000 });
+  return overHttp(consul.address, () => consul.close());
+}
+
+function overHttp(address: string, stop: () => Promise<void>): RunningConsul {
   const dispatcher = new Agent();
   return {
-    address: agent.address,
+    address,
     dispatcher,
     stop: async () => {
       await dispatcher.destroy();
-      await agent.stop();
+      await stop();
     },
   };
 }

@@ -11,6 +11,7 @@ conform((consul) => {
     ["PUT", "/v1/session/info/x", "OPTIONS,GET"],
     ["GET", "/v1/txn", "OPTIONS,PUT"],
     ["PUT", "/v1/status/leader", "OPTIONS,GET"],
+    ["PUT", "/v1/agent/self", "OPTIONS,GET"],
   ])("%s %s is 405", async (method, path, allow) => {
     const answer = await consul.send(method, path);
     expect(answer).toMatchObject({ status: 405, body: `method ${method} not allowed` });
@@ -37,6 +38,13 @@ conform((consul) => {
 
   test("the leader has an address", async () => {
     expect((await consul.send("GET", "/v1/status/leader")).body).toMatch(/^"127\.0\.0\.1:\d+"$/);
+  });
+
+  test("the agent says which node it is, and where", async () => {
+    const { body } = await consul.send("GET", "/v1/agent/self");
+    const session = await consul.client.session.info(await consul.session());
+    const Config = { Datacenter: "dc1", NodeName: session.value?.node, Server: true };
+    expect(JSON.parse(body)).toMatchObject({ Config });
   });
 
   test("pretty JSON, byte by byte", async () => {

@@ -6,9 +6,9 @@ import { expect, inject, test, type TestContext } from "vitest";
 import { z } from "zod";
 
 import { ConsulClient, SemaphoreError } from "../../src/index.js";
+import { SilentProxy } from "../harness/silent-proxy.js";
 import { withinTimeLimit } from "../harness/time-limit.js";
 import { abortWithin, consul, eventually, keysBelow } from "./fixture.js";
-import { SilentProxy } from "./silent-network.js";
 
 /** The least that Consul allows. It frees a session between one and two TTLs after its renewal. */
 const TTL = "10s";
@@ -34,7 +34,7 @@ interface Scene {
 /** Tests that run side by side have to be told by their context when they are over. */
 async function scene({ task, onTestFinished }: TestContext): Promise<Scene> {
   const prefix = `test/${task.id}-${Date.now()}/semaphore`;
-  const proxy = await SilentProxy.start();
+  const proxy = await SilentProxy.start(inject("consulAddress"));
   const behind = new ConsulClient({ address: proxy.address });
   const direct = new ConsulClient({ address: inject("consulAddress") });
   onTestFinished(async () => {

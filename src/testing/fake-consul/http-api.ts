@@ -17,6 +17,7 @@ import {
   renewSession,
   sessionInfo,
 } from "./session-endpoints.js";
+import { NODE } from "./state-store.js";
 import { StateError } from "./state-error.js";
 import { TXN_PATH, txnEndpoint } from "./txn-endpoint.js";
 import { Uint64Error } from "./uint64.js";
@@ -37,11 +38,17 @@ const ENDPOINTS: readonly Endpoint[] = [
   { path: INFO_PATH, methods: ["GET"], serve: sessionInfo },
   { path: LIST_PATH, methods: ["GET"], serve: listSessions },
   { path: "/v1/status/leader", methods: ["GET"], serve: leaderStatus },
+  { path: "/v1/agent/self", methods: ["GET"], serve: agentSelf },
 ];
 
 /** The address of the leader, or an empty string. */
 function leaderStatus(_call: HttpCall, server: Server): HttpResponse {
   return json(server.leads ? '"127.0.0.1:8300"' : '""');
+}
+
+/** What clients such as `consul lock` ask of the agent: its name. */
+function agentSelf(): HttpResponse {
+  return json(`{"Config":{"Datacenter":"dc1","NodeName":"${NODE}","Server":true}}`);
 }
 
 /** Consul's HTTP API. Answers at once, except for waiting queries. */

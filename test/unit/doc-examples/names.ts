@@ -27,6 +27,9 @@ export declare function askBackend(path: string, signal: AbortSignal): Promise<s
 
 export declare function lead(token: bigint, signal: AbortSignal): Promise<void>;
 
+// Of a service in a process of its own.
+export { spawn } from "node:child_process";
+
 // Of test runners: Node's own, and Vitest.
 export { mock } from "node:test";
 export { expect, vi } from "vitest";

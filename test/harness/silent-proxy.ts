@@ -1,8 +1,6 @@
 import { once } from "node:events";
 import net from "node:net";
 
-import { inject } from "vitest";
-
 /** A request that went through to Consul. */
 export interface PassedRequest {
   readonly method: string;
@@ -18,26 +16,29 @@ interface Line {
 }
 
 /**
- * A way to the Consul under test that can go silent, as a network does whose packets are dropped:
+ * A way to a Consul that can go silent, as a network does whose packets are dropped:
  * nothing arrives, in either direction, and nobody is told so, since no connection is closed. What
  * is sent meanwhile arrives late, as TCP has it, also when its sender has long given up on it.
  */
 export class SilentProxy {
   /** All requests that got through, in the order of their passing. */
   readonly passed: PassedRequest[] = [];
+  readonly #consul: URL;
   readonly #server: net.Server;
   readonly #lines = new Set<Line>();
   #silent = false;
 
-  private constructor() {
+  private constructor(consulAddress: string) {
+    this.#consul = new URL(consulAddress);
     // Half-open: the end of one side's sending is passed on like all else it sends.
     this.#server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (near) => {
       this.#connect(near);
     });
   }
 
-  static async start(): Promise<SilentProxy> {
-    const proxy = new SilentProxy();
+  /** Starts one before the Consul at that address. */
+  static async start(consulAddress: string): Promise<SilentProxy> {
+    const proxy = new SilentProxy(consulAddress);
     proxy.#server.listen(0, "127.0.0.1");
     await once(proxy.#server, "listening");
     return proxy;
@@ -78,7 +79,7 @@ export class SilentProxy {
   }
 
   #connect(near: net.Socket): void {
-    const { hostname, port } = new URL(inject("consulAddress"));
+    const { hostname, port } = this.#consul;
     const far = net.connect({ host: hostname, port: Number(port), allowHalfOpen: true });
     const line = { near, far };
     this.#lines.add(line);

@@ -1,8 +1,8 @@
 import { chartOf, legendOf } from "./chart.js";
-import { headlinesOf } from "./headlines.js";
-import { RUN_MS, SESSION_TTL_MS } from "./scenario.js";
 import { cut, styled, wrap, type StyledLine } from "./styled-line.js";
+import type { Symbols } from "./symbols.js";
 import type { Timeline } from "./timeline.js";
+import type { Story } from "./view.js";
 
 const TIME_WIDTH = 7;
 
@@ -15,16 +15,18 @@ export interface PictureSize {
 /** The chart, its legend and the headlines, in lines no longer than the width. */
 export function pictureOf(
   timeline: Timeline,
+  { spanMs, headlinesOf }: Story,
   now: number,
   { width, height }: PictureSize,
+  symbols: Symbols,
 ): StyledLine[] {
   const chart = [
-    ...chartOf(timeline, now, { width, spanMs: RUN_MS }),
+    ...chartOf(timeline, now, { width, spanMs }, symbols),
     [],
-    ...legendOf(width),
+    ...legendOf(timeline.limit, width, symbols),
     [],
   ].slice(0, height);
-  const headlines = headlinesOf(timeline, SESSION_TTL_MS).flatMap(({ at, text }) =>
+  const headlines = headlinesOf(timeline).flatMap(({ at, text }) =>
     wrap(text, width - TIME_WIDTH - 2).map((line, index) => {
       const time = index === 0 ? (at / 1_000).toFixed(1) : "";
       return [styled(time.padStart(TIME_WIDTH - 2).padEnd(TIME_WIDTH), "faint"), styled(line)];

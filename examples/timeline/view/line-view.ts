@@ -1,22 +1,20 @@
-import { headlinesOf } from "./headlines.js";
-import { SESSION_TTL_MS } from "./scenario.js";
 import { mostAtOnce, takenSlotsOf } from "./slot-usage.js";
 import type { Timeline, TimelineEvent } from "./timeline.js";
-import type { View } from "./view.js";
+import type { Story, View } from "./view.js";
 
 /** Tells the run line by line, for a file or a pipe. */
 export class LineView implements View {
+  readonly #story: Story;
   readonly #write: (line: string) => void;
   readonly #told = new Set<string>();
 
-  constructor(write: (line: string) => void) {
+  constructor(story: Story, write: (line: string) => void) {
+    this.#story = story;
     this.#write = write;
   }
 
   update(timeline: Timeline, news: readonly TimelineEvent[]): void {
-    const headlines = headlinesOf(timeline, SESSION_TTL_MS).filter(
-      ({ text }) => !this.#told.has(text),
-    );
+    const headlines = this.#story.headlinesOf(timeline).filter(({ text }) => !this.#told.has(text));
     for (const { text } of headlines) this.#told.add(text);
     const routine = news.flatMap((event) => {
       const text = routineOf(event, timeline);
@@ -46,6 +44,8 @@ function routineOf({ type, worker, at }: TimelineEvent, timeline: Timeline): str
       return `${worker} gives its slot back`;
     case "leaves":
       return `${worker} leaves`;
+    case "goes silent":
+    case "is back":
     case "is killed":
     case "loses its slot":
     case "fails":

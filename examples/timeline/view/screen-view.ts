@@ -2,8 +2,9 @@ import type { WriteStream } from "node:tty";
 
 import { pictureOf, type PictureSize } from "./picture.js";
 import { cut, print, styled, wrap, type StyledLine } from "./styled-line.js";
+import { symbolsFor } from "./symbols.js";
 import type { Timeline } from "./timeline.js";
-import type { View } from "./view.js";
+import type { Story, View } from "./view.js";
 
 // The alternate screen leaves the user's own as it was, and survives a change of size.
 const ENTER = "\u001b[?1049h\u001b[?25l";
@@ -15,13 +16,16 @@ const CLEAR_BELOW = "\u001b[J";
 /** Draws the timeline in place, again and again. Closed, it leaves the last picture. */
 export class ScreenView implements View {
   readonly #terminal: WriteStream;
+  readonly #story: Story;
   readonly #heading: readonly string[];
   readonly #colours: boolean;
+  readonly #symbols = symbolsFor(process.env);
   #draw: (size: PictureSize) => StyledLine[] = () => [];
   #open = true;
 
-  constructor(terminal: WriteStream, heading: readonly string[]) {
+  constructor(terminal: WriteStream, story: Story, heading: readonly string[]) {
     this.#terminal = terminal;
+    this.#story = story;
     this.#heading = heading;
     // Goes by NO_COLOR among others.
     this.#colours = terminal.hasColors();
@@ -31,7 +35,7 @@ export class ScreenView implements View {
   }
 
   update(timeline: Timeline, _news: unknown, now: number): void {
-    this.#draw = (size) => pictureOf(timeline, now, size);
+    this.#draw = (size) => pictureOf(timeline, this.#story, now, size, this.#symbols);
     const { columns: width, rows: height } = this.#terminal;
     const heading = [...this.#heading.flatMap((text) => wrap(text, width)), ""].map((line) =>
       cut([styled(line, "faint")], width),

@@ -1,3 +1,14 @@
+/** What a worker does, or what becomes of it. */
+const ACTIVITY_AFTER = {
+  waits: "waiting",
+  acquires: "holding",
+  releases: "resting",
+  "loses its slot": "resting",
+  "is killed": "dead",
+  leaves: "gone",
+  fails: "gone",
+} as const;
+
 /** What happens to a worker; `at` is in milliseconds since the start of the run. */
 export type TimelineEvent = {
   readonly worker: string;
@@ -5,9 +16,11 @@ export type TimelineEvent = {
 } & (
   | { readonly type: "waits" | "acquires" | "releases" | "is killed" | "leaves" }
   | { readonly type: "loses its slot" | "fails"; readonly problem: string }
+  /** Of its network. What the worker does goes on. */
+  | { readonly type: "goes silent" | "is back" }
 );
 
-export type Activity = "resting" | "waiting" | "holding" | "dead" | "gone";
+export type Activity = (typeof ACTIVITY_AFTER)[keyof typeof ACTIVITY_AFTER];
 
 /** What one worker did, in the order of time. */
 export interface Lane {
@@ -21,23 +34,17 @@ export interface Timeline {
   readonly lanes: readonly Lane[];
 }
 
-/** A worker doing one thing. */
-export interface Span {
-  readonly activity: Activity;
+/** A stretch of time. */
+export interface Stretch {
   readonly from: number;
   /** `Infinity` while it lasts. */
   readonly to: number;
 }
 
-const ACTIVITY_AFTER = {
-  waits: "waiting",
-  acquires: "holding",
-  releases: "resting",
-  "loses its slot": "resting",
-  "is killed": "dead",
-  leaves: "gone",
-  fails: "gone",
-} as const satisfies Record<TimelineEvent["type"], Activity>;
+/** A worker doing one thing. */
+export interface Span extends Stretch {
+  readonly activity: Activity;
+}
 
 export function startTimeline(workers: readonly string[], limit: number): Timeline {
   return { limit, lanes: workers.map((worker) => ({ worker, events: [] })) };
@@ -60,17 +67,28 @@ function insert(events: readonly TimelineEvent[], event: TimelineEvent): readonl
   return killed === -1 ? sorted : sorted.slice(0, killed + 1);
 }
 
-export function activityAt(lane: Lane, at: number): Activity {
-  const last = lane.events.findLast((event) => event.at <= at);
-  return last === undefined ? "resting" : ACTIVITY_AFTER[last.type];
+export function spansOf({ events }: Lane): Span[] {
+  const starts = events.flatMap(({ type, at }) =>
+    type === "goes silent" || type === "is back"
+      ? []
+      : [{ activity: ACTIVITY_AFTER[type], from: at }],
+  );
+  return starts.map((start, index) => ({ ...start, to: starts[index + 1]?.from ?? Infinity }));
 }
 
-export function spansOf({ events }: Lane): Span[] {
-  return events.map(({ type, at }, index) => ({
-    activity: ACTIVITY_AFTER[type],
-    from: at,
-    to: events[index + 1]?.at ?? Infinity,
-  }));
+/** What it does at that time, and since when. */
+export function spanAt(lane: Lane, at: number): Span {
+  const span = spansOf(lane).findLast(({ from }) => from <= at);
+  return span ?? { activity: "resting", from: -Infinity, to: Infinity };
+}
+
+/** When its network was silent. */
+export function silencesOf({ events }: Lane): Stretch[] {
+  return events.flatMap(({ type, at: from }) => {
+    if (type !== "goes silent") return [];
+    const back = events.find((event) => event.type === "is back" && event.at >= from);
+    return [{ from, to: back?.at ?? Infinity }];
+  });
 }
 
 export function turnsOf({ events }: Lane): number {
