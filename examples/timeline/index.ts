@@ -11,7 +11,7 @@ import { play } from "./play.js";
 import { LIMIT, RUN_MS, STORY, WORKERS } from "./scenario.js";
 import { ScreenView } from "./view/screen-view.js";
 import { shortcomingsOf, summaryOf } from "./summary.js";
-import { wrap } from "./view/styled-line.js";
+import { wrap } from "../../src/cli/screen/styled-line.js";
 import type { View } from "./view/view.js";
 
 const PLOT =

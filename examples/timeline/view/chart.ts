@@ -1,4 +1,4 @@
-import { seconds } from "./seconds.js";
+import { seconds } from "../../../src/cli/screen/seconds.js";
 import {
   abandonedSlots,
   mostAtOnce,
@@ -6,8 +6,8 @@ import {
   type AbandonedSlot,
   type Hold,
 } from "./slot-usage.js";
-import { flow, styled, type StyledLine, type StyledText, type Tone } from "./styled-line.js";
-import type { Mark, Symbols } from "./symbols.js";
+import { flow, styled, type StyledLine, type StyledText, type Tone } from "../../../src/cli/screen/styled-line.js";
+import type { Mark, Symbols } from "../../../src/cli/screen/symbols.js";
 import {
   silencesOf,
   spanAt,

@@ -1,6 +1,6 @@
 import { chartOf, legendOf } from "./chart.js";
-import { cut, styled, wrap, type StyledLine } from "./styled-line.js";
-import type { Symbols } from "./symbols.js";
+import { cut, styled, wrap, type StyledLine } from "../../../src/cli/screen/styled-line.js";
+import type { Symbols } from "../../../src/cli/screen/symbols.js";
 import type { Timeline } from "./timeline.js";
 import type { Story } from "./view.js";
 

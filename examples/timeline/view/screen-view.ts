@@ -1,8 +1,8 @@
 import type { WriteStream } from "node:tty";
 
 import { pictureOf, type PictureSize } from "./picture.js";
-import { cut, print, styled, wrap, type StyledLine } from "./styled-line.js";
-import { symbolsFor } from "./symbols.js";
+import { cut, print, styled, wrap, type StyledLine } from "../../../src/cli/screen/styled-line.js";
+import { symbolsFor } from "../../../src/cli/screen/symbols.js";
 import type { Timeline } from "./timeline.js";
 import type { Story, View } from "./view.js";
 
