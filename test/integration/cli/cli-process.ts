@@ -9,13 +9,13 @@ export class CliProcess extends ProgramProcess {
   }
 }
 
-/** The same in a terminal of 24 lines, which it has from `script`. */
+/** The same in a terminal of 24 lines of 100 columns, which it has from `script`. */
 export class TerminalProcess extends ProgramProcess {
   constructor(args: readonly string[], settings: Settings = {}) {
     const words = [process.execPath, ...PROGRAM, ...args].map(
       (word) => `'${word.replaceAll("'", String.raw`'\''`)}'`,
     );
-    const command = `stty rows 24 cols 80; exec ${words.join(" ")}`;
+    const command = `stty rows 24 cols 100; exec ${words.join(" ")}`;
     super("script", ["-q", "-e", "-c", command, "/dev/null"], { TERM: "xterm", ...settings });
   }
 }
