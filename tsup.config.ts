@@ -63,12 +63,14 @@ const testing: Options = {
   },
 };
 
-/** The command line, in the same way: it requires the package's own entry. Nobody imports it. */
+/** The command line, which nobody imports. It requires the package by its name as well. */
 const cli: Options = {
-  ...testing,
   entry: { cli: "src/cli/index.ts" },
-  dts: false,
-  keepNames: false,
+  format: ["cjs"],
+  target: "node20.18",
+  platform: "node",
+  external: ["consul-semaphore"],
+  minify: true,
 };
 
 export default defineConfig([semaphore, testing, cli]);

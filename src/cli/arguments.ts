@@ -1,9 +1,6 @@
 import { parseArgs } from "node:util";
 
-/** The command line is not one. The message says what to write. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
+import { UsageError } from "./exit-error.js";
 
 const TEXT = { type: "string" } as const;
 const FLAG = { type: "boolean" } as const;
@@ -127,8 +124,5 @@ function checkOptions(name: CommandName, values: OptionValues): void {
   if (unknown !== undefined) throw new UsageError(`${name} has no option --${unknown}`);
   if (name === "run" && values.limit === undefined) {
     throw new UsageError("run needs --limit N, the same for all that use the prefix");
-  }
-  if (values.try === true && values.timeout !== undefined) {
-    throw new UsageError("--try does not wait: leave out --timeout, or --try");
   }
 }

@@ -27,15 +27,14 @@ export function changesBetween(before: PrefixView | undefined, after: PrefixView
 }
 
 export function standingsIn(view: PrefixView | undefined): ReadonlyMap<string, Standing> {
-  const all = (members: readonly Member[] = [], state: State): [string, Standing][] =>
-    members.map(({ session, index }) => [session, { state, index }]);
+  if (view === undefined) return new Map();
+  const all = (members: readonly Omit<Member, "value">[], state: State) =>
+    members.map(({ session, index }) => [session, { state, index }] as const);
+  const dead = view.dead.map((session) => ({ session, index: 0n }));
   return new Map([
-    ...(view?.dead ?? []).map((session): [string, Standing] => [
-      session,
-      { state: "dead", index: 0n },
-    ]),
-    ...all(view?.holders, "holding"),
-    ...all(view?.waiters, "waiting"),
+    ...all(dead, "dead"),
+    ...all(view.holders, "holding"),
+    ...all(view.waiters, "waiting"),
   ]);
 }
 

@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
 
-import { exitCodeOf } from "./exit-codes.js";
-import { CommandError } from "./failure.js";
+import { EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, exitCodeOf } from "./exit-codes.js";
+import { ExitError } from "./exit-error.js";
 
 /** A command that runs as a child, without a shell, with the input and output of this process. */
 export class Child {
-  /** Resolves to its exit code, or rejects with a {@link CommandError} if it cannot be started. */
+  /** Resolves to its exit code, or rejects with an {@link ExitError} if it cannot be started. */
   readonly ended: Promise<number>;
   readonly #process: ChildProcess;
 
@@ -14,7 +14,7 @@ export class Child {
     this.#process = child;
     this.ended = new Promise((resolve, reject) => {
       child.once("error", (error) => {
-        if (child.pid === undefined) reject(new CommandError(command, error));
+        if (child.pid === undefined) reject(notStarted(command, error));
       });
       child.once("exit", (code, signal) => {
         resolve(code ?? exitCodeOf(signal ?? "SIGKILL"));
@@ -36,4 +36,13 @@ export class Child {
       clearTimeout(timer);
     });
   }
+}
+
+function notStarted(command: string, { code = "", message }: NodeJS.ErrnoException): ExitError {
+  const isThere = code !== "ENOENT";
+  const advice = isThere ? "is it executable?" : "is it installed, and on the PATH?";
+  return new ExitError(
+    `cannot run ${JSON.stringify(command)} (${code || message}): ${advice}`,
+    isThere ? EXIT_NOT_EXECUTABLE : EXIT_NOT_FOUND,
+  );
 }

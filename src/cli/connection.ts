@@ -33,12 +33,10 @@ const OPTIONS: readonly (readonly [name: string, option: string])[] = [
   ["tls.keyFile", "--client-key"],
   ["tls.serverName", "--tls-server-name"],
   ["the option tls", "an option of TLS"],
-  ["the option scheme or ", ""],
   ["tokenFile", "--token-file"],
   ["invalid token", "invalid --token"],
   ["invalid address", "invalid --http-addr"],
   ["the client's option,", "that of --http-addr"],
-  ["httpAuth", "CONSUL_HTTP_AUTH"],
 ];
 
 /** A message of the library in the words of the command line. */

@@ -24,35 +24,32 @@ Exit codes: 64 usage, 69 Consul unreachable, 75 no slot in time, 76 slot lost,
 const COMMANDS: Readonly<Record<CommandName, string>> = {
   inspect: `inspect PREFIX [--json]
 
-Shows the limit, the holders and the waiters (in order): what each gave as its
-value, the node of its session, and Consul's index when it came, or got its
-slot. Dead holders' sessions have ended: their slots go to who comes next.
+Shows limit, holders and waiters (in order): the value of each, the node of its
+session, and Consul's index when it came, or got its slot.
 
   --json   the same for programs
 `,
   watch: `watch PREFIX
 
-Shows who waits, takes a slot and gives it back, until a signal ends it: a line
-for each event in a pipe, a screen in a terminal. Times are those of this view.
+The same, live: a line for each event in a pipe, a screen in a terminal.
 `,
   run: `run PREFIX --limit N [OPTION...] -- COMMAND [ARG...]
 
 Waits for a slot, runs the command in it, and ends with the command's exit code.
-The command is run as it is, without a shell, and finds the slot's token in
-CONSUL_SEMAPHORE_FENCING_TOKEN. Signals are handed on to it. When the slot is
-lost, the command gets SIGTERM, and SIGKILL after the grace time.
+There is no shell. CONSUL_SEMAPHORE_FENCING_TOKEN has the slot's token. Signals
+are handed on. When the slot is lost, the command gets SIGTERM, then SIGKILL.
 
   --limit N        how many may hold a slot; the same for all (also -n N)
-  --adopt-limit    go by the limit in Consul, and by N only where there is none
-  --timeout TIME   give up waiting after that time, such as 30s or 1h
+  --adopt-limit    go by the limit in Consul, if there is one
+  --timeout TIME   give up waiting then, such as 30s or 1h
   --try            do not wait at all
-  --grace TIME     from SIGTERM to SIGKILL when the slot is lost; default 5s
-  --ttl TIME       TTL of the session, which an outage may last; default 15s
+  --grace TIME     from SIGTERM to SIGKILL; default 5s
+  --ttl TIME       TTL of the session; default 15s
 `,
   resize: `resize PREFIX N
 
-Sets the limit in Consul. Nobody loses a slot. Contenders that do not adopt the
-limit in Consul are refused if they have another.
+Sets the limit in Consul. Nobody loses a slot. Who has another limit and does
+not adopt that in Consul is refused.
 `,
   destroy: `destroy PREFIX
 

@@ -3,13 +3,13 @@ import { basename } from "node:path";
 
 import type { ConsulClient, SemaphoreSlot } from "consul-semaphore";
 
-import { UsageError } from "./arguments.js";
 import { Child } from "./child.js";
 import type { Task } from "./task.js";
-import { EXIT } from "./exit-codes.js";
-import { failureOf, InterruptedError } from "./failure.js";
+import { EXIT_LOST } from "./exit-codes.js";
+import { UsageError } from "./exit-error.js";
+import { failureOf } from "./failure.js";
 import { complain } from "./output.js";
-import { Signals } from "./signals.js";
+import { interruption, Signals } from "./signals.js";
 import { wholeNumber } from "./whole-number.js";
 
 /** As of `consul lock`. */
@@ -32,7 +32,7 @@ export async function run(
   const waiting = new AbortController();
   const signals = new Signals((signal) => {
     signals.finish();
-    waiting.abort(new InterruptedError(signal));
+    waiting.abort(interruption(signal));
   });
   const timeout = values.try === true ? 0 : values.timeout;
   const slot = await semaphore.acquire({ signal: waiting.signal, timeout });
@@ -68,7 +68,7 @@ async function runIn(
   try {
     const exitCode = await child.ended;
     // Another may have been at work beside it, whatever it says.
-    return slot.held ? exitCode : EXIT.lost;
+    return slot.held ? exitCode : EXIT_LOST;
   } finally {
     slot.signal.removeEventListener("abort", end);
   }

@@ -1,4 +1,5 @@
 import { exitCodeOf } from "./exit-codes.js";
+import { ExitError } from "./exit-error.js";
 
 const HANDLED: readonly NodeJS.Signals[] = [
   ...(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const),
@@ -9,6 +10,11 @@ const FROM_TERMINAL: readonly NodeJS.Signals[] = ["SIGINT", "SIGQUIT"];
 
 /** The same Ctrl-C may come twice: from the terminal, and from the program that started this one. */
 const SAME_WITHIN_MS = 500;
+
+/** The program was told to end before it was done. */
+export function interruption(signal: NodeJS.Signals): ExitError {
+  return new ExitError(`ended by ${signal}`, exitCodeOf(signal));
+}
 
 /** Takes the signals that would end this process. What to do about them changes as it goes on. */
 export class Signals {

@@ -8,8 +8,8 @@ const WORDS: Readonly<Record<Change["type"], string>> = {
   waits: "waits for a slot",
   acquires: "holds a slot",
   releases: "has given its slot back",
-  loses: "has lost its slot: it is no longer among the holders",
-  dies: "is dead, and its slot goes to who comes next",
+  loses: "has been removed from the holders",
+  dies: "is dead; its slot goes to who comes next",
   "is freed": "is no longer among the holders",
   leaves: "has stopped waiting",
 };
@@ -31,7 +31,7 @@ export class WatchLines implements WatchView {
     this.#isOut = false;
     const before = this.#view;
     if (before === undefined) this.#line(summaryOf(this.#prefix, view));
-    else if (before.limit !== view.limit) this.#line(limitChange(before.limit, view.limit));
+    else if (before.limit !== view.limit) this.#line(`the limit is ${view.limit ?? "deleted"}`);
     const members = [...view.holders, ...view.waiters];
     const values = new Map(members.map(({ session, value }) => [session, value]));
     const held = `${view.holders.length} of ${view.limit ?? "?"} held, ${view.waiters.length} waiting`;
@@ -59,9 +59,4 @@ export class WatchLines implements WatchView {
   #line(text: string): void {
     tell(`${new Date().toISOString()} ${text}`);
   }
-}
-
-function limitChange(before: number | undefined, after: number | undefined): string {
-  if (after === undefined) return "the lock entry has been deleted, and with it the limit";
-  return `the limit is ${after}${before === undefined ? "" : `, and was ${before}`}`;
 }

@@ -2,11 +2,12 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import type { ConsulClient } from "consul-semaphore";
 
-import { EXIT, exitCodeOf } from "./exit-codes.js";
-import { failureOf, InterruptedError } from "./failure.js";
+import { EXIT_UNREACHABLE, exitCodeOf } from "./exit-codes.js";
+import { ExitError } from "./exit-error.js";
+import { failureOf } from "./failure.js";
 import { readPrefix, readSessions, type PrefixView } from "./prefix-view.js";
 import { isDrawable } from "./screen/screen.js";
-import { Signals } from "./signals.js";
+import { interruption, Signals } from "./signals.js";
 import type { Sessions } from "./table.js";
 import type { Task } from "./task.js";
 import { WatchLines } from "./watch-lines.js";
@@ -24,10 +25,10 @@ export async function watch(consul: ConsulClient, { prefix }: Task): Promise<num
   const signals = new Signals((name) => {
     exitCode = exitCodeOf(name);
     signals.finish();
-    ending.abort(new InterruptedError(name));
+    ending.abort(interruption(name));
   });
   // A prefix that cannot be watched does not clear the screen.
-  const first = await readPrefix(consul, prefix, ending);
+  const first = await readPrefix(consul, prefix, { signal: ending.signal });
   const show = isDrawable(process.stdout) ? new WatchScreen(prefix) : new WatchLines(prefix);
   try {
     await follow(consul, prefix, first, show, ending.signal);
@@ -56,9 +57,9 @@ async function follow(
       // Consul's rule: where the index goes back, begin anew.
       index = view.index < index ? 0n : view.index;
     } catch (error) {
-      if (error instanceof InterruptedError) return;
+      if (error instanceof ExitError) return;
       const failure = failureOf(error);
-      if (failure.exitCode !== EXIT.unreachable) throw error;
+      if (failure.exitCode !== EXIT_UNREACHABLE) throw error;
       show.outage(failure.line);
       index = 0n;
       pauseMs = BETWEEN_TRIES_MS;

@@ -1,4 +1,4 @@
-import { UsageError } from "./arguments.js";
+import { UsageError } from "./exit-error.js";
 
 /** What a text of the command line says; whether the number makes sense is for others to tell. */
 export function wholeNumber(name: string, text: string): number {

@@ -13,8 +13,9 @@ import {
   type ConsulErrorDetails,
 } from "../../../src/index.js";
 import { withPrefix } from "../../../src/errors.js";
-import { UsageError } from "../../../src/cli/arguments.js";
-import { CommandError, failureOf, InterruptedError } from "../../../src/cli/failure.js";
+import { UsageError } from "../../../src/cli/exit-error.js";
+import { failureOf } from "../../../src/cli/failure.js";
+import { interruption } from "../../../src/cli/signals.js";
 
 const request = { method: "GET", path: "/v1/kv/jobs" } as const;
 
@@ -48,13 +49,7 @@ test.each<[string, Error, number]>([
   ["another limit", new SemaphoreLimitConflictError(3, 2), 77],
   ["something else at the prefix", new SemaphoreConflictError(), 77],
   ["a semaphore in use", new SemaphoreInUseError(), 77],
-  [
-    "no such command",
-    new CommandError("nope", Object.assign(new Error(), { code: "ENOENT" })),
-    127,
-  ],
-  ["no program", new CommandError("data", Object.assign(new Error(), { code: "EACCES" })), 126],
-  ["a signal", new InterruptedError("SIGTERM"), 143],
+  ["a signal", interruption("SIGTERM"), 143],
 ])("%s has an exit code of its own, and one line", (_, error, exitCode) => {
   const failure = failureOf(error);
   expect(failure.exitCode).toBe(exitCode);
