@@ -11,6 +11,7 @@ import {
   lockBelow,
   makeSession,
 } from "../fixture.js";
+import { Proxy } from "../proxy.js";
 import { cli } from "./cli-process.js";
 
 /** A semaphore with two holders, of which one is dead, and two waiters. */
@@ -102,6 +103,18 @@ test("a holder whose session has ended is dead", async () => {
   expect(lines[0]).toContain(": 1 of 2 slots held and 1 by the dead, 0 waiting");
   expect(lines.slice(-2)).toEqual(["DEAD HOLDERS, WHOSE SLOTS GO TO WHO COMES NEXT", `  ${dead}`]);
   await holder.release();
+});
+
+test("a token that may not read sessions sees all but their nodes", async () => {
+  const prefix = freshPrefix();
+  const slot = await connect().semaphorePrefix(prefix, 1).acquire();
+  const proxy = await Proxy.start();
+  proxy.decide = ({ path }) => (path.startsWith("/v1/session/list") ? "refuse" : "pass");
+  const { code, lines } = await cli(["inspect", prefix, `-http-addr=${proxy.address}`]);
+  expect(code).toBe(0);
+  const [, value, ...rest] = lines.at(-1)?.split(/ {2,}/) ?? [];
+  expect(value).toMatch(/^.+:\d+$/);
+  expect(rest).toEqual(["?", slot.fencingToken.toString(), slot.session]);
 });
 
 test.each([
