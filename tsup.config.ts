@@ -62,8 +62,8 @@ const semaphore: Options = {
   dts: { entry: { index: "src/index.ts" }, compilerOptions },
   sourcemap: true,
   esbuildPlugins: [withoutComments],
-  // Both are built at once.
-  clean: ["!consul-in-memory.cjs", "!testing.d.cts"],
+  // All are built at once.
+  clean: ["!consul-in-memory.cjs", "!testing.d.cts", "!cli.cjs"],
 };
 
 /**
@@ -84,4 +84,14 @@ const testing: Options = {
   },
 };
 
-export default defineConfig([semaphore, testing]);
+/** The command line, which nobody imports. It requires the package by its name as well. */
+const cli: Options = {
+  entry: { cli: "src/cli/index.ts" },
+  format: ["cjs"],
+  target: "node20.18",
+  platform: "node",
+  external: ["consul-semaphore"],
+  minify: true,
+};
+
+export default defineConfig([semaphore, testing, cli]);

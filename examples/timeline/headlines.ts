@@ -1,4 +1,4 @@
-import { seconds } from "./view/seconds.js";
+import { seconds } from "../../src/cli/screen/seconds.js";
 import { abandonedSlots, holdsOf, mostAtOnce, type AbandonedSlot } from "./view/slot-usage.js";
 import { silencesOf, type Timeline, type TimelineEvent } from "./view/timeline.js";
 import type { Headline } from "./view/view.js";

@@ -11,7 +11,8 @@ import { play } from "./play.js";
 import { LIMIT, RUN_MS, STORY, WORKERS } from "./scenario.js";
 import { ScreenView } from "./view/screen-view.js";
 import { shortcomingsOf, summaryOf } from "./summary.js";
-import { wrap } from "./view/styled-line.js";
+import { isDrawable } from "../../src/cli/screen/screen.js";
+import { wrap } from "../../src/cli/screen/styled-line.js";
 import type { View } from "./view/view.js";
 
 const PLOT =
@@ -66,7 +67,7 @@ async function found(explain: (reason: string) => void): Promise<RunningConsul> 
 }
 
 function openView(heading: readonly string[]): View {
-  const redraws = process.stdout.isTTY && process.env["TERM"] !== "dumb";
+  const redraws = isDrawable(process.stdout);
   return redraws
     ? new ScreenView(process.stdout, STORY, heading)
     : new LineView(STORY, (line) => {

@@ -1,4 +1,4 @@
-import { seconds } from "./view/seconds.js";
+import { seconds } from "../../src/cli/screen/seconds.js";
 import { abandonedSlots, holdsOf, mostAtOnce } from "./view/slot-usage.js";
 import { silencesOf, turnsOf, type Timeline } from "./view/timeline.js";
 

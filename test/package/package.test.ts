@@ -12,6 +12,8 @@ import { run } from "./run.js";
 
 const nodes = await nodeVersions();
 
+const manifestSchema = z.object({ version: z.string() });
+
 const reportSchema = z.object({ version: z.string(), names: z.array(z.string()) });
 
 describe("the package, as npm would have it", () => {
@@ -23,6 +25,7 @@ describe("the package, as npm would have it", () => {
       "CHANGELOG.md",
       "LICENSE",
       "README.md",
+      "dist/cli.cjs",
       "dist/consul-in-memory.cjs",
       "dist/consul-in-memory.define.cjs",
       "dist/consul-semaphore.cjs",
@@ -67,6 +70,16 @@ describe("the package, as npm would have it", () => {
     expect(testing).not.toContain("class Semaphore");
   });
 
+  it("has the command line apart from what a service loads, and less than 20 kB of it", async () => {
+    const service = await readFile(join(projectFolder, "dist", "consul-semaphore.cjs"), "utf8");
+    const cli = await readFile(join(projectFolder, "dist", "cli.cjs"), "utf8");
+    expect(cli).toContain("Usage: consul-semaphore");
+    expect(service).not.toContain("Usage: consul-semaphore");
+    expect(cli).not.toContain("class Semaphore");
+    expect(cli.length).toBeLessThan(20_000);
+    expect(await run("npx", ["--offline", "consul-semaphore", "--help"], folder)).toMatch(/^Usage/);
+  });
+
   it("shows the lines of the sources in a stack trace", async () => {
     const stack = await run(
       runningNode.binary,
@@ -105,6 +118,20 @@ describe("the package, as npm would have it", () => {
 
     it("has one of it for both", async () => {
       expect(await run(binary, ["both-kinds.cjs"], folder)).toBe("one of each\n");
+    });
+
+    it("has a command line, whose errors are those of the package", async () => {
+      const cli = join("node_modules", ".bin", "consul-semaphore");
+      const { version } = manifestSchema.parse(
+        JSON.parse(await readFile(join(projectFolder, "package.json"), "utf8")),
+      );
+      expect(await run(binary, [cli, "--version"], folder)).toBe(`${version}\n`);
+      // No Consul is there, and then the limit is none: errors of two classes of the package's.
+      const inspect = run(binary, [cli, "inspect", "p", "-http-addr=127.0.0.1:1"], folder);
+      await expect(inspect).rejects.toMatchObject({ cause: { code: 69 } });
+      await expect(run(binary, [cli, "resize", "p", "0"], folder)).rejects.toMatchObject({
+        cause: { code: 64 },
+      });
     });
 
     it("leaves the process as it was, fetch and the program's own undici included", async () => {

@@ -1,4 +1,12 @@
-import { seconds } from "./seconds.js";
+import {
+  drawChart,
+  markCell,
+  markOf,
+  type ChartRow,
+  type Share,
+  type Stretch,
+} from "../../../src/cli/screen/chart.js";
+import { seconds } from "../../../src/cli/screen/seconds.js";
 import {
   abandonedSlots,
   mostAtOnce,
@@ -6,8 +14,14 @@ import {
   type AbandonedSlot,
   type Hold,
 } from "./slot-usage.js";
-import { flow, styled, type StyledLine, type StyledText, type Tone } from "./styled-line.js";
-import type { Mark, Symbols } from "./symbols.js";
+import {
+  flow,
+  styled,
+  type StyledLine,
+  type StyledText,
+  type Tone,
+} from "../../../src/cli/screen/styled-line.js";
+import type { Mark, Symbols } from "../../../src/cli/screen/symbols.js";
 import {
   silencesOf,
   spanAt,
@@ -15,30 +29,11 @@ import {
   turnsOf,
   type Lane,
   type Span,
-  type Stretch,
   type Timeline,
 } from "./timeline.js";
 
-const TONES: Readonly<Record<Mark, Tone>> = {
-  resting: "plain",
-  waiting: "waiting",
-  holding: "holding",
-  silent: "alarm",
-  signalled: "strong",
-  killed: "alarm",
-  abandoned: "alarm",
-  heir: "strong",
-  gone: "faint",
-};
-
-/** What is shown however short it is. */
-const MOMENTS: readonly Mark[] = ["killed", "signalled", "heir"];
-
 const LABEL_WIDTH = 6;
 const STATUS_WIDTH = 18;
-
-/** Below this, what room there is goes to the chart. */
-const STATUS_FROM_WIDTH = 60;
 
 const TICK_MS = 5_000;
 
@@ -55,33 +50,31 @@ export function chartOf(
   { width, spanMs }: ChartSize,
   symbols: Symbols,
 ): StyledLine[] {
-  const withStatus = width >= STATUS_FROM_WIDTH;
-  const columns = Math.max(1, width - LABEL_WIDTH - (withStatus ? STATUS_WIDTH : 0));
-  const stretches = Array.from({ length: columns }, (_, column) => ({
-    from: (column * spanMs) / columns,
-    to: Math.min(((column + 1) * spanMs) / columns, now),
-  }));
-  const row = (label: string, chart: StyledLine, status: StyledLine): StyledLine => [
-    styled(label.padEnd(LABEL_WIDTH), "strong"),
-    ...chart,
-    ...(withStatus ? [styled("  "), ...status] : []),
-  ];
   const abandoned = abandonedSlots(timeline);
   const taken = takenSlotsOf(timeline);
-  const ticks = styled(axis(columns, spanMs, symbols.tick), "faint");
-  return [
-    row("", [ticks], [styled("now       turns", "faint")]),
-    ...timeline.lanes.map((lane) => {
-      const shares = sharesOf(lane, abandoned);
-      const cells = stretches.map((stretch) => cell(markOf(shares, stretch), symbols));
-      return row(lane.worker, cells, statusOf(lane, abandoned, now));
-    }),
-    row(
-      "slots",
-      stretches.map((stretch) => slotCell(taken, timeline.limit, stretch)),
-      [styled(`${mostAtOnce(taken, now, now)} of ${timeline.limit} taken`)],
-    ),
-  ];
+  const lanes = timeline.lanes.map((lane): ChartRow => {
+    const shares = sharesOf(lane, abandoned);
+    return {
+      label: lane.worker,
+      cell: (stretch) => markCell(markOf(shares, stretch), symbols),
+      status: statusOf(lane, abandoned, now),
+    };
+  });
+  const slots: ChartRow = {
+    label: "slots",
+    cell: (stretch) => slotCell(taken, timeline.limit, stretch),
+    status: [styled(`${mostAtOnce(taken, now, now)} of ${timeline.limit} taken`)],
+  };
+  const layout = {
+    ...{ width, labelWidth: LABEL_WIDTH, statusWidth: STATUS_WIDTH, now },
+    span: { from: 0, to: spanMs },
+    ticks: Array.from({ length: Math.ceil(spanMs / TICK_MS) }, (_, tick) => ({
+      at: tick * TICK_MS,
+      text: seconds(tick * TICK_MS, 0),
+    })),
+  };
+  const head = [styled("now       turns", "faint")];
+  return drawChart([...lanes, slots], layout, symbols, head);
 }
 
 /** Explains each character of the chart. */
@@ -99,32 +92,11 @@ export function legendOf(limit: number, width: number, symbols: Symbols): Styled
   const numbers = `0-${Math.min(limit, 9)}`;
   return flow(
     [
-      ...entries.map(([mark, meaning]) => [cell(mark, symbols), styled(` ${meaning}  `)]),
+      ...entries.map(([mark, meaning]) => [markCell(mark, symbols), styled(` ${meaning}  `)]),
       [styled(numbers, "strong"), styled(" slots taken  ")],
     ],
     width,
   );
-}
-
-function cell(mark: Mark, { cells }: Symbols): StyledText {
-  return styled(cells[mark], TONES[mark]);
-}
-
-function axis(columns: number, spanMs: number, tick: string): string {
-  let line = "";
-  for (let at = 0; at < spanMs; at += TICK_MS) {
-    const column = Math.round((at / spanMs) * columns);
-    const label = tick + seconds(at, 0);
-    // A label that would run into the one before, or out of the chart, is left out.
-    if (column >= line.length && column + label.length <= columns) {
-      line = line.padEnd(column) + label;
-    }
-  }
-  return line.padEnd(columns);
-}
-
-interface Share extends Stretch {
-  readonly mark: Mark;
 }
 
 /** What to show of a lane when. */
@@ -167,22 +139,6 @@ function sharesOfSpan(
 
 function freedAt({ takenOver }: AbandonedSlot): number {
   return takenOver?.at ?? Infinity;
-}
-
-/** A moment of note within the stretch of time, or else what goes on for most of it. */
-function markOf(shares: readonly Share[], { from, to }: Stretch): Mark {
-  const moment = shares.find(
-    (share) => MOMENTS.includes(share.mark) && share.from >= from && share.from < to,
-  );
-  if (moment !== undefined) return moment.mark;
-  const [longest] = shares
-    .map((share) => ({
-      mark: share.mark,
-      ms: Math.min(share.to, to) - Math.max(share.from, from),
-    }))
-    .filter(({ ms }) => ms > 0)
-    .toSorted((one, other) => other.ms - one.ms);
-  return longest?.mark ?? "resting";
 }
 
 function slotCell(taken: readonly Hold[], limit: number, { from, to }: Stretch): StyledText {

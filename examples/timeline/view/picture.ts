@@ -1,23 +1,21 @@
+import type { Size } from "../../../src/cli/screen/screen.js";
 import { chartOf, legendOf } from "./chart.js";
-import { cut, styled, wrap, type StyledLine } from "./styled-line.js";
-import type { Symbols } from "./symbols.js";
+import { cut, styled, wrap, type StyledLine } from "../../../src/cli/screen/styled-line.js";
+import type { Symbols } from "../../../src/cli/screen/symbols.js";
 import type { Timeline } from "./timeline.js";
 import type { Story } from "./view.js";
 
 const TIME_WIDTH = 7;
 
-export interface PictureSize {
-  readonly width: number;
-  /** How many lines there may be. Where that is too few, the older headlines go first. */
-  readonly height: number;
-}
-
-/** The chart, its legend and the headlines, in lines no longer than the width. */
+/**
+ * The chart, its legend and the headlines, in lines no longer than the width. Where the height is too
+ * low, the older headlines go first.
+ */
 export function pictureOf(
   timeline: Timeline,
   { spanMs, headlinesOf }: Story,
   now: number,
-  { width, height }: PictureSize,
+  { width, height }: Size,
   symbols: Symbols,
 ): StyledLine[] {
   const chart = [

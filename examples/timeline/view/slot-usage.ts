@@ -1,4 +1,5 @@
-import { spansOf, type Stretch, type Timeline } from "./timeline.js";
+import type { Stretch } from "../../../src/cli/screen/chart.js";
+import { spansOf, type Timeline } from "./timeline.js";
 
 /** A worker in possession of a slot, until it begins to release, loses the slot or is killed. */
 export interface Hold extends Stretch {

@@ -1,3 +1,5 @@
+import type { Stretch } from "../../../src/cli/screen/chart.js";
+
 /** What a worker does, or what becomes of it. */
 const ACTIVITY_AFTER = {
   waits: "waiting",
@@ -32,13 +34,6 @@ export interface Lane {
 export interface Timeline {
   readonly limit: number;
   readonly lanes: readonly Lane[];
-}
-
-/** A stretch of time. */
-export interface Stretch {
-  readonly from: number;
-  /** `Infinity` while it lasts. */
-  readonly to: number;
 }
 
 /** A worker doing one thing. */

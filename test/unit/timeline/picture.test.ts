@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 
 import { headlinesOf } from "../../../examples/timeline/headlines.js";
 import { pictureOf } from "../../../examples/timeline/view/picture.js";
-import { print } from "../../../examples/timeline/view/styled-line.js";
-import { ASCII, symbolsFor, UNICODE } from "../../../examples/timeline/view/symbols.js";
+import { print } from "../../../src/cli/screen/styled-line.js";
+import { ASCII, symbolsFor, UNICODE } from "../../../src/cli/screen/symbols.js";
 import type { Timeline } from "../../../examples/timeline/view/timeline.js";
 import type { Story } from "../../../examples/timeline/view/view.js";
 import { mishaps, takeover } from "./runs.js";

@@ -1,0 +1,11 @@
+import type { ConsulClient } from "consul-semaphore";
+
+import { tell } from "./output.js";
+import type { Task } from "./task.js";
+
+/** Deletes the lock entry, and with it the limit that is set there. */
+export async function destroy(consul: ConsulClient, { prefix }: Task): Promise<number> {
+  await consul.semaphorePrefix(prefix, 1).destroy();
+  tell(`${JSON.stringify(prefix)} has no lock entry`);
+  return 0;
+}
