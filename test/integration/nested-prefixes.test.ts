@@ -5,15 +5,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { expect, test, type TestContext } from "vitest";
 
 import type { Semaphore } from "../../src/index.js";
-import {
-  abortWithin,
-  connect,
-  consul,
-  eventually,
-  freshPrefix,
-  makeSession,
-  type Ending,
-} from "./fixture.js";
+import { abortWithin, connect, consul, eventually, freshPrefix, makeSession } from "./fixture.js";
+import type { Ending } from "./proxy.js";
 
 /** Promised is a second, on a machine that is not busy. */
 const TOLD_WITHIN_MS = 5_000;

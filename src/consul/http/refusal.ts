@@ -20,5 +20,19 @@ const REFUSALS: Readonly<Record<number, RegExp>> = {
  * Consul's place for a while: a load balancer has pages of any status.
  */
 export function isRefusal(status: number, text: string): boolean {
-  return REFUSALS[status]?.test(text.trimStart().replace(PASSED_ON, "")) === true;
+  return REFUSALS[status]?.test(ownWords(text)) === true;
+}
+
+/** Whether Consul says that there are too many requests for now. */
+export function isRateLimit(text: string): boolean {
+  return /^rate limit/i.test(ownWords(text));
+}
+
+/** Whether Consul says that the node of a new session is not in its catalog. */
+export function isMissingNode(text: string): boolean {
+  return /^missing node registration/i.test(ownWords(text));
+}
+
+function ownWords(text: string): string {
+  return text.trimStart().replace(PASSED_ON, "");
 }
