@@ -112,7 +112,7 @@ export interface SemaphoreOptions {
   readonly sessionChecks?: readonly string[] | undefined;
   /**
    * The node of Consul's catalog that a session made here belongs to. Default: the agent's own, which
-   * another datacenter does not know.
+   * another datacenter does not know. It has to be registered before.
    */
   readonly sessionNode?: string | undefined;
   /**
