@@ -13,7 +13,7 @@ const REFUSALS: Readonly<Record<number, RegExp>> = {
   413: /^(?:request body|value)\b.*(?:too large|exceeds)/i,
   // It answers so for failures of its own as well, which pass; the name of a check is anybody's, and
   // a gateway too says that something is invalid.
-  500: /^(?:invalid (?:session (?:ttl '|")|behavior setting '|key name)|session ttl '[^']*' invalid|missing check '.*' registration|cross datacenter lock )/i,
+  500: /^(?:invalid (?:session(?:$| ttl '| ")|behavior setting '|key name)|session ttl '[^']*' invalid|missing check '.*' registration|cross datacenter lock )/i,
 };
 
 /** The same of words that one server of Consul's has from another. */
@@ -39,5 +39,5 @@ export function isMissingNode(text: string): boolean {
 }
 
 function ownWords(text: string): string {
-  return text.trimStart().replace(PASSED_ON, "");
+  return text.trim().replace(PASSED_ON, "");
 }
