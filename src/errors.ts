@@ -1,6 +1,7 @@
 import { cloneable } from "./cloneable-error.js";
 import { goDuration, type Duration } from "./consul/duration.js";
 import { ConsulError, mayBeOfAnother } from "./consul/http/consul-error.js";
+import { isRateLimit } from "./consul/http/refusal.js";
 
 interface ErrorContext {
   readonly prefix?: string;
@@ -388,6 +389,12 @@ export function isTransient(error: unknown): boolean {
   const cause = error instanceof SemaphoreRequestError ? error.cause : error;
   if (!(cause instanceof ConsulError) || cause.neverAnswered) return false;
   return cause.retryable || mayBeOfAnother(cause);
+}
+
+/** How many times longer than usual the pause after a failure is: a rate limit asks for fewer requests. */
+export function pauseFactor(error: unknown): number {
+  const cause = error instanceof SemaphoreRequestError ? error.cause : error;
+  return cause instanceof ConsulError && isRateLimit(cause.text ?? "") ? 4 : 1;
 }
 
 /**

@@ -112,8 +112,8 @@ export interface SemaphoreOptions {
   readonly sessionChecks?: readonly string[] | undefined;
   /**
    * The node of Consul's catalog that a session made here belongs to, such as one that is registered
-   * for that and that no agent leaves with. Default: the agent's own, which another datacenter does
-   * not know.
+   * for that and that no agent leaves with; it has to be registered before. Default: the agent's own,
+   * which another datacenter does not know.
    */
   readonly sessionNode?: string | undefined;
   /**

@@ -8,6 +8,7 @@ import type { SemaphoreClient } from "./client-context.js";
 import { acquireChannel, traced, type AcquireEvent } from "./diagnostics.js";
 import {
   isTransient,
+  pauseFactor,
   SemaphoreClosedError,
   SemaphoreHeldError,
   SemaphoreInUseError,
@@ -275,7 +276,7 @@ export class Semaphore {
       context.closing.throwIfAborted();
       const until = performance.now() + RESIZE_PATIENCE_MS;
       const resizing = retry(() => queue.resize(limit, { timeout: attemptTimeout(until) }), {
-        ...{ isTransient, until, signal: context.closing },
+        ...{ isTransient, pauseFactor, until, signal: context.closing },
       });
       context.track(resizing);
       await resizing;

@@ -20,11 +20,11 @@ export class Backoff {
     this.#pause = first;
   }
 
-  /** The length of the next pause, in milliseconds. */
-  next(): number {
+  /** The length of the next pause, in milliseconds; so many times longer than usual. */
+  next(factor = 1): number {
     const pause = this.#pause;
     this.#pause = Math.min(2 * pause, this.#longest);
-    return pause * (1 - Math.random() / 2);
+    return factor * pause * (1 - Math.random() / 2);
   }
 
   /** Starts again with the first pause. To be called after a success. */

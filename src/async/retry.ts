@@ -11,6 +11,8 @@ export interface RetryOptions {
   readonly signal?: AbortSignal | undefined;
   /** Whether the next pause keeps the process alive. Default: it does. */
   readonly keepAlive?: (() => boolean) | undefined;
+  /** How many times longer than usual the pause after a failure is. Default: 1. */
+  readonly pauseFactor?: ((error: unknown) => number) | undefined;
   /** Called with each failure that is retried. */
   readonly failed?: ((error: unknown) => void) | undefined;
 }
@@ -25,7 +27,7 @@ const LONGEST_PAUSE_MS = 1_000;
  */
 export async function retry<Result>(
   step: () => Promise<Result>,
-  { isTransient, until, signal, keepAlive, failed }: RetryOptions,
+  { isTransient, until, signal, keepAlive, pauseFactor, failed }: RetryOptions,
 ): Promise<Result> {
   const backoff = new Backoff({ first: FIRST_PAUSE_MS, longest: LONGEST_PAUSE_MS });
   for (;;) {
@@ -35,7 +37,8 @@ export async function retry<Result>(
       const left = until - performance.now();
       if (left <= 0 || isAborted(signal) || !isTransient(error)) throw error;
       failed?.(error);
-      await sleep(Math.min(backoff.next(), left), signal, { keepAlive: keepAlive?.() });
+      const pause = backoff.next(pauseFactor?.(error));
+      await sleep(Math.min(pause, left), signal, { keepAlive: keepAlive?.() });
       if (isAborted(signal)) throw error;
     }
   }

@@ -5,7 +5,7 @@ import { retry } from "../async/retry.js";
 import { unlessAborted } from "../async/unless-aborted.js";
 import { ConsulError } from "../consul/http/consul-error.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
-import { isOutcomeUnknown, isTransient, SemaphoreRequestError } from "../errors.js";
+import { isOutcomeUnknown, isTransient, pauseFactor, SemaphoreRequestError } from "../errors.js";
 import type { Standing, Waiter } from "../protocol/next-step.js";
 import type { ContenderWrite } from "../protocol/transactions.js";
 import type { SessionLease } from "../session/lease.js";
@@ -144,6 +144,7 @@ export class Claim implements Waiter {
     try {
       refusal = await retry(() => this.#tryToEnter(attemptTimeout(until)), {
         isTransient: (error) => isTransient(error) && !this.lease.checkLost(),
+        pauseFactor,
         until,
         signal,
       });

@@ -3,7 +3,7 @@ import { retry } from "../async/retry.js";
 import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
-import { isOutcomeUnknown, SemaphoreRequestError } from "../errors.js";
+import { isOutcomeUnknown, pauseFactor, SemaphoreRequestError } from "../errors.js";
 import type { SessionLease } from "../session/lease.js";
 
 /** How a session leaves a prefix. */
@@ -106,7 +106,7 @@ export class CleanUp {
     const keepAlive = (): boolean => this.#isAwaited;
     try {
       await retry(() => this.#leave(), {
-        isTransient: isOutcomeUnknown,
+        ...{ isTransient: isOutcomeUnknown, pauseFactor },
         until: lease.own ? lease.expiresAt : Infinity,
         failed: (error) => {
           if (error instanceof Error) this.#failure = error;
@@ -123,7 +123,7 @@ export class CleanUp {
       lease.stop();
       // Where the session cannot be ended, its TTL does it.
       await retry(() => lease.destroy(this.#attempt), {
-        isTransient: isOutcomeUnknown,
+        ...{ isTransient: isOutcomeUnknown, pauseFactor },
         until: Math.min(lease.expiresAt, performance.now() + LONGEST_DESTRUCTION_MS),
         keepAlive,
       }).catch(() => undefined);

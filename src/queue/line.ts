@@ -3,7 +3,7 @@ import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
 import { unlessAborted } from "../async/unless-aborted.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
-import { isOutcomeUnknown } from "../errors.js";
+import { isOutcomeUnknown, pauseFactor } from "../errors.js";
 import { nextStep, type Step, type Target } from "../protocol/next-step.js";
 import { afterCheck, afterEntry } from "../protocol/queue-view.js";
 import { liveHolders, type ContenderEntry } from "../protocol/snapshot.js";
@@ -103,7 +103,7 @@ export class Line {
         this.#endWatches();
         if (!this.#claims.has(first)) continue;
         first.requestFailed(error);
-        if (isOutcomeUnknown(error)) await this.#known.nextChange(pauses.next());
+        if (isOutcomeUnknown(error)) await this.#known.nextChange(pauses.next(pauseFactor(error)));
         else this.#claims.delete(first);
       }
     }

@@ -8,7 +8,12 @@ import { sleep } from "../async/sleep.js";
 import { ConsulError } from "../consul/http/consul-error.js";
 import type { KVEntry } from "../consul/kv.js";
 import { nextIndex, type QueryOptions } from "../consul/query.js";
-import { isOutcomeUnknown, SemaphoreLostError, SemaphoreRequestError } from "../errors.js";
+import {
+  isOutcomeUnknown,
+  pauseFactor,
+  SemaphoreLostError,
+  SemaphoreRequestError,
+} from "../errors.js";
 import { liveHolders, type Snapshot } from "../protocol/snapshot.js";
 import { blocking, type LockReading, type PrefixRequests } from "./requests.js";
 
@@ -130,7 +135,7 @@ export class HolderMonitor {
       } catch (error) {
         if (isAborted(signal)) return;
         const wanted = due.map((slot) => patience.get(slot)?.failed(error));
-        const usual = pauses.next();
+        const usual = pauses.next(pauseFactor(error));
         // A longer pause than usual is for when all are for it.
         pause = Math.min(...wanted.map((ms) => ms ?? usual));
       }
@@ -246,7 +251,7 @@ class Patience {
     const { ttl } = this.#slot;
     if (ttl !== Infinity) return PATIENCE_TTLS * ttl;
     if (!(cause instanceof ConsulError)) return 0;
-    if (!cause.retryable) return PATIENCE_WITHOUT_TTL_MS;
+    if (!cause.retryable || pauseFactor(cause) > 1) return PATIENCE_WITHOUT_TTL_MS;
     this.#cuts += cause.code === "CONSUL_UNREACHABLE" ? 1 : 0;
     return this.#cuts === 1 ? Infinity : 0;
   }

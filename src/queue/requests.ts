@@ -4,7 +4,7 @@ import { parseDuration } from "../consul/duration.js";
 import type { ConsulEndpoints } from "../consul/endpoints.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
 import type { KVEntry } from "../consul/kv.js";
-import type { QueryOptions } from "../consul/query.js";
+import type { QueryMeta, QueryOptions } from "../consul/query.js";
 import type { KVOperation, TransactionOutcome } from "../consul/transaction.js";
 import { SemaphoreRequestError, type SemaphoreRequestErrorCode } from "../errors.js";
 import { prefixKeys, type PrefixKeys } from "../protocol/keys.js";
@@ -67,14 +67,7 @@ export class PrefixRequests {
     const { value: entries, meta } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
       this.#kv.list(this.keys.prefix, this.#query(options)),
     );
-    // A list that leaves something out shows free slots where there are none.
-    if (meta.resultsFilteredByACLs === true) {
-      throw new SemaphoreRequestError(
-        "SEMAPHORE_READ_FAILED",
-        `Consul leaves entries out for want of a permission: key_prefix ` +
-          `${JSON.stringify(this.keys.prefix)} with policy read or write`,
-      );
-    }
+    this.#requireAll(meta);
     return { snapshot: readSnapshot(this.keys, entries), sentAt, now: performance.now() };
   }
 
@@ -162,12 +155,23 @@ export class PrefixRequests {
     const { value: entry, meta } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
       this.#kv.get(key, this.#query(options)),
     );
+    this.#requireAll(meta);
     const index = entry?.modifyIndex ?? meta.index;
     const wait = parseDuration(options.wait ?? 0);
     const isIdle = index === options.index && performance.now() < sentAt + wait / 2;
     if (isIdle) await sleep(Math.min(this.#idlePauses.next(), wait), options.signal);
     else this.#idlePauses.reset();
     return { entry, index, sentAt };
+  }
+
+  /** What leaves something out shows free slots where there are none, and losses that are none. */
+  #requireAll({ resultsFilteredByACLs }: QueryMeta): void {
+    if (resultsFilteredByACLs !== true) return;
+    throw new SemaphoreRequestError(
+      "SEMAPHORE_READ_FAILED",
+      `Consul leaves entries out for want of a permission: key_prefix ` +
+        `${JSON.stringify(this.keys.prefix)} with policy read or write`,
+    );
   }
 
   #query(options: QueryOptions): QueryOptions {

@@ -4,10 +4,11 @@ import { inSharedContext } from "../async/shared-context.js";
 import type { Background } from "../async/serial-queue.js";
 import { sleep } from "../async/sleep.js";
 import { ConsulError } from "../consul/http/consul-error.js";
+import { isMissingNode } from "../consul/http/refusal.js";
 import { parseDuration, type Duration } from "../consul/duration.js";
 import type { ConsulEndpoints } from "../consul/endpoints.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
-import { isTransient } from "../errors.js";
+import { isTransient, pauseFactor } from "../errors.js";
 import { SessionLease } from "./lease.js";
 import type { Watchdogs } from "./watchdog.js";
 import { sendRenewal, ttlOf } from "./renewal.js";
@@ -49,9 +50,9 @@ export async function openOwnSession(
   const creation = new SessionCreation(sessions, { name, ttl, checks, node }, scope, watchdogs);
   try {
     const lease = await retry(() => creation.create({ timeout: attemptTimeout(until) }), {
-      isTransient,
-      until,
-      signal,
+      // The agent's own node is registered soon after its start. Another one has to be by somebody.
+      isTransient: (error) => isTransient(error) && (node === undefined || !lacksNode(error)),
+      ...{ pauseFactor, until, signal },
     });
     inSharedContext(() => void creation.destroyLateStrays());
     return lease;
@@ -60,7 +61,7 @@ export async function openOwnSession(
     const ended = performance.now() + parseDuration(ttl);
     const search = inSharedContext(() =>
       retry(() => creation.destroyStrays(), {
-        isTransient,
+        ...{ isTransient, pauseFactor },
         until: ended,
         keepAlive: () => false,
       }),
@@ -178,7 +179,11 @@ export async function openBorrowedSession(
     const ttl = await learnTtl(sessions, id, { ...scope, timeout: attemptTimeout(until) });
     return new SessionLease(sessions, { id, term: { sentAt, ttl }, watchdogs, own: false, scope });
   };
-  return await retry(renew, { isTransient, until, signal });
+  return await retry(renew, { isTransient, pauseFactor, until, signal });
+}
+
+function lacksNode(error: unknown): boolean {
+  return error instanceof ConsulError && isMissingNode(error.text ?? "");
 }
 
 async function learnTtl(sessions: Sessions, id: string, options: RequestOptions): Promise<number> {

@@ -7,7 +7,7 @@ import { parseDuration } from "../consul/duration.js";
 import type { ConsulEndpoints } from "../consul/endpoints.js";
 import type { RequestOptions } from "../consul/http/request-options.js";
 import type { SessionEntry } from "../consul/session.js";
-import { SemaphoreLostError } from "../errors.js";
+import { pauseFactor, SemaphoreLostError } from "../errors.js";
 import { endOfTerm, type SessionTerm } from "./term.js";
 
 /** How often a session is renewed in each TTL, and a signal of another pace. */
@@ -92,7 +92,9 @@ export async function renewSession({
       if (isClosed(error)) return new SemaphoreLostError("session-expired", error);
       failed(error);
       share = NEXT_ATTEMPT_TTLS;
-      pause = backoff.next();
+      // With half of the TTL over, a rate limit is no reason to be slow any more.
+      const isEarly = performance.now() < term.sentAt + term.ttl / 2;
+      pause = backoff.next(isEarly ? pauseFactor(error) : 1);
     }
   }
 }

@@ -5,6 +5,8 @@ import { buffer } from "node:stream/consumers";
 
 import { inject, onTestFinished, type TestContext } from "vitest";
 
+import { ANSWERS } from "./false-answers.js";
+
 /**
  * What becomes of a request:
  *
@@ -13,27 +15,15 @@ import { inject, onTestFinished, type TestContext } from "vitest";
  * - `"refuse"`: it is answered with 403 and does not reach Consul.
  * - `"throttle"`: it is answered with 429 and does not reach Consul.
  * - `"page …"`: it is answered with a page of that status and does not reach Consul.
+ * - `"newer: …"`: it is answered in the words of a newer agent and does not reach Consul.
+ * - `"filter"`: it is answered as by a newer agent that leaves all entries out for want of a right.
  * - `"reset"`: its connection is reset and it does not reach Consul.
  * - `"hang"`: nothing ever happens.
  * - `"lose the answer"`: Consul gets it, but its answer does not arrive; the connection is reset.
  * - `"repeat"`: Consul gets it twice, and it is the second answer that arrives.
  */
-export type Fate = "pass" | "reset" | "hang" | "lose the answer" | "repeat" | keyof typeof ANSWERS;
-
-const PAGE = "<!DOCTYPE html><title>The gateway</title><p>Somebody answers in Consul's place.";
-
-/** The answers that do not come from Consul. Some say what Consul's own say. */
-const ANSWERS = {
-  "page 200": [200, PAGE],
-  "page 204": [204, ""],
-  "page 401": [401, PAGE],
-  "page 403": [403, PAGE],
-  "page 404": [404, PAGE],
-  "page 408": [408, PAGE],
-  fail: [500, "out of order"],
-  refuse: [403, "Permission denied"],
-  throttle: [429, "Your IP is issuing too many concurrent connections, please rate limit"],
-} as const;
+export type Fate =
+  "pass" | "reset" | "hang" | "lose the answer" | "repeat" | "filter" | keyof typeof ANSWERS;
 
 export interface SeenRequest {
   readonly method: string;
@@ -99,6 +89,10 @@ export class Proxy {
   readonly requests: SeenRequest[] = [];
   /** Decides on each request, and may take its time. */
   decide: (request: SeenRequest) => Fate | Promise<Fate> = () => "pass";
+  /** For how long the answer to a request may take before it is cut, in milliseconds. */
+  writeTimeout = Infinity;
+  /** How many were. */
+  cuts = 0;
   /** Told of each answer at the moment when it is lost. */
   lost: (request: SeenRequest) => void = () => undefined;
   /** How many connections there were at once, at most. */
@@ -235,9 +229,23 @@ export class Proxy {
         await buffer(await answered());
         deliver(await answered(), response);
         return;
+      case "filter":
+        deliverFiltered(await answered(), response);
+        return;
       case "pass":
+        if (this.writeTimeout < Infinity) this.#cutLate(response);
         deliver(await answered(), response);
     }
+  }
+
+  #cutLate(response: http.ServerResponse): void {
+    const timer = setTimeout(() => {
+      this.cuts += 1;
+      response.destroy();
+    }, this.writeTimeout);
+    response.once("close", () => {
+      clearTimeout(timer);
+    });
   }
 }
 
@@ -268,4 +276,13 @@ async function forward(
 function deliver(answer: http.IncomingMessage, response: http.ServerResponse): void {
   response.writeHead(answer.statusCode ?? 500, answer.headers);
   answer.pipe(response);
+}
+
+/** All that was found is left out, and Consul says so. */
+function deliverFiltered({ headers }: http.IncomingMessage, response: http.ServerResponse): void {
+  const filtered = { "x-consul-results-filtered-by-acls": "true" };
+  const told = ["x-consul-index", "x-consul-knownleader", "x-consul-lastcontact"].map(
+    (name) => [name, headers[name]] as const,
+  );
+  response.writeHead(404, { ...Object.fromEntries(told), ...filtered }).end();
 }

@@ -1,4 +1,5 @@
 import {
+  ConsulError,
   SemaphoreClosedError,
   SemaphoreError,
   SemaphoreLostError,
@@ -25,6 +26,9 @@ const TIMER_SLACK_MS = 2;
 
 /** For how long a session may outlive a release, for the sake of the next acquire. */
 const KEPT_MS = 10_000;
+
+/** For how long each step on the way into the queue is tried. */
+const ENTRY_PATIENCE_MS = 15_000;
 
 /** How soon a process that comes back with its session has its slot, with nothing in the way. */
 const RESUMED_WITHIN_MS = 2_000;
@@ -127,7 +131,11 @@ export class CallChecks {
     const own = this.ownSession !== undefined;
     const excused = this.#host.link.trouble.since(attempt.calledAt - TROUBLED_MS);
     // A session of the program's may be over before the program knows.
-    if (error instanceof SemaphoreRequestError && (excused || own)) return;
+    if (error instanceof SemaphoreRequestError && own) return;
+    if (error instanceof SemaphoreRequestError && excused) {
+      this.#checkPatience(attempt, error);
+      return;
+    }
     this.#world.fail("state", `${this.#plan.name}'s acquire rejects: ${describe(error)}`);
   }
 
@@ -210,6 +218,19 @@ export class CallChecks {
       const problem = `${user} has a slot with ${session}, and ${other.user} has one with it still`;
       this.#world.fail("A-too-many", problem);
     }
+  }
+
+  /** Here Consul refuses nothing for good: whatever fails is tried again for as long as is promised. */
+  #checkPatience({ calledAt, waitsUntil }: Attempt, error: SemaphoreRequestError): void {
+    const { cause } = error;
+    if (cause instanceof ConsulError && cause.neverAnswered) return;
+    const waited = this.#world.time.now() - calledAt;
+    const patience = Math.min(ENTRY_PATIENCE_MS, Math.max(waitsUntil - calledAt, SHORTEST_TRY_MS));
+    if (waited >= patience - TIMER_SLACK_MS) return;
+    this.#world.fail(
+      "state",
+      `${this.#plan.name}'s acquire gives up after ${waited} ms: ${describe(error)}`,
+    );
   }
 
   #resumed(tenure: Tenure): void {

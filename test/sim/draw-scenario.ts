@@ -1,4 +1,4 @@
-import { LINK_FAULTS } from "./link-fault.js";
+import { FALSE_ANSWERS, LINK_FAULTS } from "./link-fault.js";
 import type { Random } from "./prng.js";
 import {
   WORLD_FAULTS,
@@ -19,7 +19,19 @@ const USERS_ON_A_HOST = [1, 1, 1, 1, 1, 2, 2, 2, 3, 4];
 /** By the seed's own number, so that the fleets among many seeds are easy to pick out. */
 export function drawScenario(random: Random, seed: number): Scenario {
   if (seed % LARGE_FLEET_EVERY === 0) return drawLargeFleet(random);
-  return seed % FLEET_EVERY === 0 ? drawFleet(random) : drawFew(random);
+  // What is drawn last leaves all else as it is.
+  return withFalseAnswers(random, seed % FLEET_EVERY === 0 ? drawFleet(random) : drawFew(random));
+}
+
+/** In some scenarios somebody else answers now and then, and in some of these that is all. */
+function withFalseAnswers(random: Random, scenario: Scenario): Scenario {
+  if (!random.chance(0.15)) return scenario;
+  const faults = random.pick<readonly FaultKind[]>([
+    FALSE_ANSWERS,
+    [...scenario.faults, ...FALSE_ANSWERS],
+    [...scenario.faults, random.pick(FALSE_ANSWERS)],
+  ]);
+  return { ...scenario, faults };
 }
 
 /** A few clients and much time: this goes the deepest. */

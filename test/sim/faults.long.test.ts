@@ -14,6 +14,8 @@ const COMES_UP = [
   "fault error-before",
   "fault error-after",
   "fault too-many",
+  "fault false-answer-before",
+  "fault false-answer-after",
   "fault duplicate",
   "fault freeze",
   "fault late-reads",

@@ -17,10 +17,13 @@ export const LINK_FAULTS = [
   "late-requests",
 ] as const;
 
-export type LinkFault = (typeof LINK_FAULTS)[number];
+/** Somebody else answers in Consul's place, who has kept the request for himself, or passed it on. */
+export const FALSE_ANSWERS = ["false-answer-before", "false-answer-after"] as const;
+
+export type LinkFault = (typeof LINK_FAULTS)[number] | (typeof FALSE_ANSWERS)[number];
 
 export function isLinkFault(fault: string): fault is LinkFault {
-  return LINK_FAULTS.some((known) => known === fault);
+  return [...LINK_FAULTS, ...FALSE_ANSWERS].some((known) => known === fault);
 }
 
 /** Faults that keep a process from nothing: at worst it is told a write failed that did not. */
@@ -37,6 +40,24 @@ export interface LinkCondition {
 /** What a proxy or an agent answers that could not do what it was asked for. */
 export function failure(status: number, body: string): HttpResponse {
   return { status, headers: { "content-type": "text/plain; charset=utf-8" }, body };
+}
+
+const PAGE = "<!DOCTYPE html><title>The gateway</title><p>Permission denied, or not found.";
+
+/** What a load balancer, or whatever listens there instead, says to any request. */
+export const PAGES: readonly HttpResponse[] = [
+  ...[200, 400, 403, 404, 408, 409, 413, 429, 500, 502, 503].map((status) => page(status, PAGE)),
+  page(204, ""),
+  page(301, "", { location: "https://gateway.example/v1/kv/" }),
+  page(404, "404 page not found\n"),
+  page(500, "invalid upstream</p>"),
+  ...["{}", "[]", "null", '{"status":"ok"}', '{"Results":', '[{"Key":"a'].map((body) =>
+    page(200, body, { "content-type": "application/json" }),
+  ),
+];
+
+function page(status: number, body: string, headers: HttpResponse["headers"] = {}): HttpResponse {
+  return { status, headers: { "content-type": "text/html", ...headers }, body };
 }
 
 export function connectionReset(): Error {

@@ -10,6 +10,7 @@ import {
   connectionReset,
   failure,
   isMild,
+  PAGES,
   type LinkCondition,
   type LinkFault,
 } from "./link-fault.js";
@@ -25,11 +26,13 @@ const BEFORE_CONSUL = [
   "refuse",
   "error-before",
   "too-many",
+  "false-answer-before",
 ] as const satisfies readonly LinkFault[];
 const AFTER_CONSUL = [
   "drop-answer",
   "cut-after",
   "error-after",
+  "false-answer-after",
 ] as const satisfies readonly LinkFault[];
 
 interface OpenExchange extends Exchange {
@@ -141,6 +144,9 @@ export class Link {
       case "too-many":
         this.#return(exchange, failure(429, "Your IP is issuing too many concurrent connections"));
         return;
+      case "false-answer-before":
+        this.#return(exchange, this.#random.pick(PAGES));
+        return;
       case "none":
         this.#time.after(this.#onTheWay(exchange) + this.#latency(), () => {
           this.#arrive(exchange);
@@ -187,6 +193,9 @@ export class Link {
           exchange,
           failure(500, "rpc error making call: leadership lost while committing log"),
         );
+        return;
+      case "false-answer-after":
+        this.#return(exchange, this.#random.pick(PAGES));
         return;
       case "none":
         this.#return(exchange, response, this.#lateness(exchange));

@@ -1,5 +1,5 @@
 import { cloneable } from "../../cloneable-error.js";
-import { isRefusal } from "./refusal.js";
+import { isMissingNode, isRateLimit, isRefusal } from "./refusal.js";
 
 /**
  * Why a request to Consul failed:
@@ -113,13 +113,12 @@ export class ConsulError extends cloneable(Error) {
   /**
    * Whether the outcome of a write is unknown: it was sent, and no answer says that it was not
    * carried out. A 5xx does not say so either, since a leader may fail after it has accepted the
-   * write; but where a rate limit is exceeded, nothing was.
+   * write; but nothing was where a rate limit is exceeded, or a session's node is not registered.
    */
   get inDoubt(): boolean {
-    const isLimited =
-      this.status === 429 || /^(?:rpc error[^:]*: )*rate limit/i.test(this.text ?? "");
-    const isSent = !isLimited && !this.neverAnswered;
-    return (this.retryable && isSent) || this.code === "CONSUL_BAD_ANSWER";
+    const { status, text = "", neverAnswered } = this;
+    const isDone = status !== 429 && !isRateLimit(text) && !isMissingNode(text) && !neverAnswered;
+    return (this.retryable && isDone) || this.code === "CONSUL_BAD_ANSWER";
   }
 }
 

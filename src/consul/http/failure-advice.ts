@@ -51,8 +51,8 @@ export function adviceOnStatus(status: number, body: string): string {
   }
   if (status === 500 && /missing node registration/i.test(body)) {
     return (
-      "the agent's node is not registered there (yet); a session in another datacenter needs one of " +
-      "its nodes: sessionNode, or node of session.create"
+      "the node is not registered there (yet): PUT /v1/catalog/register does so; a session in another " +
+      "datacenter needs one of its nodes: sessionNode, or node of session.create"
     );
   }
   if (status === 500 && /missing check '.*' registration/i.test(body)) {

@@ -263,12 +263,12 @@ export class Transport {
       },
       concealed: (text) => this.#concealed(text),
       denied: (permission, text) =>
-        this.#failedWith(method, path, status, text, this.#whyDenied(permission)),
+        this.#failedWith(method, path, status, text, this.#whyDenied(text, permission)),
     };
   }
 
   #unexpectedStatus(method: string, path: string, { status, body }: ConsulAnswer): ConsulError {
-    const why = status === 403 ? this.#whyDenied(neededPermission(method, path)) : "";
+    const why = status === 403 ? this.#whyDenied(body, neededPermission(method, path)) : "";
     return this.#failedWith(method, path, status, body, why || adviceOnStatus(status, body));
   }
 
@@ -300,9 +300,13 @@ export class Transport {
     return files ? `${adviceOn(code)}; ${files}` : adviceOn(code);
   }
 
-  #whyDenied(permission: string | undefined): string {
-    const needed = permission ?? "a permission";
-    return this.#config.credentials.hasToken
+  #whyDenied(text: string, permission: string | undefined): string {
+    const { hasToken } = this.#config.credentials;
+    // Agents since 1.12 name it themselves.
+    const isNamed = text.includes("lacks permission '");
+    if (isNamed && hasToken) return "";
+    const needed = isNamed ? "it" : (permission ?? "a permission");
+    return hasToken
       ? `if Consul knows the token, it lacks ${needed}`
       : `without a token (option token, or CONSUL_HTTP_TOKEN), the request lacks ${needed}`;
   }

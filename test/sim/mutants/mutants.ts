@@ -87,6 +87,20 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: "D-needless-loss",
   },
   {
+    name: "gateways-403-is-taken-for-consuls",
+    file: "consul/http/refusal.ts",
+    search: "return REFUSALS[status]?.test(ownWords(text)) === true;",
+    replacement: "return status === 403 || REFUSALS[status]?.test(ownWords(text)) === true;",
+    breaks: "state",
+  },
+  {
+    name: "gateways-404-means-that-nothing-is-there",
+    file: "consul/query.ts",
+    search: 'const index = answer.header("x-consul-index");',
+    replacement: 'const index = answer.header("x-consul-index") ?? "1";',
+    breaks: "D-needless-loss",
+  },
+  {
     name: "one-too-many",
     file: "protocol/queue-view.ts",
     search: "return Math.max(0, limit - liveHolders(view).size);",

@@ -22,6 +22,14 @@ describe("the pauses", () => {
     expect(pausesOf(backoff, 4)).toEqual([50, 100, 200, 200]);
   });
 
+  test("are so many times longer as is asked for, the next one too if it is asked for again", () => {
+    vi.spyOn(Math, "random").mockReturnValue(0);
+    const backoff = new Backoff({ first: 100, longest: 300 });
+    expect([backoff.next(4), backoff.next(4), backoff.next(), backoff.next(4)]).toEqual([
+      400, 800, 300, 1_200,
+    ]);
+  });
+
   test("differ from one to the next who waits, between half and whole", () => {
     const pauses = Array.from({ length: 100 }, () =>
       new Backoff({ first: 1_000, longest: 2_000 }).next(),

@@ -181,6 +181,23 @@ describe("acquiring", () => {
     expect(scene.steps).toEqual(["create session"]);
   });
 
+  test("fails at once where the node that it was given is not registered", async () => {
+    const acquiring = new Watched(semaphore({ sessionNode: "mistyped" }).acquire());
+    await time.settle();
+    expect(acquiring.outcome).toMatchObject({ error: { code: "SEMAPHORE_SESSION_FAILED" } });
+    expect(messageOf(acquiring)).toContain("PUT /v1/catalog/register does so");
+    expect(scene.steps).toEqual(["create session"]);
+  });
+
+  test("tries on where the agent's own node is not registered yet", async () => {
+    scene.next("create session", answering(500, "Missing node registration"));
+    const acquiring = new Watched(semaphore().acquire());
+    await time.pass(1_000);
+    expect(valueOf(acquiring).held).toBe(true);
+    // Nothing was made, so that there is nothing to look for.
+    expect(scene.of("list sessions")).toEqual([]);
+  });
+
   test("tries on where a check is critical, whatever it is called", async () => {
     scene.next("create session", answering(500, "Check 'invalid-orders' is in critical state"));
     const acquiring = new Watched(semaphore().acquire());

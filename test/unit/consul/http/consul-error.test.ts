@@ -81,6 +81,15 @@ describe("a ConsulError", () => {
     expect(error).toMatchObject({ retryable: false, inDoubt: false });
   });
 
+  test.each([
+    [429, "rate limit exceeded, try again later or against a different server"],
+    [503, "rpc error making call: rate limit exceeded for operation that can only be performed"],
+    [500, "rpc error making call: Missing node registration"],
+  ])("of a %d with which Consul says that nothing was done yet is no doubt: %s", (status, text) => {
+    const error = new ConsulError("it failed", { ...about, code: "CONSUL_STATUS", status, text });
+    expect(error).toMatchObject({ retryable: true, inDoubt: false });
+  });
+
   test("of an address where nothing has ever answered may be retried, and wrote nothing", () => {
     const error = new ConsulError("it failed", {
       ...{ ...about, code: "CONSUL_UNREACHABLE", neverAnswered: true },

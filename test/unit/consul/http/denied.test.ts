@@ -90,6 +90,18 @@ describe("a refusal says what the token lacks", () => {
     );
   });
 
+  test("in Consul's words, where agents since 1.12 name it", async () => {
+    const words =
+      "Permission denied: token with AccessorID 'a1' lacks permission 'key:list' on \"a/\"";
+    server.always(reply(words, { status: 403 }));
+    const given = await consulErrorOf(newClient({ token: "secret" }).kv.list("a/"));
+    expect(given.message).toMatch(
+      /lacks permission 'key:list' on "a\/"\) for GET [^ ]* from [^ ]*$/,
+    );
+    const without = await consulErrorOf(newClient({}).kv.list("a/"));
+    expect(without.message).toMatch(/without a token .*, the request lacks it$/);
+  });
+
   test("in a transaction, for the very key", async () => {
     server.always(forbiddenInTransaction);
     const { kv } = newClient({ token: "secret" });

@@ -45,6 +45,7 @@ test.each([
   [407, "", "a proxy in front of Consul requires httpAuth"],
   [500, "no leader", ""],
   [500, "rpc error making call: Missing node registration", "needs one of its nodes: sessionNode"],
+  [500, "Missing node registration", "PUT /v1/catalog/register"],
   [500, "Missing check 'nosuch' registration", "sessionChecks"],
   [500, "Check 'web' is in critical state", ""],
   [500, 'invalid key name, keys should respect the "^[a-z]+$" format', "disable_kv_key_validation"],

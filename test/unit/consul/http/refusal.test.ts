@@ -21,6 +21,9 @@ describe("a refusal of Consul's", () => {
     [500, "Session TTL 'soon' invalid: time: invalid duration soon"],
     [500, 'rpc error making call: invalid session "2d1b6b3e-0d53-4f55-8c4b-3b0a4cf0d1f2"'],
     [500, 'invalid key name, keys should respect the "^[a-z]+$" format'],
+    [500, "Invalid Behavior setting 'none'"],
+    [500, "invalid session"],
+    [500, "rpc error making call: Invalid session behavior: none"],
     [500, "Missing check 'nosuch' registration"],
     [500, "rpc error making call: cross datacenter lock must be created at server agent"],
   ])("is %d %s", (status, text) => {
@@ -47,6 +50,8 @@ describe("a refusal of Consul's", () => {
     [500, "No cluster leader"],
     [500, "rpc error making call: Check 'invalid-orders' is in critical state"],
     [500, "<html>invalid upstream"],
+    [500, "invalid upstream"],
+    [500, "invalid session cookie"],
     [500, "the upstream sent an invalid header"],
     [502, "Invalid backend"],
     [503, "Permission denied"],
