@@ -62,9 +62,13 @@ async function hold(client: ConsulClient, prefix: string): Promise<SemaphoreSlot
   return await client.semaphoreOpts({ prefix, limit: 1, sessionTTL: TTL_MS }).acquire();
 }
 
-async function holdMany(client: ConsulClient, count: number): Promise<SemaphoreSlot[]> {
+async function holdMany(
+  client: ConsulClient,
+  count: number,
+  prefix = "many",
+): Promise<SemaphoreSlot[]> {
   return await Promise.all(
-    Array.from({ length: count }, (_, number) => hold(client, `many/${number}`)),
+    Array.from({ length: count }, (_, number) => hold(client, `${prefix}/${number}`)),
   );
 }
 
@@ -142,6 +146,16 @@ test("slots outlive a limit of connections with a dispatcher that was given", as
   await pause(2.5 * TTL_MS);
   expect(lossesOf([neighbour, ...slots])).toEqual([]);
   await Promise.all([neighbour, ...slots].map((slot) => slot.release()));
+}, 60_000);
+
+test("slots of 6 clients with 6 prefixes each outlive a limit of 20 connections", async () => {
+  const address = await agentWithLimit(20);
+  const clients = Array.from({ length: 6 }, () => connect(address));
+  const held = await Promise.all(clients.map((client, number) => holdMany(client, 6, `${number}`)));
+  const slots = held.flat();
+  await pause(2.5 * TTL_MS);
+  expect(lossesOf(slots)).toEqual([]);
+  await Promise.all(slots.map((slot) => slot.release()));
 }, 60_000);
 
 test("waiters of many prefixes have their slots at a limit of 20 connections", async () => {

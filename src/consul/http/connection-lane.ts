@@ -33,6 +33,12 @@ const MISTRUST_MS = 10_000;
 const MAKE_DO_MS = 10_000;
 
 /**
+ * For how long after that a lane without spare connections closes each after its exchange: others
+ * get their turn, who cannot say that they wait for one.
+ */
+const TAKE_TURNS_MS = 10 * 60_000;
+
+/**
  * A limited number of connections, each for one exchange at a time. When all are in use, exchanges
  * wait in order.
  *
@@ -47,6 +53,7 @@ export class ConnectionLane {
   readonly #waiting = new Set<(client: Client) => void>();
   #mistrustedUntil = -Infinity;
   #makesDoUntil = -Infinity;
+  #takesTurnsUntil = -Infinity;
 
   constructor(options: LaneOptions) {
     this.#options = options;
@@ -73,11 +80,8 @@ export class ConnectionLane {
     try {
       const answer = await exchange(client);
       if (isOverLimit(answer)) this.#options.refused();
-      if (isOverLimit(answer) || performance.now() < this.#mistrustedUntil) {
-        void this.#replace(client);
-      } else {
-        this.#handOn(client);
-      }
+      if (isOverLimit(answer) || this.#usesOnce) void this.#replace(client);
+      else this.#handOn(client);
       return answer;
     } catch (error) {
       void this.#replace(client);
@@ -91,7 +95,9 @@ export class ConnectionLane {
 
   /** Closes what nobody uses, and opens no more than it has for a while. */
   makeDo(): void {
-    this.#makesDoUntil = performance.now() + MAKE_DO_MS;
+    const now = performance.now();
+    this.#makesDoUntil = now + MAKE_DO_MS;
+    if (this.#options.spare === 0) this.#takesTurnsUntil = now + TAKE_TURNS_MS;
     const spare = Math.max(0, this.#idle.length - this.#options.spare);
     for (const client of this.#idle.splice(0, spare)) void this.#replace(client);
   }
@@ -106,6 +112,10 @@ export class ConnectionLane {
 
   get #makesDo(): boolean {
     return performance.now() < this.#makesDoUntil;
+  }
+
+  get #usesOnce(): boolean {
+    return performance.now() < Math.max(this.#mistrustedUntil, this.#takesTurnsUntil);
   }
 
   get #hasRoom(): boolean {
