@@ -19,7 +19,7 @@ const LOWERED_MS = 30_000;
 /** Connections that were asked for together are refused together. */
 const REFUSED_TOGETHER_MS = 1_000;
 
-/** The pause between two looks at a key; longer where there are many, for 100 looks a second. */
+/** The pause between two looks at a key; longer where there are many, for some 100 looks a second. */
 const LOOK_MS = 500;
 const LOOK_MS_PER_KEY = 10;
 
