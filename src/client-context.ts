@@ -9,6 +9,7 @@ import { SemaphoreClosedError, SemaphoreOptionsError } from "./errors.js";
 import { cleanPath } from "./protocol/keys.js";
 import { Queue } from "./queue/queue.js";
 import { PrefixRequests } from "./queue/requests.js";
+import { WatchQuota } from "./queue/watch-quota.js";
 import { IdleSessions } from "./session/idle-sessions.js";
 import { Watchdogs } from "./session/watchdog.js";
 
@@ -37,6 +38,7 @@ export interface SemaphoreClient extends ConsulEndpoints {
 /** What the semaphores of one client share, and what has to end before the client does. */
 export class ClientContext {
   readonly consul: ConsulEndpoints;
+  readonly watches = new WatchQuota();
   readonly watchdogs = new Watchdogs();
   readonly idleSessions = new IdleSessions();
   /** By prefix. They go when the last semaphore of the prefix goes. */
@@ -64,7 +66,7 @@ export class ClientContext {
     const name = JSON.stringify([cleanPath(prefix), scope.namespace, scope.partition]);
     const known = this.#queues.get(name)?.deref();
     if (known !== undefined) return known;
-    const queue = new Queue(new PrefixRequests(this.consul, prefix, scope));
+    const queue = new Queue(new PrefixRequests(this.consul, prefix, scope, this.watches));
     this.#queues.set(name, new WeakRef(queue));
     this.#forgotten.register(queue, name);
     return queue;

@@ -40,7 +40,9 @@ export class ConsulClient implements SemaphoreClient, AsyncDisposable {
    * @throws {@link ConsulConfigError} for an option or a variable that it cannot work with
    */
   constructor(config: ConsulClientConfig = {}) {
-    this.#transport = new Transport(config);
+    this.#transport = new Transport(config, () => {
+      this.#context.watches.giveWay();
+    });
     this.kv = new KV(this.#transport);
     this.session = new Sessions(this.#transport);
     this.#context = new ClientContext({ kv: this.kv, session: this.session });

@@ -121,6 +121,7 @@ export class Sessions {
         NodeChecks: spec.checks,
       }),
       options,
+      lane: "creation",
     });
     return readAnswer(answer, sessionIdSchema, "the ID of a new session");
   }

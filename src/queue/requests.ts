@@ -12,12 +12,19 @@ import { readLockEntry, type LockState } from "../protocol/lock-entry.js";
 import type { ReadTimes } from "../protocol/queue-view.js";
 import { readSnapshot, type Snapshot } from "../protocol/snapshot.js";
 import { Transactions } from "../protocol/transactions.js";
+import { WatchQuota } from "./watch-quota.js";
 
 /** What was read, and when. */
 export type Reading = ReadTimes & { readonly snapshot: Snapshot };
 
 /** The lock entry as it was read, and the index for a blocking query on the next change. */
 export type LockReading = ReadTimes & { readonly lock: LockState; readonly index: bigint };
+
+/** An entry, or that there is none, and the index for a blocking query on the next change. */
+interface KeyReading {
+  readonly entry: KVEntry | null;
+  readonly index: bigint;
+}
 
 /** What became of a transaction. */
 export type Written = TransactionOutcome;
@@ -51,12 +58,22 @@ export class PrefixRequests {
   readonly transactions: Transactions;
   readonly #kv: ConsulEndpoints["kv"];
   readonly #scope: RequestOptions;
+  readonly #watches: WatchQuota;
   readonly #idlePauses = new Backoff(IDLE_PAUSES);
 
-  /** `scope`: the namespace and partition to work in. */
-  constructor({ kv }: Pick<ConsulEndpoints, "kv">, prefix: string, scope: RequestOptions) {
+  /**
+   * @param scope the namespace and partition to work in
+   * @param watches shared by all prefixes of the client
+   */
+  constructor(
+    { kv }: Pick<ConsulEndpoints, "kv">,
+    prefix: string,
+    scope: RequestOptions,
+    watches = new WatchQuota(),
+  ) {
     this.#kv = kv;
     this.#scope = scope;
+    this.#watches = watches;
     this.keys = prefixKeys(prefix);
     this.transactions = new Transactions(this.keys);
   }
@@ -150,18 +167,35 @@ export class PrefixRequests {
   async #readKey(
     key: string,
     options: QueryOptions,
-  ): Promise<{ readonly entry: KVEntry | null; readonly index: bigint; readonly sentAt: number }> {
+  ): Promise<KeyReading & { readonly sentAt: number }> {
     const sentAt = performance.now();
-    const { value: entry, meta } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
-      this.#kv.get(key, this.#query(options)),
-    );
-    this.#requireAll(meta);
-    const index = entry?.modifyIndex ?? meta.index;
     const wait = parseDuration(options.wait ?? 0);
+    const { entry, index } = await this.#readOrWatch(key, options, sentAt + wait);
     const isIdle = index === options.index && performance.now() < sentAt + wait / 2;
     if (isIdle) await sleep(Math.min(this.#idlePauses.next(), wait), options.signal);
     else this.#idlePauses.reset();
     return { entry, index, sentAt };
+  }
+
+  /** One that gets no connection of its own for a blocking query looks again and again. */
+  async #readOrWatch(key: string, options: QueryOptions, until: number): Promise<KeyReading> {
+    const { index: seen = 0n, signal } = options;
+    const read = async (query: QueryOptions): Promise<KeyReading> => {
+      const { value: entry, meta } = await failingAs("SEMAPHORE_READ_FAILED", query.signal, () =>
+        this.#kv.get(key, this.#query(query)),
+      );
+      this.#requireAll(meta);
+      return { entry, index: entry?.modifyIndex ?? meta.index };
+    };
+    if (seen === 0n) return await read(options);
+    return await this.#watches.watch({
+      signal,
+      query: (either) => read({ ...options, signal: either }),
+      look: async () => {
+        const reading = await read({ ...options, index: undefined });
+        return reading.index !== seen || performance.now() >= until ? reading : undefined;
+      },
+    });
   }
 
   /** What leaves something out shows free slots where there are none, and losses that are none. */

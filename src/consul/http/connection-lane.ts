@@ -1,6 +1,8 @@
 import type { Client, Dispatcher } from "undici";
 
 import { onAbort } from "../../async/on-abort.js";
+import type { RawAnswer } from "./exchange.js";
+import { isClosed, isOverLimit } from "./connection-refusal.js";
 
 /** How a connection is used. */
 export interface ConnectionUse {
@@ -10,14 +12,31 @@ export interface ConnectionUse {
   readonly isRepeatable: boolean;
 }
 
+export interface LaneOptions {
+  /** Makes a connection. */
+  readonly open: () => Client;
+  /** How many connections there are at most. */
+  readonly limit: number;
+  /** How many of those that nobody uses are kept where the server takes no more. */
+  readonly spare: number;
+  /** Called when the server has closed a new connection without an answer. */
+  readonly refused: () => void;
+}
+
 /**
  * For how long no connection is used twice once one was found closed: a server that closes each after
  * its answer would swallow every other request.
  */
 const MISTRUST_MS = 10_000;
 
-/** What a connection fails with that the other side has closed. */
-const CLOSED: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
+/** For how long the connections that there are have to do once the server has refused one. */
+const MAKE_DO_MS = 10_000;
+
+/**
+ * For how long after that a lane without spare connections closes each after its exchange: others
+ * get their turn, who cannot say that they wait for one.
+ */
+const TAKE_TURNS_MS = 10 * 60_000;
 
 /**
  * A limited number of connections, each for one exchange at a time. When all are in use, exchanges
@@ -28,52 +47,88 @@ const CLOSED: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SO
  * connection is replaced as soon as an exchange over it has failed or was aborted.
  */
 export class ConnectionLane {
-  readonly #open: () => Client;
-  readonly #limit: number;
+  readonly #options: LaneOptions;
   readonly #clients = new Set<Client>();
   readonly #idle: Client[] = [];
   readonly #waiting = new Set<(client: Client) => void>();
-  /** Those that have served before. */
-  readonly #used = new WeakSet<Client>();
   #mistrustedUntil = -Infinity;
+  #makesDoUntil = -Infinity;
+  #takesTurnsUntil = -Infinity;
 
-  /** @param open makes a connection */
-  constructor(open: () => Client, limit: number) {
-    this.#open = open;
-    this.#limit = limit;
+  constructor(options: LaneOptions) {
+    this.#options = options;
+  }
+
+  /** Whether nobody has a connection, and none is being made. */
+  get isVacant(): boolean {
+    return this.#idle.length === this.#clients.size && this.#connected === 0;
+  }
+
+  /** Whether it has no connection, while the server takes no more. */
+  get isShutOut(): boolean {
+    return this.#makesDo && this.#connected === 0;
   }
 
   /** @throws the signal's reason, if it aborts before a connection is free */
-  async use<Result>(
+  async use(
     use: ConnectionUse,
-    exchange: (dispatcher: Dispatcher) => Promise<Result>,
-  ): Promise<Result> {
+    exchange: (dispatcher: Dispatcher) => Promise<RawAnswer>,
+  ): Promise<RawAnswer> {
     const client = await this.#take(use.signal);
+    // One that was open from before says nothing about the server: an agent may have restarted since.
+    const isNew = !client.stats.connected;
     try {
-      const result = await exchange(client);
-      this.#used.add(client);
-      if (performance.now() < this.#mistrustedUntil) void this.#replace(client);
+      const answer = await exchange(client);
+      if (isOverLimit(answer)) this.#options.refused();
+      if (isOverLimit(answer) || this.#usesOnce) void this.#replace(client);
       else this.#handOn(client);
-      return result;
+      return answer;
     } catch (error) {
       void this.#replace(client);
-      // One that was open from before says nothing about the server: an agent may have restarted since.
-      const isStale = this.#used.has(client) && isClosed(error) && !use.signal.aborted;
-      if (isStale) this.#mistrustedUntil = performance.now() + MISTRUST_MS;
-      if (!isStale || !use.isRepeatable) throw error;
+      if (use.signal.aborted || !isClosed(error)) throw error;
+      if (isNew) this.#options.refused();
+      else this.#mistrustedUntil = performance.now() + MISTRUST_MS;
+      if (!use.isRepeatable || (isNew && this.#connected === 0)) throw error;
     }
     return await this.use(use, exchange);
+  }
+
+  /** Closes what nobody uses, and opens no more than it has for a while. */
+  makeDo(): void {
+    const now = performance.now();
+    this.#makesDoUntil = now + MAKE_DO_MS;
+    if (this.#options.spare === 0) this.#takesTurnsUntil = now + TAKE_TURNS_MS;
+    const spare = Math.max(0, this.#idle.length - this.#options.spare);
+    for (const client of this.#idle.splice(0, spare)) void this.#replace(client);
   }
 
   async destroy(): Promise<void> {
     await Promise.all([...this.#clients].map((client) => client.destroy()));
   }
 
+  get #connected(): number {
+    return [...this.#clients].filter(({ stats }) => stats.connected).length;
+  }
+
+  get #makesDo(): boolean {
+    return performance.now() < this.#makesDoUntil;
+  }
+
+  get #usesOnce(): boolean {
+    return performance.now() < Math.max(this.#mistrustedUntil, this.#takesTurnsUntil);
+  }
+
+  get #hasRoom(): boolean {
+    const { limit } = this.#options;
+    const most = this.#makesDo ? Math.min(limit, Math.max(1, this.#connected)) : limit;
+    return this.#clients.size < most;
+  }
+
   #take(signal: AbortSignal): Promise<Client> {
     // The one that was used last is the most likely to be still connected.
     const idle = this.#idle.pop();
     if (idle !== undefined) return Promise.resolve(idle);
-    if (this.#clients.size < this.#limit) return Promise.resolve(this.#add());
+    if (this.#hasRoom) return Promise.resolve(this.#add());
     return new Promise((resolve, reject) => {
       const take = (client: Client): void => {
         off();
@@ -88,7 +143,7 @@ export class ConnectionLane {
   }
 
   #add(): Client {
-    const client = this.#open();
+    const client = this.#options.open();
     this.#clients.add(client);
     return client;
   }
@@ -107,10 +162,6 @@ export class ConnectionLane {
     // It counts towards the limit until it is closed.
     await client.destroy();
     this.#clients.delete(client);
-    if (this.#waiting.size > 0) this.#handOn(this.#add());
+    if (this.#waiting.size > 0 && this.#hasRoom) this.#handOn(this.#add());
   }
-}
-
-function isClosed(error: unknown): boolean {
-  return error instanceof Error && "code" in error && CLOSED.has(error.code);
 }

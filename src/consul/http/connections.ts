@@ -1,10 +1,13 @@
 import type { buildConnector as connecting, Dispatcher } from "undici";
 
 import { inSharedContext } from "../../async/shared-context.js";
-import { ConnectionLane, type ConnectionUse } from "./connection-lane.js";
+import { ConnectionLane, type ConnectionUse, type LaneOptions } from "./connection-lane.js";
+import { isClosedUnanswered, isOverLimit } from "./connection-refusal.js";
 import type { Location } from "../config/location.js";
 import type { TlsFiles } from "../config/tls-files.js";
 import type { TlsIdentity } from "../config/tls-settings.js";
+import type { RawAnswer } from "./exchange.js";
+import { rememberingLookup } from "./remembering-lookup.js";
 import { buildConnector, Client } from "./undici.js";
 
 /**
@@ -13,9 +16,14 @@ import { buildConnector, Client } from "./undici.js";
  *
  * - `watch`: a blocking query, which occupies a connection of its own for minutes.
  * - `renewal`: the renewal of a session, which must be sent even while writes hang.
+ * - `creation`: the creation of a session. The first opens a connection for renewals, which then is
+ *   there before it is needed.
  * - `call`: everything else.
  */
-export type LaneName = "watch" | "renewal" | "call";
+export type LaneName = "watch" | "renewal" | "creation" | "call";
+
+/** Runs an exchange over a connection. */
+type Exchange = (dispatcher: Dispatcher) => Promise<RawAnswer>;
 
 /** Provides the connections for requests. */
 export interface Connections {
@@ -24,10 +32,7 @@ export interface Connections {
    *
    * @throws the signal's reason, if it aborts before that
    */
-  use<Result>(
-    use: ConnectionUse & { readonly lane: LaneName },
-    exchange: (dispatcher: Dispatcher) => Promise<Result>,
-  ): Promise<Result>;
+  use(use: ConnectionUse & { readonly lane: LaneName }, exchange: Exchange): Promise<RawAnswer>;
   /** Closes the connections. */
   destroy(): Promise<void>;
 }
@@ -38,52 +43,94 @@ export type ConnectionOptions = Pick<Location, "origin" | "socketPath"> & {
 };
 
 /**
- * How long a connection stays open that nobody uses, in milliseconds: undici's default of 4 s is less
- * than the time between two renewals. Consul closes none; many proxies do after a minute.
+ * How long a connection stays open that nobody uses, in milliseconds. Consul closes none; many
+ * proxies do after a minute.
  */
 const KEEP_ALIVE_MS = 50_000;
 
+/** One for renewals stays: at the agent's limit, or without a lookup, there may be no other. */
+const RENEWAL_KEEP_ALIVE_MS = 24 * 60 * 60_000;
+
 /** The client's own connections to one address. */
 export class OwnConnections implements Connections {
-  readonly #lanes: Readonly<Record<LaneName, ConnectionLane>>;
+  readonly #lanes: Readonly<Record<Exclude<LaneName, "creation">, ConnectionLane>>;
+  readonly #refused: () => void;
 
-  constructor({ origin, socketPath, tls }: ConnectionOptions) {
+  /** @param refused called when the agent takes no more connections */
+  constructor({ origin, socketPath, tls }: ConnectionOptions, refused: () => void) {
+    this.#refused = refused;
     const connect = inNoCallersContext(
       tls === undefined
-        ? buildConnector(socketPath === undefined ? {} : { socketPath })
+        ? buildConnector(
+            socketPath === undefined ? { lookup: rememberingLookup() } : { socketPath },
+          )
         : overTls(tls),
     );
-    // undici connects with the first request.
-    const open = (): Client => new Client(origin, { connect, keepAliveTimeout: KEEP_ALIVE_MS });
-    const lane = (limit: number): ConnectionLane => new ConnectionLane(open, limit);
-    this.#lanes = { watch: lane(Infinity), renewal: lane(2), call: lane(6) };
+    const lane = (
+      limits: Pick<LaneOptions, "limit" | "spare">,
+      keepAliveTimeout = KEEP_ALIVE_MS,
+    ): ConnectionLane =>
+      new ConnectionLane({
+        ...limits,
+        // undici connects with the first request.
+        open: () => new Client(origin, { connect, keepAliveTimeout }),
+        refused: () => {
+          this.#makeDo();
+        },
+      });
+    this.#lanes = {
+      watch: lane({ limit: Infinity, spare: 0 }),
+      renewal: lane({ limit: 2, spare: 1 }, RENEWAL_KEEP_ALIVE_MS),
+      call: lane({ limit: 6, spare: 1 }),
+    };
   }
 
-  async use<Result>(
+  async use(
     { lane, ...use }: ConnectionUse & { readonly lane: LaneName },
-    exchange: (dispatcher: Dispatcher) => Promise<Result>,
-  ): Promise<Result> {
-    return await this.#lanes[lane].use(use, exchange);
+    exchange: Exchange,
+  ): Promise<RawAnswer> {
+    return await this.#lane(lane).use(use, exchange);
   }
 
   async destroy(): Promise<void> {
     await Promise.all(Object.values(this.#lanes).map((lane) => lane.destroy()));
+  }
+
+  #lane(name: LaneName): ConnectionLane {
+    const { watch, renewal, call } = this.#lanes;
+    if (name === "watch") return watch;
+    if (name === "creation" && renewal.isVacant) return renewal;
+    // At the agent's limit one connection does for all.
+    const [own, other] = name === "renewal" ? [renewal, call] : [call, renewal];
+    return own.isShutOut && !other.isShutOut ? other : own;
+  }
+
+  #makeDo(): void {
+    for (const lane of Object.values(this.#lanes)) lane.makeDo();
+    this.#refused();
   }
 }
 
 /** A dispatcher that the caller provides, limits and closes. */
 export class GivenConnections implements Connections {
   readonly #dispatcher: Dispatcher;
+  readonly #refused: () => void;
 
-  constructor(dispatcher: Dispatcher) {
+  /** @param refused called when the agent takes no more connections */
+  constructor(dispatcher: Dispatcher, refused: () => void) {
     this.#dispatcher = dispatcher;
+    this.#refused = refused;
   }
 
-  async use<Result>(
-    _use: ConnectionUse,
-    exchange: (dispatcher: Dispatcher) => Promise<Result>,
-  ): Promise<Result> {
-    return await exchange(this.#dispatcher);
+  async use(_use: ConnectionUse, exchange: Exchange): Promise<RawAnswer> {
+    try {
+      const answer = await exchange(this.#dispatcher);
+      if (isOverLimit(answer)) this.#refused();
+      return answer;
+    } catch (error) {
+      if (isClosedUnanswered(error)) this.#refused();
+      throw error;
+    }
   }
 
   destroy(): Promise<void> {
@@ -105,6 +152,7 @@ function inNoCallersContext(connect: connecting.connector): connecting.connector
  * earlier TLS session.
  */
 function overTls(files: TlsFiles): connecting.connector {
+  const lookup = rememberingLookup();
   let last: { readonly identity: TlsIdentity; readonly connect: connecting.connector } | undefined;
   const connectAs = (identity: TlsIdentity): connecting.connector => {
     if (last?.identity !== identity) {
@@ -114,6 +162,7 @@ function overTls(files: TlsFiles): connecting.connector {
         ...(cert === undefined ? {} : { cert }),
         ...(key === undefined ? {} : { key }),
         rejectUnauthorized: !files.insecureSkipVerify,
+        lookup,
       });
       last = { identity, connect };
     }

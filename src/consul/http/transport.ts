@@ -96,14 +96,17 @@ export class Transport {
   /** Whether the address has answered before. */
   #answered = false;
 
-  /** @throws ConsulConfigError */
-  constructor(config: ConsulClientConfig) {
+  /**
+   * @param refused called when the agent takes no more connections
+   * @throws ConsulConfigError
+   */
+  constructor(config: ConsulClientConfig, refused: () => void = () => undefined) {
     this.#config = resolveConfig(config, process.env);
     const { dispatcher, tls } = this.#config;
     this.#connections =
       dispatcher === undefined
-        ? new OwnConnections(this.#config)
-        : new GivenConnections(dispatcher);
+        ? new OwnConnections(this.#config, refused)
+        : new GivenConnections(dispatcher, refused);
     if (tls?.insecureSkipVerify === true) warnOfInsecureTls(this.#config.displayAddress);
   }
 
@@ -127,7 +130,7 @@ export class Transport {
     const deadline = new Deadline(timeout, options.signal, this.#closing.signal);
     try {
       const raw = await this.#connections.use(
-        { lane, signal: deadline.signal, isRepeatable: method === "GET" },
+        { lane, signal: deadline.signal, isRepeatable: method === "GET" || lane === "renewal" },
         (dispatcher) => this.#exchangeWithToken(consulRequest, path, dispatcher, deadline.signal),
       );
       this.#answered = true;

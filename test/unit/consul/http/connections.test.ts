@@ -136,6 +136,67 @@ describe("many requests at once", () => {
   });
 });
 
+describe("a renewal's connection", () => {
+  const create = (): Promise<unknown> => client.session.create();
+
+  test("is there when the first session has been created, and no later one needs another", async () => {
+    server.always(reply(`{"ID":"${ID}"}`));
+    await create();
+    server.always(SESSION);
+    await renew();
+    expect(server.mostConnections).toBe(1);
+    server.always(reply(`{"ID":"${ID}"}`));
+    await Promise.all(times(20, create));
+    server.always(SESSION);
+    await renew();
+    expect(server.mostConnections).toBe(1 + CALLS);
+  });
+
+  test("is not waited for by sessions that are created at once", async () => {
+    void hanging(1, create);
+    await server.received(1);
+    server.always(reply(`{"ID":"${ID}"}`));
+    await expect(Promise.all(times(20, create))).resolves.toHaveLength(20);
+    server.always(SESSION);
+    await expect(renew({ timeout: 1_000 })).resolves.toMatchObject({ id: ID });
+  });
+
+  test("that was closed is replaced at once: a renewal may be sent twice", async () => {
+    server.always(SESSION);
+    await renew();
+    server.next(resetConnection);
+    await expect(renew()).resolves.toMatchObject({ id: ID });
+    expect(server.requests).toHaveLength(3);
+  });
+});
+
+describe("where the agent takes no more connections", () => {
+  test.each([
+    ["closes them", resetConnection],
+    [
+      "says so",
+      reply("Your IP is issuing too many concurrent connections", {
+        status: 429,
+        headers: { connection: "close" },
+      }),
+    ],
+  ])("and %s, one that there is does for all", async (_, refusal) => {
+    let open: unknown;
+    server.next((response) => {
+      open = response.socket;
+      SESSION(response);
+    });
+    await renew();
+    server.always((response) => {
+      (response.socket === open ? later(reply("true")) : refusal)(response);
+    });
+    await consulErrorOf(put("refused"));
+    await expect(Promise.all(times(20, (number) => put(`jobs/${number}`)))).resolves.toHaveLength(
+      20,
+    );
+  });
+});
+
 describe("what gets no answer", () => {
   test("does not keep others waiting: a renewal, behind all the writes", async () => {
     void hanging(CALLS, () => put("a"));

@@ -1,0 +1,25 @@
+import type { RawAnswer } from "./exchange.js";
+
+/** What a connection fails with that the other side has closed. */
+const CLOSED: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
+
+export function isClosed(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && CLOSED.has(error.code);
+}
+
+/**
+ * Whether an agent closes the connection since there are too many from this address. Up to 1.8 it
+ * does so without a word.
+ */
+export function isOverLimit({ status, body }: RawAnswer): boolean {
+  return status === 429 && /too many concurrent connections/i.test(body);
+}
+
+/** Whether the other side has closed a connection before it said anything. */
+export function isClosedUnanswered(error: unknown): boolean {
+  if (!isClosed(error) || !("socket" in error)) return false;
+  const { socket } = error;
+  return (
+    typeof socket === "object" && socket !== null && "bytesRead" in socket && socket.bytesRead === 0
+  );
+}

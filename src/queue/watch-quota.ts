@@ -1,0 +1,89 @@
+import { eitherSignal } from "../async/either-signal.js";
+import { isAborted } from "../async/is-aborted.js";
+import { sleep } from "../async/sleep.js";
+
+/** A wait for a change of one key. */
+export interface WatchedKey<Found> {
+  readonly signal: AbortSignal | undefined;
+  /** A blocking query. */
+  readonly query: (signal: AbortSignal) => Promise<Found>;
+  /** A look without a wait. Resolves to nothing while there is nothing new. */
+  readonly look: () => Promise<Found | undefined>;
+}
+
+/** How many blocking queries a client has at most: an agent takes 200 connections from one address. */
+const MOST_QUERIES = 32;
+
+/** For how long a client makes do with fewer once the agent has refused a connection. */
+const LOWERED_MS = 30_000;
+/** Connections that were asked for together are refused together. */
+const REFUSED_TOGETHER_MS = 1_000;
+
+/** The pause between two looks at a key; longer where there are many, for some 100 looks a second. */
+const LOOK_MS = 500;
+const LOOK_MS_PER_KEY = 10;
+
+/**
+ * Shares a bounded number of connections between the blocking queries of one client. Those beyond are
+ * replaced by looking again and again. When the agent refuses connections, half of them give way.
+ */
+export class WatchQuota {
+  readonly #queries = new Set<AbortController>();
+  #most = MOST_QUERIES;
+  #refusedAt = -Infinity;
+  #loweredAt = -Infinity;
+  #looking = 0;
+
+  /** @throws the signal's reason, or what a query or a look has failed with */
+  async watch<Found>(key: WatchedKey<Found>): Promise<Found> {
+    for (;;) {
+      const found = (await this.#query(key)) ?? (await this.#look(key));
+      if (found !== undefined) return found;
+    }
+  }
+
+  /** The agent has refused a connection. */
+  giveWay(): void {
+    const now = performance.now();
+    this.#refusedAt = now;
+    if (now < this.#loweredAt + REFUSED_TOGETHER_MS) return;
+    this.#loweredAt = now;
+    this.#most = Math.floor(Math.min(this.#most, this.#queries.size) / 2);
+    for (const query of [...this.#queries].slice(this.#most)) query.abort("given way");
+  }
+
+  get #hasRoom(): boolean {
+    if (performance.now() >= this.#refusedAt + LOWERED_MS) this.#most = MOST_QUERIES;
+    return this.#queries.size < this.#most;
+  }
+
+  /** Resolves to nothing where there is no room for a query, or where the agent has refused one. */
+  async #query<Found>({ signal, query }: WatchedKey<Found>): Promise<Found | undefined> {
+    if (!this.#hasRoom) return undefined;
+    const refusedAt = this.#refusedAt;
+    const giveWay = new AbortController();
+    this.#queries.add(giveWay);
+    const either = eitherSignal(signal, giveWay.signal);
+    try {
+      return await query(either.signal);
+    } catch (error) {
+      if (isAborted(signal) || this.#refusedAt === refusedAt) throw error;
+      return undefined;
+    } finally {
+      either.dispose();
+      this.#queries.delete(giveWay);
+    }
+  }
+
+  async #look<Found>({ signal, look }: WatchedKey<Found>): Promise<Found | undefined> {
+    this.#looking += 1;
+    const pause = Math.max(LOOK_MS, LOOK_MS_PER_KEY * this.#looking);
+    try {
+      await sleep(pause * (1 - Math.random() / 4), signal);
+      signal?.throwIfAborted();
+      return await look();
+    } finally {
+      this.#looking -= 1;
+    }
+  }
+}
