@@ -319,13 +319,15 @@ describe.concurrent("a failure is mended where others are ahead, too", () => {
     "($step, $fate)",
     async ({ step, fate }, context) => {
       const TIMES = 3;
+      // A connection that is refused is not tried again at once: it looks at the key instead.
+      const isRefused = step === "blocking query" && fate !== "fail";
       const waiting = await waitingBehindAnother(context);
       const { proxy, prefix, behind, sem, attempt, makeRoom } = waiting;
       const before = proxy.seen(step).length;
       proxy.afflict(fate, step, TIMES);
       await eventually(
         () => Promise.resolve(proxy.seen(step).length),
-        (count) => count > before + TIMES,
+        (count) => count > before + (isRefused ? 0 : TIMES),
       );
 
       await makeRoom();

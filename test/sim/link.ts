@@ -19,6 +19,9 @@ import type { SimulatedProcess } from "./simulated-process.js";
 import { Trouble } from "./trouble.js";
 import type { VirtualTime } from "./virtual-time.js";
 
+/** By how much a request comes late at most. */
+export const LATEST_MS = 12_000;
+
 /** Faults that keep a request from Consul, and those that keep its answer from the process. */
 const BEFORE_CONSUL = [
   "drop-request",
@@ -205,7 +208,7 @@ export class Link {
   /** How much later a request sets out, when it may be given up by then, and others are past it. */
   #onTheWay(exchange: OpenExchange): number {
     const isLate = this.#strikes(exchange, ["late-requests"]) === "late-requests";
-    return isLate ? this.#random.between(100, 12_000) : 0;
+    return isLate ? this.#random.between(100, LATEST_MS) : 0;
   }
 
   /** How much later the answer to a read begins its way, where reads are late. */

@@ -2,6 +2,7 @@ import { Barger } from "./barger.js";
 import { drawScenario } from "./draw-scenario.js";
 import { HangingWaiters } from "./hanging-waiters.js";
 import { Host } from "./host.js";
+import { LATEST_MS } from "./link.js";
 import { Random } from "./prng.js";
 import { isProgramSession, type Scenario } from "./scenario.js";
 import { Trace } from "./trace.js";
@@ -118,7 +119,9 @@ async function runScenario(
   // What a fault has kept from being cleared away ends with its session, and no later.
   const closes = scenario.hosts.some((host) => host.closes || host.shutdown !== undefined);
   const tidyAfter = closes ? EXPIRED_AFTER_MS : TIDY_AFTER_MS;
-  const tidy = Math.max(time.now() + tidyAfter, clearedAt + EXPIRED_AFTER_MS);
+  const isLate = scenario.faults.includes("late-requests");
+  const lastArrival = clearedAt + (isLate ? LATEST_MS : 0);
+  const tidy = Math.max(time.now() + tidyAfter, lastArrival + EXPIRED_AFTER_MS);
   await time.runUntil(tidy, afterEach);
   checkUnderWay(world);
   checkLeftBehind(world);

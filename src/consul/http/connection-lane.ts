@@ -2,7 +2,7 @@ import type { Client, Dispatcher } from "undici";
 
 import { onAbort } from "../../async/on-abort.js";
 import type { RawAnswer } from "./exchange.js";
-import { isClosed, isOverLimit } from "./connection-refusal.js";
+import { isAtOnce, isClosed, isOverLimit } from "./connection-refusal.js";
 
 /** How a connection is used. */
 export interface ConnectionUse {
@@ -77,6 +77,7 @@ export class ConnectionLane {
     const client = await this.#take(use.signal);
     // One that was open from before says nothing about the server: an agent may have restarted since.
     const isNew = !client.stats.connected;
+    const sentAt = performance.now();
     try {
       const answer = await exchange(client);
       if (isOverLimit(answer)) this.#options.refused();
@@ -86,8 +87,8 @@ export class ConnectionLane {
     } catch (error) {
       void this.#replace(client);
       if (use.signal.aborted || !isClosed(error)) throw error;
-      if (isNew) this.#options.refused();
-      else this.#mistrustedUntil = performance.now() + MISTRUST_MS;
+      if (!isNew) this.#mistrustedUntil = performance.now() + MISTRUST_MS;
+      else if (isAtOnce(sentAt)) this.#options.refused();
       if (!use.isRepeatable || (isNew && this.#connected === 0)) throw error;
     }
     return await this.use(use, exchange);

@@ -15,6 +15,14 @@ export function isOverLimit({ status, body }: RawAnswer): boolean {
   return status === 429 && /too many concurrent connections/i.test(body);
 }
 
+/** How soon after the request a connection is closed that is not let in, in milliseconds. */
+const AT_ONCE_MS = 1_000;
+
+/** Whether it is so soon after the request that the connection was not let in, rather than cut later. */
+export function isAtOnce(sentAt: number): boolean {
+  return performance.now() < sentAt + AT_ONCE_MS;
+}
+
 /** Whether the other side has closed a connection before it said anything. */
 export function isClosedUnanswered(error: unknown): boolean {
   if (!isClosed(error) || !("socket" in error)) return false;

@@ -2,7 +2,7 @@ import type { buildConnector as connecting, Dispatcher } from "undici";
 
 import { inSharedContext } from "../../async/shared-context.js";
 import { ConnectionLane, type ConnectionUse, type LaneOptions } from "./connection-lane.js";
-import { isClosedUnanswered, isOverLimit } from "./connection-refusal.js";
+import { isAtOnce, isClosedUnanswered, isOverLimit } from "./connection-refusal.js";
 import type { Location } from "../config/location.js";
 import type { TlsFiles } from "../config/tls-files.js";
 import type { TlsIdentity } from "../config/tls-settings.js";
@@ -123,12 +123,13 @@ export class GivenConnections implements Connections {
   }
 
   async use(_use: ConnectionUse, exchange: Exchange): Promise<RawAnswer> {
+    const sentAt = performance.now();
     try {
       const answer = await exchange(this.#dispatcher);
       if (isOverLimit(answer)) this.#refused();
       return answer;
     } catch (error) {
-      if (isClosedUnanswered(error)) this.#refused();
+      if (isClosedUnanswered(error) && isAtOnce(sentAt)) this.#refused();
       throw error;
     }
   }

@@ -1,5 +1,5 @@
-import type { LookupAddress } from "node:dns";
-import { lookup } from "node:dns/promises";
+import type { LookupAddress, LookupAllOptions } from "node:dns";
+import { lookup as systemLookup } from "node:dns/promises";
 import type { LookupFunction } from "node:net";
 
 import { callAfter } from "../../async/call-after.js";
@@ -7,11 +7,13 @@ import { callAfter } from "../../async/call-after.js";
 /** How long an answer is waited for where an earlier one is known: a renewal is in a hurry. */
 const PATIENCE_MS = 250;
 
+type LookupAll = (hostname: string, options: LookupAllOptions) => Promise<LookupAddress[]>;
+
 /**
  * Looks up the one host of a client. Where that fails or takes too long, the last answer does:
  * lookups share a few threads with file access, and a hung mount or a slow name server blocks all.
  */
-export function rememberingLookup(): LookupFunction {
+export function rememberingLookup(lookup: LookupAll = systemLookup): LookupFunction {
   let known: LookupAddress[] | undefined;
   let pending: Promise<LookupAddress[]> | undefined;
   return (hostname, options, callback) => {

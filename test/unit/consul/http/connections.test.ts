@@ -197,6 +197,23 @@ describe("where the agent takes no more connections", () => {
   });
 });
 
+test("a connection that is cut only after a while leaves the others alone", async () => {
+  let cut = (): unknown => undefined;
+  server.next((response) => {
+    cut = () => response.socket?.destroy();
+  });
+  server.always(later(reply("true")));
+  const watched = consulErrorOf(watch());
+  await server.received(1);
+  // As the clock of the client has it.
+  vi.spyOn(performance, "now").mockReturnValue(performance.now() + 2_000);
+  onTestFinished(() => void vi.restoreAllMocks());
+  cut();
+  await watched;
+  await Promise.all(times(CALLS, (number) => put(`jobs/${number}`)));
+  expect(server.mostConnections).toBe(CALLS);
+});
+
 describe("what gets no answer", () => {
   test("does not keep others waiting: a renewal, behind all the writes", async () => {
     void hanging(CALLS, () => put("a"));

@@ -1,12 +1,9 @@
 import type { LookupAddress } from "node:dns";
-import * as dns from "node:dns/promises";
 
-import { beforeEach, expect, test, vi } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 
 import { rememberingLookup } from "../../../../src/consul/http/remembering-lookup.js";
 import { FakeTime } from "../../fake-time.js";
-
-vi.mock("node:dns/promises");
 
 const FIRST: LookupAddress = { address: "10.0.0.1", family: 4 };
 const SECOND: LookupAddress = { address: "10.0.0.2", family: 4 };
@@ -16,16 +13,15 @@ let find: () => Promise<unknown>;
 
 beforeEach(() => {
   answers = [];
-  vi.mocked(dns.lookup).mockImplementation(
-    (): Promise<never> =>
+  const lookup = rememberingLookup(
+    () =>
       new Promise((resolve, reject) => {
         answers.push((found) => {
           if (found instanceof Error) reject(found);
-          else Reflect.apply(resolve, undefined, [found]);
+          else resolve(found);
         });
       }),
   );
-  const lookup = rememberingLookup();
   find = () =>
     new Promise((resolve, reject) => {
       lookup("consul.example", { all: true }, (error, found) => {
