@@ -29,7 +29,7 @@ export default defineConfig({
   },
   test: {
     // Most tests wait, for a Consul or for a program of their own.
-    maxWorkers: 2 * availableParallelism(),
+    maxWorkers: 3 * availableParallelism(),
     // Half of the time of all would go into loading the same sources for each file.
     isolate: false,
     reporters: ["default", new LeftOut()],
@@ -39,28 +39,10 @@ export default defineConfig({
         test: {
           name: "unit",
           // They wait for nothing, but the machine may have other things to do.
-          testTimeout: 60_000,
-          include: ["test/unit/**/*.test.ts", "test/fuzz/**/*.test.ts", "examples/**/*.test.ts"],
-          exclude: [LONG],
-          provide: { fuzzAnswers: 1_000 },
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: "sim",
-          include: ["test/sim/**/*.test.ts"],
-          exclude: [LONG],
           testTimeout: 120_000,
-        },
-      },
-      {
-        extends: true,
-        test: {
-          ...againstConsul,
-          name: "conformance",
-          include: ["test/conformance/**/*.test.ts"],
+          include: ["test/{unit,fuzz,sim}/**/*.test.ts", "examples/**/*.test.ts"],
           exclude: [LONG],
+          provide: { fuzzAnswers: 600 },
         },
       },
       {
@@ -68,7 +50,7 @@ export default defineConfig({
         test: {
           ...againstConsul,
           name: "integration",
-          include: ["test/integration/**/*.test.ts"],
+          include: ["test/{conformance,integration}/**/*.test.ts"],
           exclude: [LONG],
         },
       },

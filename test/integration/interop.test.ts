@@ -216,7 +216,7 @@ test(
   "3 Node processes and 3 Go loops contend, and never more than 2 are inside",
   { timeout: 240_000 },
   async () => {
-    const TURNS = 12;
+    const TURNS = 6;
     const client = connect();
     const prefix = freshPrefix();
     const observer = client.semaphorePrefix(prefix, LIMIT);
