@@ -27,6 +27,8 @@ function membersOf(object: object): unknown[] {
   for (let level: object | null = object; level !== null && !isBuiltIn(level);) {
     for (const name of Reflect.ownKeys(level)) {
       members.push(String(name));
+      // A getter of a class is for its instances: one of zod's, asked of none, would change the class.
+      if (isPrototype(object) && Reflect.getOwnPropertyDescriptor(level, name)?.get) continue;
       try {
         members.push(Reflect.get(level, name, object));
       } catch (error) {
@@ -38,6 +40,11 @@ function membersOf(object: object): unknown[] {
     level = isObject(above) ? above : null;
   }
   return members;
+}
+
+function isPrototype(object: object): boolean {
+  const { constructor } = object;
+  return Object.hasOwn(object, "constructor") && Reflect.get(constructor, "prototype") === object;
 }
 
 function keysOf(collection: Map<unknown, unknown> | Set<unknown>): unknown[] {
