@@ -23,7 +23,7 @@ test("500 runs at once of one semaphore are as many sessions as there are slots"
         if (i % 100 === 50) {
           mostSessions = Math.max(mostSessions, (await sessionsNamed(prefix)).length);
         }
-        await pause(1);
+        await pause(10);
         atWork -= 1;
       }),
     ),
