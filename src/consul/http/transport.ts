@@ -15,21 +15,12 @@ import {
 import {
   badRequest,
   ConsulError,
-  isTransientStatus,
   type ConsulErrorCode,
   type ConsulErrorDetails,
 } from "./consul-error.js";
 import { AnswerTooLongError, exchange, type RawAnswer } from "./exchange.js";
-import {
-  adviceOn,
-  adviceOnStatus,
-  isCertificateProblem,
-  isDispatchersRefusal,
-  isTlsProblem,
-} from "./failure-advice.js";
-import { neededPermission } from "./permission.js";
+import { RequestFailures, type FailedRequest } from "./request-failures.js";
 import type { RequestOptions } from "./request-options.js";
-import { errors } from "./undici.js";
 
 /** One request to Consul's HTTP API. */
 export interface ConsulRequest {
@@ -70,19 +61,8 @@ export interface ConsulAnswer {
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** Node's error codes for an address without a listener. */
-const NO_LISTENER: ReadonlySet<string> = new Set([
-  "ECONNREFUSED",
-  "ENOTFOUND",
-  "ENOENT",
-  "ENOTDIR",
-]);
-
 /** Enough for hundreds of contenders with the longest values that Consul stores. */
 const MAX_RESPONSE_BYTES = 256 * 2 ** 20;
-
-/** How many characters of an answer an error shows. */
-const SHOWN_TEXT_LENGTH = 300;
 
 /**
  * Sends requests to one Consul address and turns each failure into a {@link ConsulError}. It knows
@@ -90,6 +70,7 @@ const SHOWN_TEXT_LENGTH = 300;
  */
 export class Transport {
   readonly #config: ResolvedConfig;
+  readonly #failures: RequestFailures;
   readonly #connections: Connections;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
@@ -102,6 +83,7 @@ export class Transport {
    */
   constructor(config: ConsulClientConfig, refused: () => void = () => undefined) {
     this.#config = resolveConfig(config, process.env);
+    this.#failures = new RequestFailures(this.#config);
     const { dispatcher, tls } = this.#config;
     this.#connections =
       dispatcher === undefined
@@ -115,12 +97,8 @@ export class Transport {
     const { method, options, lane = "call" } = consulRequest;
     options.signal?.throwIfAborted();
     const path = this.#pathAndQuery(consulRequest);
-    const failure = (
-      code: ConsulErrorCode,
-      problem: string,
-      details: Pick<ConsulErrorDetails, "cause" | "retryable" | "neverAnswered"> = {},
-    ): ConsulError =>
-      new ConsulError(`${method} ${path}: ${problem}`, { code, method, path, ...details });
+    const failure = (code: ConsulErrorCode, problem: string): ConsulError =>
+      new ConsulError(`${method} ${path}: ${problem}`, { code, method, path });
     if (this.#closing.signal.aborted) throw failure("CONSUL_CLOSED", "the client has been closed");
 
     const timeout = options.timeout ?? DEFAULT_TIMEOUT_MS;
@@ -134,9 +112,9 @@ export class Transport {
         (dispatcher) => this.#exchangeWithToken(consulRequest, path, dispatcher, deadline.signal),
       );
       this.#answered = true;
-      const answer = this.#answer(consulRequest, path, raw);
+      const answer = this.#answer({ method, path }, raw);
       if (answer.status !== 200 && !consulRequest.alsoAccept?.includes(answer.status)) {
-        throw this.#unexpectedStatus(method, path, answer);
+        throw this.#failures.status({ method, path }, answer);
       }
       return answer;
     } catch (error) {
@@ -157,18 +135,7 @@ export class Transport {
           `${error.message} (from ${this.#config.displayAddress})`,
         );
       }
-      const code = codeOf(error) ?? "";
-      throw failure(
-        "CONSUL_UNREACHABLE",
-        `no answer from Consul at ${this.#config.displayAddress}: ` +
-          `${this.#shown(describeCause(error))} (${this.#adviceOn(code)})`,
-        {
-          cause: this.#withoutSecrets(error),
-          // An address that has answered before is not misconfigured.
-          retryable: !isDispatchersRefusal(code) && (this.#answered || !isTlsProblem(code)),
-          neverAnswered: !this.#answered && NO_LISTENER.has(code),
-        },
-      );
+      throw this.#failures.unreachable({ method, path }, error, this.#answered);
     } finally {
       deadline.dispose();
     }
@@ -242,11 +209,7 @@ export class Transport {
     return written.length === 0 ? path : `${path}?${written.join("&")}`;
   }
 
-  #answer(
-    { method }: ConsulRequest,
-    path: string,
-    { status, headers, body }: RawAnswer,
-  ): ConsulAnswer {
+  #answer(request: FailedRequest, { status, headers, body }: RawAnswer): ConsulAnswer {
     const header = (name: string): string | undefined => {
       const value = headers[name];
       return Array.isArray(value) ? value[0] : value;
@@ -255,83 +218,17 @@ export class Transport {
       status,
       body,
       header,
-      malformed: (expected, details = {}) => {
-        const type = header("content-type") ?? "no content type";
-        const text = this.#shown(body);
-        return new ConsulError(
-          `${method} ${path}: expected ${this.#concealed(expected)} from Consul at ` +
-            `${this.#config.displayAddress}, got ${status} with ${this.#shown(type)}: ${text}`,
-          { code: "CONSUL_BAD_ANSWER", method, path, status, text, ...details },
-        );
-      },
-      concealed: (text) => this.#concealed(text),
+      malformed: (expected, details) =>
+        this.#failures.malformed(
+          request,
+          { status, body, type: header("content-type") },
+          expected,
+          details,
+        ),
+      concealed: (text) => this.#failures.concealed(text),
       denied: (permission, text) =>
-        this.#failedWith(method, path, status, text, this.#whyDenied(text, permission)),
+        this.#failures.denied(request, { status, body: text }, permission),
     };
-  }
-
-  #unexpectedStatus(method: string, path: string, { status, body }: ConsulAnswer): ConsulError {
-    const why = status === 403 ? this.#whyDenied(body, neededPermission(method, path)) : "";
-    return this.#failedWith(method, path, status, body, why || adviceOnStatus(status, body));
-  }
-
-  #failedWith(
-    method: string,
-    path: string,
-    status: number,
-    body: string,
-    advice: string,
-  ): ConsulError {
-    const text = this.#shown(body);
-    return new ConsulError(
-      `Unexpected response code: ${status} (${text}) ` +
-        `for ${method} ${path} from ${this.#config.displayAddress}${advice && `: ${advice}`}`,
-      // By the whole body: the shown text may be cut, or have secrets removed.
-      {
-        code: "CONSUL_STATUS",
-        method,
-        path,
-        status,
-        text,
-        retryable: isTransientStatus(status, body),
-      },
-    );
-  }
-
-  #adviceOn(code: string): string {
-    const files = isCertificateProblem(code) ? this.#config.tls?.description : undefined;
-    return files ? `${adviceOn(code)}; ${files}` : adviceOn(code);
-  }
-
-  #whyDenied(text: string, permission: string | undefined): string {
-    const { hasToken } = this.#config.credentials;
-    // Agents since 1.12 name it themselves.
-    const isNamed = text.includes("lacks permission '");
-    if (isNamed && hasToken) return "";
-    const needed = isNamed ? "it" : (permission ?? "a permission");
-    return hasToken
-      ? `if Consul knows the token, it lacks ${needed}`
-      : `without a token (option token, or CONSUL_HTTP_TOKEN), the request lacks ${needed}`;
-  }
-
-  /**
-   * Replaces an error that has a secret. A parser's may have a part of one, in what it could not
-   * parse.
-   */
-  #withoutSecrets(error: unknown): unknown {
-    const isHarmless =
-      !(error instanceof errors.HTTPParserError) && !this.#config.credentials.secrets.areIn(error);
-    if (isHarmless) return error;
-    return Object.assign(new Error(this.#shown(describeCause(error))), { code: codeOf(error) });
-  }
-
-  #concealed(text: string): string {
-    return this.#config.credentials.secrets.hide(text);
-  }
-
-  /** A server's text as errors show it: one short line without secrets, which a proxy may echo. */
-  #shown(text: string): string {
-    return shorten(this.#concealed(text));
   }
 }
 
@@ -341,21 +238,4 @@ function warnOfInsecureTls(address: string): void {
       `(tls.insecureSkipVerify is set, or CONSUL_HTTP_SSL_VERIFY is false)`,
     { type: "SecurityWarning", code: "CONSUL_TLS_INSECURE" },
   );
-}
-
-function shorten(text: string): string {
-  const line = text.trim().replace(/\s+/g, " ");
-  return line.length <= SHOWN_TEXT_LENGTH ? line : `${line.slice(0, SHOWN_TEXT_LENGTH)}…`;
-}
-
-function describeCause(error: unknown): string {
-  // For a host with several addresses, Node throws an AggregateError without a message.
-  if (error instanceof AggregateError) return error.errors.map(describeCause).join(", ");
-  return error instanceof Error ? error.message : String(error);
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string"
-    ? error.code
-    : undefined;
 }
