@@ -25,6 +25,7 @@ describe("the package, as npm would have it", () => {
       "CHANGELOG.md",
       "LICENSE",
       "README.md",
+      "bench/plots/fleet.svg",
       "dist/cli.cjs",
       "dist/consul-in-memory.cjs",
       "dist/consul-in-memory.define.cjs",
