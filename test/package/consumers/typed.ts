@@ -8,7 +8,11 @@ import {
   type SemaphoreOptions,
   type SemaphoreSlot,
 } from "consul-semaphore";
-import { TestConsul, type TestConsulOptions } from "consul-semaphore/testing";
+import {
+  TestConsul,
+  type TestConsulOptions,
+  type TestConsulServer,
+} from "consul-semaphore/testing";
 
 const config: ConsulClientConfig = { address: "127.0.0.1:8500", token: "secret" };
 const options: SemaphoreOptions = { prefix: "jobs/resize", limit: 3, sessionTTL: "30s" };
@@ -30,6 +34,12 @@ export async function readInTest(testing: TestConsulOptions): Promise<bigint | u
   const consul = new TestConsul(testing);
   // Two declarations of a class with private members would be two types.
   return read(consul.client());
+}
+
+export async function serve(): Promise<string> {
+  const consul: TestConsulServer = await TestConsul.listen({ port: 0 });
+  await consul.close();
+  return consul.address;
 }
 
 export function reasonOf(error: unknown): SemaphoreLostReason | number | undefined {
