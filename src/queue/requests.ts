@@ -48,6 +48,9 @@ const MOST_OPERATIONS = 64;
  */
 const IDLE_PAUSES = { first: 50, longest: 500 };
 
+/** How long a look may take in place of a blocking query, in milliseconds, as any other request. */
+const LONGEST_LOOK_MS = 10_000;
+
 /**
  * The requests that semaphores make of one prefix. Each rejects with the error that names what
  * failed, or with the reason of its signal. All reads are consistent: a server that missed an
@@ -170,7 +173,7 @@ export class PrefixRequests {
   ): Promise<KeyReading & { readonly sentAt: number }> {
     const sentAt = performance.now();
     const wait = parseDuration(options.wait ?? 0);
-    const { entry, index } = await this.#readOrWatch(key, options, sentAt + wait);
+    const { entry, index } = await this.#readOrWatch(key, options, sentAt, wait);
     const isIdle = index === options.index && performance.now() < sentAt + wait / 2;
     if (isIdle) await sleep(Math.min(this.#idlePauses.next(), wait), options.signal);
     else this.#idlePauses.reset();
@@ -178,8 +181,13 @@ export class PrefixRequests {
   }
 
   /** One that gets no connection of its own for a blocking query looks again and again. */
-  async #readOrWatch(key: string, options: QueryOptions, until: number): Promise<KeyReading> {
-    const { index: seen = 0n, signal } = options;
+  async #readOrWatch(
+    key: string,
+    options: QueryOptions,
+    sentAt: number,
+    wait: number,
+  ): Promise<KeyReading> {
+    const { index: seen = 0n, signal, timeout = Infinity } = options;
     const read = async (query: QueryOptions): Promise<KeyReading> => {
       const { value: entry, meta } = await failingAs("SEMAPHORE_READ_FAILED", query.signal, () =>
         this.#kv.get(key, this.#query(query)),
@@ -192,8 +200,18 @@ export class PrefixRequests {
       signal,
       query: (either) => read({ ...options, signal: either }),
       look: async () => {
-        const reading = await read({ ...options, index: undefined });
-        return reading.index !== seen || performance.now() >= until ? reading : undefined;
+        const now = performance.now();
+        // It is to end when the query would have, and occupies a connection that others need.
+        const left = Math.max(sentAt + timeout - now, timeout - wait);
+        const look = {
+          ...options,
+          index: undefined,
+          wait: undefined,
+          timeout: Math.min(left, LONGEST_LOOK_MS),
+        };
+        const reading = await read(look);
+        const isOver = performance.now() >= sentAt + wait;
+        return isOver || reading.index !== seen ? reading : undefined;
       },
     });
   }

@@ -52,11 +52,15 @@ export class ConnectionLane {
   readonly #idle: Client[] = [];
   readonly #waiting = new Set<(client: Client) => void>();
   #mistrustedUntil = -Infinity;
-  #makesDoUntil = -Infinity;
+  #makesDo = false;
+  /** How many connections there may be meanwhile. */
+  #most: number;
+  #makesDoUntil: NodeJS.Timeout | undefined;
   #takesTurnsUntil = -Infinity;
 
   constructor(options: LaneOptions) {
     this.#options = options;
+    this.#most = options.limit;
   }
 
   /** Whether nobody has a connection, and none is being made. */
@@ -80,10 +84,12 @@ export class ConnectionLane {
     const sentAt = performance.now();
     try {
       const answer = await exchange(client);
-      if (isOverLimit(answer)) this.#options.refused();
-      if (isOverLimit(answer) || this.#usesOnce) void this.#replace(client);
+      const isRefused = isOverLimit(answer);
+      if (isRefused) this.#options.refused();
+      if (isRefused || this.#usesOnce) void this.#replace(client);
       else this.#handOn(client);
-      return answer;
+      // It was not carried out, and may be over another connection.
+      if (!isRefused || !this.#hasOther(client)) return answer;
     } catch (error) {
       void this.#replace(client);
       if (use.signal.aborted || !isClosed(error)) throw error;
@@ -96,14 +102,21 @@ export class ConnectionLane {
 
   /** Closes what nobody uses, and opens no more than it has for a while. */
   makeDo(): void {
-    const now = performance.now();
-    this.#makesDoUntil = now + MAKE_DO_MS;
-    if (this.#options.spare === 0) this.#takesTurnsUntil = now + TAKE_TURNS_MS;
+    this.#makesDo = true;
+    this.#most = Math.min(this.#options.limit, Math.max(1, this.#connected));
+    clearTimeout(this.#makesDoUntil);
+    this.#makesDoUntil = setTimeout(() => {
+      this.#makesDo = false;
+      this.#most = this.#options.limit;
+      this.#serveWaiting();
+    }, MAKE_DO_MS).unref();
+    if (this.#options.spare === 0) this.#takesTurnsUntil = performance.now() + TAKE_TURNS_MS;
     const spare = Math.max(0, this.#idle.length - this.#options.spare);
     for (const client of this.#idle.splice(0, spare)) void this.#replace(client);
   }
 
   async destroy(): Promise<void> {
+    clearTimeout(this.#makesDoUntil);
     await Promise.all([...this.#clients].map((client) => client.destroy()));
   }
 
@@ -111,8 +124,8 @@ export class ConnectionLane {
     return [...this.#clients].filter(({ stats }) => stats.connected).length;
   }
 
-  get #makesDo(): boolean {
-    return performance.now() < this.#makesDoUntil;
+  #hasOther(client: Client): boolean {
+    return [...this.#clients].some((other) => other !== client && other.stats.connected);
   }
 
   get #usesOnce(): boolean {
@@ -120,9 +133,7 @@ export class ConnectionLane {
   }
 
   get #hasRoom(): boolean {
-    const { limit } = this.#options;
-    const most = this.#makesDo ? Math.min(limit, Math.max(1, this.#connected)) : limit;
-    return this.#clients.size < most;
+    return this.#clients.size < this.#most;
   }
 
   #take(signal: AbortSignal): Promise<Client> {
@@ -159,10 +170,14 @@ export class ConnectionLane {
     }
   }
 
+  #serveWaiting(): void {
+    while (this.#waiting.size > 0 && this.#hasRoom) this.#handOn(this.#add());
+  }
+
   async #replace(client: Client): Promise<void> {
     // It counts towards the limit until it is closed.
     await client.destroy();
     this.#clients.delete(client);
-    if (this.#waiting.size > 0 && this.#hasRoom) this.#handOn(this.#add());
+    this.#serveWaiting();
   }
 }

@@ -99,7 +99,7 @@ export class OwnConnections implements Connections {
   #lane(name: LaneName): ConnectionLane {
     const { watch, renewal, call } = this.#lanes;
     if (name === "watch") return watch;
-    if (name === "creation" && renewal.isVacant) return renewal;
+    if (name === "creation" && renewal.isVacant && !renewal.isShutOut) return renewal;
     // At the agent's limit one connection does for all.
     const [own, other] = name === "renewal" ? [renewal, call] : [call, renewal];
     return own.isShutOut && !other.isShutOut ? other : own;

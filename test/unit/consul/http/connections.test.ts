@@ -60,6 +60,11 @@ function hanging(count: number, call: () => Promise<unknown>): Promise<ConsulErr
   return Promise.all(times(count, () => consulErrorOf(call())));
 }
 
+/** Word of a closed connection takes a few turns of the event loop. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((done) => setImmediate(done));
+}
+
 const later =
   (answer: ScriptedAnswer): ScriptedAnswer =>
   (response) => {
@@ -194,6 +199,54 @@ describe("where the agent takes no more connections", () => {
     await expect(Promise.all(times(20, (number) => put(`jobs/${number}`)))).resolves.toHaveLength(
       20,
     );
+  });
+});
+
+describe("where the agent takes but one connection", () => {
+  const TOO_MANY = reply("Your IP is issuing too many concurrent connections", {
+    status: 429,
+    headers: { connection: "close" },
+  });
+
+  /** Opens one, and has the server refuse all others. */
+  async function openOne(refusal: ScriptedAnswer, answer: ScriptedAnswer): Promise<void> {
+    let open: unknown;
+    server.next((response) => {
+      open = response.socket;
+      reply("true")(response);
+    });
+    await put("first");
+    server.always((response) => {
+      (response.socket === open ? later(answer) : refusal)(response);
+    });
+  }
+
+  test.each([resetConnection, TOO_MANY])("a session is created over it", async (refusal) => {
+    await openOne(refusal, reply(`{"ID":"${ID}"}`));
+    await consulErrorOf(client.session.create());
+    await expect(client.session.create()).resolves.toBe(ID);
+  });
+
+  test("what was refused with 429 is sent over it", async () => {
+    await openOne(TOO_MANY, reply("true"));
+    await expect(Promise.all(times(4, (number) => put(`jobs/${number}`)))).resolves.toHaveLength(4);
+  });
+
+  test("those that wait for another have one after ten seconds", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    void hanging(1, watch);
+    await server.received(1);
+    server.next(resetConnection);
+    const watched = watch().catch(() => undefined);
+    await server.received(2);
+    await settled();
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(server.requests).toHaveLength(2);
+    server.next(replyToRead("[]"));
+    await vi.advanceTimersByTimeAsync(1_000);
+    await watched;
+    expect(server.requests).toHaveLength(3);
   });
 });
 
