@@ -3,7 +3,7 @@ import { retry } from "../async/retry.js";
 import { inSharedContext } from "../async/shared-context.js";
 import type { Background } from "../async/serial-queue.js";
 import { sleep } from "../async/sleep.js";
-import { ConsulError } from "../consul/http/consul-error.js";
+import { ConsulError, mayBeOfAnother } from "../consul/http/consul-error.js";
 import { isMissingNode } from "../consul/http/refusal.js";
 import { parseDuration, type Duration } from "../consul/duration.js";
 import type { ConsulEndpoints } from "../consul/endpoints.js";
@@ -192,8 +192,9 @@ async function learnTtl(sessions: Sessions, id: string, options: RequestOptions)
     // Where there is no such session, the contender entry fails in Consul's own words.
     return session === null ? Infinity : (ttlOf(session) ?? Infinity);
   } catch (error) {
-    // Who may not renew it can still use it, as in Go.
-    if (error instanceof ConsulError && error.status === 403) return Infinity;
+    // Who may not renew it can still use it, as in Go; somebody else's page says nothing of that.
+    const isDenied = error instanceof ConsulError && error.status === 403 && !mayBeOfAnother(error);
+    if (isDenied) return Infinity;
     throw error;
   }
 }

@@ -204,6 +204,8 @@ export class CallChecks {
       // A call that was made before the release may have taken it over, and wait with it, or have
       // had a slot with it since.
       if (ledger.releases.get(session) !== releasedAt) return;
+      const laterSlots = [...ledger.tenures].filter((it) => it.acquiredAt > releasedAt);
+      if (laterSlots.some((it) => it.session === session)) return;
       if (this.#world.state.contenderOf(session) !== undefined) return;
       // The one that waited with it may not have heard yet that somebody has deleted its entry.
       if (this.#world.isTampered(session)) return;

@@ -454,6 +454,15 @@ describe("opening a session of the user's", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  test("takes no page of somebody else's for Consul's word that it must not be renewed", async () => {
+    sessions.onRenew = inTurn(failWith(refusal(403, "<h1>Forbidden</h1>")), () =>
+      Promise.resolve(sessionEntry({ ttl: "1m4s" })),
+    );
+    const opened = borrowing();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(leaseOf(opened)).toMatchObject({ own: false, ttl: 64_000 });
+  });
+
   test("goes by no TTL where there is no such session, which a consistent look says too", async () => {
     sessions.onRenew = () => Promise.resolve(null);
     sessions.onInfo = () => read(null);
