@@ -40,6 +40,10 @@ export type OptionValues = {
   readonly [Name in OptionName]?: (typeof OPTIONS)[Name] extends typeof FLAG ? boolean : string;
 };
 
+const LENIENT = { options: OPTIONS, allowPositionals: true, strict: false } as const;
+
+const WRITE_DASHES = "write -- before the command to run: run PREFIX --limit N -- COMMAND";
+
 /** What each command takes beside a prefix and the connection. */
 const COMMANDS = {
   inspect: ["json"],
@@ -77,7 +81,11 @@ export function optionsOf(name: CommandName): readonly string[] {
 export function parseCommandLine(argv: readonly string[]): Order {
   const separator = argv.includes("--") ? argv.indexOf("--") : argv.length;
   const program = argv.slice(separator + 1);
-  const { values, positionals } = parsed(argv.slice(0, separator).map(withTwoDashes));
+  const args = argv.slice(0, separator).map(withTwoDashes);
+  // Without --, the options of the command to run would be taken for ours.
+  const { positionals: words } = parseArgs({ ...LENIENT, args });
+  if (words[0] === "run" && words.length > 2) throw new UsageError(WRITE_DASHES);
+  const { values, positionals } = parsed(args);
   if (values.version === true) return { kind: "version" };
   const [word = "", prefix, ...rest] = positionals;
   const name = COMMAND_NAMES.find((command) => command === word);
@@ -89,9 +97,7 @@ export function parseCommandLine(argv: readonly string[]): Order {
   checkOptions(name, values);
   const [operand] = rest;
   if (prefix === undefined) throw new UsageError(`${name} needs a PREFIX`);
-  if (name === "run" && (rest.length > 0 || !program[0])) {
-    throw new UsageError("write -- before the command to run: run PREFIX --limit N -- COMMAND");
-  }
+  if (name === "run" && !program[0]) throw new UsageError(WRITE_DASHES);
   if (name === "resize" && operand === undefined) throw new UsageError("resize needs PREFIX and N");
   if (name !== "run" && rest.length + program.length > (name === "resize" ? 1 : 0)) {
     throw new UsageError(`too many arguments of ${name}`);

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 
 import { EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, exitCodeOf } from "./exit-codes.js";
 import { ExitError } from "./exit-error.js";
+import { complain } from "./output.js";
 
 /** A command that runs as a child, without a shell, with the input and output of this process. */
 export class Child {
@@ -10,11 +11,13 @@ export class Child {
   readonly #process: ChildProcess;
 
   constructor([command = "", ...args]: readonly string[], env: NodeJS.ProcessEnv) {
-    const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env } });
+    const child = start(command, args, env);
     this.#process = child;
     this.ended = new Promise((resolve, reject) => {
-      child.once("error", (error) => {
+      child.on("error", (error) => {
         if (child.pid === undefined) reject(notStarted(command, error));
+        // As one of another user, which ends when it likes.
+        else complain(`cannot signal the command (${error.message}), and waits for its end`);
       });
       child.once("exit", (code, signal) => {
         resolve(code ?? exitCodeOf(signal ?? "SIGKILL"));
@@ -35,6 +38,14 @@ export class Child {
     this.#process.once("exit", () => {
       clearTimeout(timer);
     });
+  }
+}
+
+function start(command: string, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+  try {
+    return spawn(command, args, { stdio: "inherit", env: { ...process.env, ...env } });
+  } catch (error) {
+    throw error instanceof Error ? notStarted(command, error) : error;
   }
 }
 

@@ -1,6 +1,7 @@
 import {
   ConsulConfigError,
   ConsulError,
+  SemaphoreConflictError,
   SemaphoreError,
   SemaphoreInUseError,
   SemaphoreLimitConflictError,
@@ -29,6 +30,10 @@ export interface Failure {
 }
 
 export function failureOf(error: unknown): Failure {
+  if (error instanceof Error && /invalid session ttl/i.test(error.message)) {
+    const line = "--ttl is not within what Consul takes, by default 10s to 24h";
+    return { exitCode: EXIT_USAGE, line };
+  }
   return { exitCode: exitCodeFor(error), line: printable(inOptions(messageOf(error))) };
 }
 
@@ -58,6 +63,9 @@ function messageOf(error: unknown): string {
       `the limit of ${JSON.stringify(prefix)} is ${lockLimit}, not ${localLimit}: use it, or ` +
       `--adopt-limit, or resize ${prefix} ${localLimit}`
     );
+  }
+  if (error instanceof SemaphoreConflictError) {
+    return `${JSON.stringify(prefix)} is something else's than a semaphore's, such as of "consul lock" without -n: use another prefix`;
   }
   if (error instanceof SemaphoreInUseError) {
     return `${JSON.stringify(prefix)} is in use: its holders have to release first; inspect ${prefix} shows them`;

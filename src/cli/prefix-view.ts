@@ -50,12 +50,21 @@ export async function readPrefix(
   const folder = `${posix.normalize(prefix).replace(/\/$/, "")}/`;
   const { value: entries, meta } = await consul.kv.list(folder, { consistent: true, ...options });
   const { index } = meta;
-  const lock = readLock(entries.find(({ key }) => key === folder + DEFAULT_SEMAPHORE_KEY));
+  const found = entries.find(({ key }) => key === folder + DEFAULT_SEMAPHORE_KEY);
+  if (found === undefined) await requireReadable(consul, folder + DEFAULT_SEMAPHORE_KEY);
+  const lock = readLock(found);
   if (lock !== undefined && meta.resultsFilteredByACLs !== true) {
-    return { ...membersOf(folder, entries, lock.holders), limit: lock.limit, index };
+    const members = membersOf(folder, entries, lock.holders);
+    for (const session of members.dead) await requireReadable(consul, folder + session);
+    return { ...members, limit: lock.limit, index };
   }
   const { limit, holders, waiters } = await semaphore.inspect();
   return { limit, holders: holders.map(memberOf), waiters: waiters.map(memberOf), dead: [], index };
+}
+
+/** A list leaves out what the token may not read, older agents without a word; a read of a key is refused. */
+async function requireReadable(consul: ConsulClient, key: string): Promise<void> {
+  await consul.kv.get(key, { consistent: true });
 }
 
 function membersOf(

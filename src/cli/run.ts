@@ -21,20 +21,21 @@ export async function run(
   { prefix, values, program }: Task,
 ): Promise<number> {
   const graceMs = millisecondsOf("grace", values.grace ?? GRACE);
+  const waitMs = values.timeout && millisecondsOf("timeout", values.timeout);
   const semaphore = consul.semaphoreOpts({
     prefix,
     limit: wholeNumber("--limit", values.limit ?? ""),
     adoptLimit: values["adopt-limit"],
     // Without its arguments, which may be secret.
     value: `${hostname()}:${process.pid} ${basename(program[0] ?? "")}`,
-    sessionTTL: values.ttl,
+    sessionTTL: values.ttl === undefined ? undefined : millisecondsOf("ttl", values.ttl),
   });
   const waiting = new AbortController();
   const signals = new Signals((signal) => {
     signals.finish();
     waiting.abort(interruption(signal));
   });
-  const timeout = values.try === true ? 0 : values.timeout;
+  const timeout = values.try === true ? 0 : waitMs;
   const slot = await semaphore.acquire({ signal: waiting.signal, timeout });
   try {
     return await runIn(slot, program, graceMs, signals);
@@ -83,6 +84,8 @@ const MS_PER_UNIT: ReadonlyMap<string, number> = new Map([
   ] as const),
 ]);
 
+const LONGEST_MS = 500 * 3_600_000;
+
 /** Of a duration as Go writes it, in the units that make sense here. */
 export function millisecondsOf(option: string, text: string): number {
   let ms = 0;
@@ -90,8 +93,9 @@ export function millisecondsOf(option: string, text: string): number {
     ms += Number(amount) * (MS_PER_UNIT.get(unit) ?? NaN);
     return "";
   });
-  if (rest === "" && text !== "" && Number.isFinite(ms)) return ms;
+  if (text === "0") return 0;
+  if (rest === "" && text !== "" && ms <= LONGEST_MS) return ms;
   throw new UsageError(
-    `invalid --${option} ${JSON.stringify(text)}: expected a time such as 1m30s`,
+    `invalid --${option} ${JSON.stringify(text)}: expected a time such as 1m30s, 500h at most`,
   );
 }

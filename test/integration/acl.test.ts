@@ -7,6 +7,7 @@ import { z } from "zod";
 
 import { ConsulClient, type ConsulClientConfig } from "../../src/index.js";
 import { rejectionOf } from "../unit/rejection.js";
+import { cli } from "./cli/cli-process.js";
 import { freshFolder, startOwnAgent, type AtEnd } from "./own-agent.js";
 
 const ROOT = "5d1a9e1e-0c11-4f8e-9d7a-d0b5a1c6f001";
@@ -215,4 +216,16 @@ describe("a node of the user's own", () => {
     const error = await rejectionOf(client.semaphorePrefix(PREFIX, 1).acquire());
     expect(String(error)).toMatch(/it lacks session:write on the node of the session/);
   });
+});
+
+test("the command line without a token says what it may not read, and not that nobody is there", async () => {
+  const holder = new ConsulClient({ address, token: ROOT });
+  const slot = await holder.semaphorePrefix(PREFIX, 1).acquire();
+  for (const command of ["inspect", "destroy"]) {
+    const { code, lines } = await cli([command, PREFIX, `-http-addr=${address}`]);
+    expect({ code, count: lines.length }).toEqual({ code: 77, count: 1 });
+    expect(lines[0]).toContain("Permission denied");
+  }
+  await slot.release();
+  await holder.close();
 });

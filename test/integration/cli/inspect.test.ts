@@ -145,7 +145,7 @@ test("somebody else's key is refused with 77", async () => {
   await consul("PUT", `/v1/kv/${prefix}/.lock?flags=3304740253564472344`, "single");
   const { code, lines } = await cli(["inspect", prefix]);
   expect(code).toBe(77);
-  expect(lines[0]).toContain("Existing key does not match semaphore use");
+  expect(lines[0]).toContain(`is something else's than a semaphore's, such as of "consul lock"`);
 });
 
 test("resize and destroy", async () => {

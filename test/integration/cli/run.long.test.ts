@@ -81,6 +81,7 @@ describe("the command", () => {
       /cannot run "consul-semaphore-nope" \(ENOENT\)/,
     ],
     ["cannot be executed", ["./package.json"], 126, /cannot run ".\/package.json" \(EACCES\)/],
+    ["is below a file", ["./package.json/x"], 126, /cannot run ".\/package.json\/x" \(ENOTDIR\)/],
   ])("that %s ends it as in a shell, and the slot is free", async (_, program, code, problem) => {
     const prefix = freshPrefix();
     const ended = await cli(["run", prefix, "-n", "1", "--", ...program]);

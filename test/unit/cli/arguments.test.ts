@@ -57,6 +57,11 @@ describe("a command line that is none says what to write", () => {
     ["resize p", "resize needs PREFIX and N"],
     ["inspect p q", "too many arguments of inspect"],
     ["run p -n 1 true", "write -- before the command to run: run PREFIX --limit N -- COMMAND"],
+    [
+      "run p -n 1 node --version",
+      "write -- before the command to run: run PREFIX --limit N -- COMMAND",
+    ],
+    ["run p -n 1 ls -la", "write -- before the command to run: run PREFIX --limit N -- COMMAND"],
     ["run p -n 1", "write -- before the command to run: run PREFIX --limit N -- COMMAND"],
     ["run p -- true", "run needs --limit N, the same for all that use the prefix"],
     ["inspect p --limit 3", "inspect has no option --limit"],
