@@ -22,7 +22,6 @@ describe("the package, as npm would have it", () => {
 
   it("has what is meant to be in it, and no more", () => {
     expect(packed.files.toSorted()).toEqual([
-      "CHANGELOG.md",
       "LICENSE",
       "README.md",
       "bench/plots/fleet.svg",
@@ -71,13 +70,13 @@ describe("the package, as npm would have it", () => {
     expect(testing).not.toContain("class Semaphore");
   });
 
-  it("has the command line apart from what a service loads, and less than 20 kB of it", async () => {
+  it("has the command line apart from what a service loads, and less than 22 kB of it", async () => {
     const service = await readFile(join(projectFolder, "dist", "consul-semaphore.cjs"), "utf8");
     const cli = await readFile(join(projectFolder, "dist", "cli.cjs"), "utf8");
     expect(cli).toContain("Usage: consul-semaphore");
     expect(service).not.toContain("Usage: consul-semaphore");
     expect(cli).not.toContain("class Semaphore");
-    expect(cli.length).toBeLessThan(20_000);
+    expect(cli.length).toBeLessThan(22_000);
     expect(await run("npx", ["--offline", "consul-semaphore", "--help"], folder)).toMatch(/^Usage/);
   });
 
