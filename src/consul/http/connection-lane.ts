@@ -84,12 +84,16 @@ export class ConnectionLane {
     const sentAt = performance.now();
     try {
       const answer = await exchange(client);
-      const isRefused = isOverLimit(answer);
-      if (isRefused) this.#options.refused();
-      if (isRefused || this.#usesOnce) void this.#replace(client);
-      else this.#handOn(client);
+      if (!isOverLimit(answer)) {
+        if (this.#usesOnce) void this.#replace(client);
+        else this.#handOn(client);
+        return answer;
+      }
+      // It is none of those that have to do.
+      await this.#replace(client);
+      this.#options.refused();
       // It was not carried out, and may be over another connection.
-      if (!isRefused || !this.#hasOther(client)) return answer;
+      if (this.#connected === 0) return answer;
     } catch (error) {
       void this.#replace(client);
       if (use.signal.aborted || !isClosed(error)) throw error;
@@ -122,10 +126,6 @@ export class ConnectionLane {
 
   get #connected(): number {
     return [...this.#clients].filter(({ stats }) => stats.connected).length;
-  }
-
-  #hasOther(client: Client): boolean {
-    return [...this.#clients].some((other) => other !== client && other.stats.connected);
   }
 
   get #usesOnce(): boolean {

@@ -232,6 +232,17 @@ describe("where the agent takes but one connection", () => {
     await expect(Promise.all(times(4, (number) => put(`jobs/${number}`)))).resolves.toHaveLength(4);
   });
 
+  test("none is asked for again and again while that one is in use", async () => {
+    void hanging(1, watch);
+    await server.received(1);
+    // Without word that it is about to close.
+    server.always(later(reply("Too many concurrent connections", { status: 429 })));
+    void hanging(1, watch);
+    await server.received(2);
+    for (let round = 0; round < 20; round += 1) await settled();
+    expect(server.requests).toHaveLength(2);
+  });
+
   test("those that wait for another have one after ten seconds", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     onTestFinished(() => void vi.useRealTimers());
