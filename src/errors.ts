@@ -258,7 +258,7 @@ export class SemaphoreConflictError extends SemaphoreError {
 }
 
 /**
- * Others use the prefix with another limit. The limit is set by whoever comes first and stays until
+ * Others use the prefix with another limit. The limit is set by the first contender and stays until
  * the semaphore is destroyed.
  *
  * @example

@@ -138,8 +138,8 @@ export interface SemaphoreOptions {
 }
 
 /**
- * How long a call waits for a slot: until its signal aborts, or its `timeout` is over, whichever comes
- * first. Without either it waits as long as it takes.
+ * How long a call waits for a slot: until its signal aborts or its `timeout` is over. Without either
+ * it waits as long as it takes.
  *
  * - When the signal aborts, the call rejects with the signal's reason.
  * - When the timeout is over, `acquire` and `run` reject with a {@link SemaphoreTimeoutError}, and

@@ -13,7 +13,7 @@ type Turn = Tenure | "contend";
 
 /** A run that waits in memory. */
 interface WaitingRun {
-  /** The async context of its call, to which its slot belongs, whoever passes that on. */
+  /** The async context of its call, to which its slot belongs, from any run it comes. */
   readonly context: AsyncResource;
   readonly begin: (turn: Turn) => void;
 }

@@ -9,7 +9,7 @@ interface Mishap {
   readonly at: number;
   /** When the worker held no longer, by its own account. */
   readonly stopped: number | undefined;
-  readonly heir: { readonly worker: string; readonly at: number } | undefined;
+  readonly successor: { readonly worker: string; readonly at: number } | undefined;
 }
 
 /** What the run came to, in a few lines. */
@@ -21,20 +21,20 @@ export function summaryOf(timeline: Timeline): string[] {
   return [
     `Turns: ${turns.join(", ")}.`,
     `Most slots in use at once: ${mostAtOnce(holdsOf(timeline))} of ${timeline.limit}.`,
-    ...silencesIn(timeline).flatMap(({ worker, at, stopped, heir }) =>
-      stopped === undefined || heir === undefined
+    ...silencesIn(timeline).flatMap(({ worker, at, stopped, successor }) =>
+      stopped === undefined || successor === undefined
         ? []
         : [
             `In a silent network, ${worker} was told after ${seconds(stopped - at)} that its slot ` +
-              `was lost, ${seconds(heir.at - stopped)} before ${heir.worker} took it over.`,
+              `was lost, ${seconds(successor.at - stopped)} before ${successor.worker} took it over.`,
           ],
     ),
-    ...killsIn(timeline).flatMap(({ worker, at, heir }) =>
-      heir === undefined
+    ...killsIn(timeline).flatMap(({ worker, at, successor }) =>
+      successor === undefined
         ? []
         : [
-            `The slot of ${worker} stayed taken for ${seconds(heir.at - at)} after its kill, ` +
-              `then ${heir.worker} took it over.`,
+            `The slot of ${worker} stayed taken for ${seconds(successor.at - at)} after its kill, ` +
+              `then ${successor.worker} took it over.`,
           ],
     ),
   ];
@@ -56,9 +56,9 @@ export function shortcomingsOf(timeline: Timeline): string[] {
       : []),
     ...(silences.length === 0 ? ["No worker's network went silent while it held a slot."] : []),
     ...(kills.length === 0 ? ["No worker was killed while it held a slot."] : []),
-    ...[...silences, ...kills].flatMap(({ worker, stopped, heir }) => {
+    ...[...silences, ...kills].flatMap(({ worker, stopped, successor }) => {
       if (stopped === undefined) return [`${worker} was not told that its slot was lost.`];
-      return heir === undefined ? [`Nobody took over the slot of ${worker}.`] : [];
+      return successor === undefined ? [`Nobody took over the slot of ${worker}.`] : [];
     }),
     ...failures,
   ];
@@ -75,13 +75,15 @@ function silencesIn(timeline: Timeline): Mishap[] {
         .find(({ from, to }) => from <= silence.from && silence.from < to);
       if (hold === undefined) return [];
       const slot = abandoned.filter(isIn).find(({ at }) => at === hold.to && at <= silence.to);
-      return [{ worker: lane.worker, at: silence.from, stopped: slot?.at, heir: slot?.takenOver }];
+      return [
+        { worker: lane.worker, at: silence.from, stopped: slot?.at, successor: slot?.takenOver },
+      ];
     }),
   );
 }
 
 function killsIn(timeline: Timeline): Mishap[] {
   return abandonedSlots(timeline).flatMap(({ worker, cause, at, takenOver }) =>
-    cause === "is killed" ? [{ worker, at, stopped: at, heir: takenOver }] : [],
+    cause === "is killed" ? [{ worker, at, stopped: at, successor: takenOver }] : [],
   );
 }

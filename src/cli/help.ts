@@ -3,7 +3,7 @@ import type { CommandName } from "./arguments.js";
 const MAIN = `
 Usage: consul-semaphore COMMAND PREFIX [OPTION...]
 
-  inspect PREFIX                         who holds the slots, and who waits
+  inspect PREFIX                         the holders and the waiters
   watch PREFIX                           the same, live
   run PREFIX --limit N -- CMD [ARG...]   run a command that holds a slot
   resize PREFIX N                        set the limit in Consul

@@ -20,7 +20,7 @@ const COMMANDS: Readonly<
   Record<CommandName, (consul: ConsulClient, task: Task) => Promise<number>>
 > = { inspect, watch, run, resize, destroy };
 
-// Whoever read the output has left, as `head` does.
+// The reader of the output has left, as `head` does.
 process.stdout.on("error", () => process.exit(exitCodeOf("SIGPIPE")));
 process.stderr.on("error", () => undefined);
 

@@ -5,7 +5,7 @@ import { readPrefix, readSessions, type Member, type PrefixView } from "./prefix
 import { summaryOf, tableOf, type Sessions } from "./table.js";
 import type { Task } from "./task.js";
 
-/** Shows who holds the slots of a prefix, and who waits for one. */
+/** Shows the holders and the waiters of a prefix. */
 export async function inspect(consul: ConsulClient, { prefix, values }: Task): Promise<number> {
   const view = await readPrefix(consul, prefix);
   const at = new Date().toISOString();

@@ -1,9 +1,9 @@
-/** Writes a line for whoever reads the output. */
+/** Writes a line of the result. */
 export function tell(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Writes a line for whoever wonders what went wrong. */
+/** Writes a line about what went wrong. */
 export function complain(line: string): void {
   process.stderr.write(`consul-semaphore: ${line}\n`);
 }

@@ -18,7 +18,7 @@ export function nodeOf(session: string, sessions: Sessions): string {
   return printable(sessions.get(session)?.node ?? "?");
 }
 
-/** Who holds and who waits, in columns; `since` has the name of one of them, and what is in it. */
+/** Holders and waiters, in columns; `since` has the name of one of them, and what is in it. */
 export function tableOf(
   { holders, waiters, dead }: PrefixView,
   sessions: Sessions,

@@ -25,7 +25,7 @@ interface Row {
   readonly shares: readonly (Share & Pick<Standing, "index">)[];
 }
 
-/** Draws who holds and who waits, and the last minute of it, again and again. */
+/** Draws the holders and the waiters, and their last minute, again and again. */
 export class WatchScreen implements WatchView {
   readonly #prefix: string;
   readonly #screen = new Screen(process.stdout);

@@ -18,7 +18,7 @@ import type { WatchView } from "./watch-view.js";
 const BETWEEN_READINGS_MS = 100;
 const BETWEEN_TRIES_MS = 1_000;
 
-/** Shows who holds, who waits, and what they do, until a signal ends it. */
+/** Shows the holders and the waiters, and what they do, until a signal ends it. */
 export async function watch(consul: ConsulClient, { prefix }: Task): Promise<number> {
   const ending = new AbortController();
   let exitCode = 0;

@@ -205,7 +205,7 @@ export class Claim implements Waiter {
   }
 
   /**
-   * Has its slot end and begin anew, for whoever is the next of this client, if nobody else waits for
+   * Has its slot end and begin anew, for the next call of this client, if nobody else waits for
    * it. Resolves to the index of that write, or to nothing: then the slot is to be given back.
    */
   async passOn(): Promise<bigint | undefined> {

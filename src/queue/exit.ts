@@ -17,7 +17,7 @@ import {
   type Written,
 } from "./requests.js";
 
-/** For how long a reading shows who waits well enough for one who leaves. */
+/** For how long a reading shows the waiters well enough for a holder that leaves. */
 const LOOK_BACK_AFTER_MS = 10;
 
 /** How often a slot is passed on though the lock was not as it was known. */
@@ -53,7 +53,7 @@ export class Exit {
 
   async #passOn(claim: Claim, timeout: number): Promise<bigint | undefined> {
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
-      // Whoever came meanwhile goes first.
+      // A waiter that came meanwhile goes first.
       const view = this.#readLately ?? (await this.#known.read(timeout));
       const { limit } = view.lock;
       const isOurs = this.#line.size === 0 && mayPassOn(view, claim, performance.now());

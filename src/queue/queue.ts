@@ -99,7 +99,7 @@ export class Queue implements ClaimedQueue {
     return await this.#exit.passOn(claim, timeout);
   }
 
-  /** Writes another limit, whoever holds and waits. */
+  /** Writes another limit, while others hold and wait. */
   async resize(limit: number, options: RequestOptions): Promise<void> {
     await this.#writes.inTurn(() => this.#resize(limit, options));
   }

@@ -86,7 +86,7 @@ export function legendOf(limit: number, width: number, symbols: Symbols): Styled
     ["signalled", "told it is lost"],
     ["killed", "killed"],
     ["abandoned", "slot not yet free"],
-    ["heir", "takes it"],
+    ["successor", "takes it"],
     ["gone", "gone"],
   ];
   const numbers = `0-${Math.min(limit, 9)}`;
@@ -111,7 +111,7 @@ function sharesOf(lane: Lane, abandoned: readonly AbandonedSlot[]): Share[] {
     ...own.map((slot): Share => ({ mark: "abandoned", from: slot.at, to: freedAt(slot) })),
     ...abandoned.flatMap(({ takenOver }): Share[] =>
       takenOver?.worker === lane.worker
-        ? [{ mark: "heir", from: takenOver.at, to: takenOver.at }]
+        ? [{ mark: "successor", from: takenOver.at, to: takenOver.at }]
         : [],
     ),
   ];

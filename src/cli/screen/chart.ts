@@ -43,12 +43,12 @@ const TONES: Readonly<Record<Mark, Tone>> = {
   signalled: "strong",
   killed: "alarm",
   abandoned: "alarm",
-  heir: "strong",
+  successor: "strong",
   gone: "faint",
 };
 
 /** What is shown however short it is. */
-const MOMENTS: readonly Mark[] = ["killed", "signalled", "heir"];
+const MOMENTS: readonly Mark[] = ["killed", "signalled", "successor"];
 
 /** Rows with time running to the right, below an axis. `head` is above what is right of the chart. */
 export function drawChart(

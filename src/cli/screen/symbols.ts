@@ -7,7 +7,7 @@ export type Mark =
   | "signalled"
   | "killed"
   | "abandoned"
-  | "heir"
+  | "successor"
   | "gone";
 
 /** The characters that a chart is drawn with, each one column wide. */
@@ -27,7 +27,7 @@ export const UNICODE: Symbols = {
     signalled: "!",
     killed: "✗",
     abandoned: "▒",
-    heir: "»",
+    successor: "»",
     gone: "·",
   },
 };
@@ -42,7 +42,7 @@ export const ASCII: Symbols = {
     signalled: "!",
     killed: "X",
     abandoned: "=",
-    heir: ">",
+    successor: ">",
     gone: ".",
   },
 };

@@ -98,7 +98,7 @@ describe("a slot that was not released", () => {
     ]);
   });
 
-  test("is one of two, each with an heir", () => {
+  test("is one of two, each with a successor", () => {
     const both = timelineOf(
       [1, "w1", "acquires"],
       [1, "w2", "acquires"],
