@@ -1,6 +1,7 @@
-import type { Client, Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
 
 import { onAbort } from "../../async/on-abort.js";
+import type { Connection } from "./connection.js";
 import type { RawAnswer } from "./exchange.js";
 import { isAtOnce, isClosed, isOverLimit } from "./connection-refusal.js";
 
@@ -14,7 +15,7 @@ export interface ConnectionUse {
 
 export interface LaneOptions {
   /** Makes a connection. */
-  readonly open: () => Client;
+  readonly open: () => Connection;
   /** How many connections there are at most. */
   readonly limit: number;
   /** How many of those that nobody uses are kept where the server takes no more. */
@@ -48,9 +49,9 @@ const TAKE_TURNS_MS = 10 * 60_000;
  */
 export class ConnectionLane {
   readonly #options: LaneOptions;
-  readonly #clients = new Set<Client>();
-  readonly #idle: Client[] = [];
-  readonly #waiting = new Set<(client: Client) => void>();
+  readonly #connections = new Set<Connection>();
+  readonly #idle: Connection[] = [];
+  readonly #waiting = new Set<(connection: Connection) => void>();
   #mistrustedUntil = -Infinity;
   #makesDo = false;
   /** How many connections there may be meanwhile. */
@@ -65,7 +66,7 @@ export class ConnectionLane {
 
   /** Whether nobody has a connection, and none is being made. */
   get isVacant(): boolean {
-    return this.#idle.length === this.#clients.size && this.#connected === 0;
+    return this.#idle.length === this.#connections.size && this.#connected === 0;
   }
 
   /** Whether it has no connection, while the server takes no more. */
@@ -78,24 +79,24 @@ export class ConnectionLane {
     use: ConnectionUse,
     exchange: (dispatcher: Dispatcher) => Promise<RawAnswer>,
   ): Promise<RawAnswer> {
-    const client = await this.#take(use.signal);
+    const connection = await this.#take(use.signal);
     // One that was open from before says nothing about the server: an agent may have restarted since.
-    const isNew = !client.stats.connected;
+    const isNew = !connection.isConnected;
     const sentAt = performance.now();
     try {
-      const answer = await exchange(client);
+      const answer = await exchange(connection.dispatcher);
       if (!isOverLimit(answer)) {
-        if (this.#usesOnce) void this.#replace(client);
-        else this.#handOn(client);
+        if (this.#usesOnce) void this.#replace(connection);
+        else this.#handOn(connection);
         return answer;
       }
       // It is none of those that have to do.
-      await this.#replace(client);
+      await this.#replace(connection);
       this.#options.refused();
       // It was not carried out, and may be over another connection.
       if (this.#connected === 0) return answer;
     } catch (error) {
-      void this.#replace(client);
+      void this.#replace(connection);
       if (use.signal.aborted || !isClosed(error)) throw error;
       if (!isNew) this.#mistrustedUntil = performance.now() + MISTRUST_MS;
       else if (isAtOnce(sentAt)) this.#options.refused();
@@ -116,16 +117,16 @@ export class ConnectionLane {
     }, MAKE_DO_MS).unref();
     if (this.#options.spare === 0) this.#takesTurnsUntil = performance.now() + TAKE_TURNS_MS;
     const spare = Math.max(0, this.#idle.length - this.#options.spare);
-    for (const client of this.#idle.splice(0, spare)) void this.#replace(client);
+    for (const connection of this.#idle.splice(0, spare)) void this.#replace(connection);
   }
 
   async destroy(): Promise<void> {
     clearTimeout(this.#makesDoUntil);
-    await Promise.all([...this.#clients].map((client) => client.destroy()));
+    await Promise.all([...this.#connections].map((connection) => connection.destroy()));
   }
 
   get #connected(): number {
-    return [...this.#clients].filter(({ stats }) => stats.connected).length;
+    return [...this.#connections].filter(({ isConnected }) => isConnected).length;
   }
 
   get #usesOnce(): boolean {
@@ -133,18 +134,18 @@ export class ConnectionLane {
   }
 
   get #hasRoom(): boolean {
-    return this.#clients.size < this.#most;
+    return this.#connections.size < this.#most;
   }
 
-  #take(signal: AbortSignal): Promise<Client> {
+  #take(signal: AbortSignal): Promise<Connection> {
     // The one that was used last is the most likely to be still connected.
     const idle = this.#idle.pop();
     if (idle !== undefined) return Promise.resolve(idle);
     if (this.#hasRoom) return Promise.resolve(this.#add());
     return new Promise((resolve, reject) => {
-      const take = (client: Client): void => {
+      const take = (connection: Connection): void => {
         off();
-        resolve(client);
+        resolve(connection);
       };
       this.#waiting.add(take);
       const off = onAbort(signal, () => {
@@ -154,19 +155,19 @@ export class ConnectionLane {
     });
   }
 
-  #add(): Client {
-    const client = this.#options.open();
-    this.#clients.add(client);
-    return client;
+  #add(): Connection {
+    const connection = this.#options.open();
+    this.#connections.add(connection);
+    return connection;
   }
 
-  #handOn(client: Client): void {
+  #handOn(connection: Connection): void {
     const [first] = this.#waiting;
     if (first === undefined) {
-      this.#idle.push(client);
+      this.#idle.push(connection);
     } else {
       this.#waiting.delete(first);
-      first(client);
+      first(connection);
     }
   }
 
@@ -174,10 +175,10 @@ export class ConnectionLane {
     while (this.#waiting.size > 0 && this.#hasRoom) this.#handOn(this.#add());
   }
 
-  async #replace(client: Client): Promise<void> {
+  async #replace(connection: Connection): Promise<void> {
     // It counts towards the limit until it is closed.
-    await client.destroy();
-    this.#clients.delete(client);
+    await connection.destroy();
+    this.#connections.delete(connection);
     this.#serveWaiting();
   }
 }

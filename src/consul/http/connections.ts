@@ -1,6 +1,7 @@
 import type { buildConnector as connecting, Dispatcher } from "undici";
 
 import { inSharedContext } from "../../async/shared-context.js";
+import { Connection, type Connect } from "./connection.js";
 import { ConnectionLane, type ConnectionUse, type LaneOptions } from "./connection-lane.js";
 import { isAtOnce, isClosedUnanswered, isOverLimit } from "./connection-refusal.js";
 import type { Location } from "../config/location.js";
@@ -8,7 +9,7 @@ import type { TlsFiles } from "../config/tls-files.js";
 import type { TlsIdentity } from "../config/tls-settings.js";
 import type { RawAnswer } from "./exchange.js";
 import { rememberingLookup } from "./remembering-lookup.js";
-import { buildConnector, Client } from "./undici.js";
+import { buildConnector } from "./undici.js";
 
 /**
  * The group of connections that a request uses. There are few, since an agent accepts 200 from one
@@ -61,8 +62,10 @@ export class OwnConnections implements Connections {
     this.#refused = refused;
     const connect = inNoCallersContext(
       tls === undefined
-        ? buildConnector(
-            socketPath === undefined ? { lookup: rememberingLookup() } : { socketPath },
+        ? telling(
+            buildConnector(
+              socketPath === undefined ? { lookup: rememberingLookup() } : { socketPath },
+            ),
           )
         : overTls(tls),
     );
@@ -72,8 +75,7 @@ export class OwnConnections implements Connections {
     ): ConnectionLane =>
       new ConnectionLane({
         ...limits,
-        // undici connects with the first request.
-        open: () => new Client(origin, { connect, keepAliveTimeout }),
+        open: () => new Connection({ origin, connect, keepAliveTimeout }),
         refused: () => {
           this.#makeDo();
         },
@@ -140,11 +142,17 @@ export class GivenConnections implements Connections {
 }
 
 /** A connection serves many requests, so it must not belong to the one that opens it. */
-function inNoCallersContext(connect: connecting.connector): connecting.connector {
-  return (options, callback) => {
+function inNoCallersContext(connect: Connect): Connect {
+  return (...args) => {
     inSharedContext(() => {
-      connect(options, callback);
+      connect(...args);
     });
+  };
+}
+
+function telling(connect: ReturnType<typeof buildConnector>): Connect {
+  return (options, callback, began) => {
+    began(connect(options, callback));
   };
 }
 
@@ -152,10 +160,10 @@ function inNoCallersContext(connect: connecting.connector): connecting.connector
  * One connector for all connections until the files change, so that a later handshake can resume an
  * earlier TLS session.
  */
-function overTls(files: TlsFiles): connecting.connector {
+function overTls(files: TlsFiles): Connect {
   const lookup = rememberingLookup();
-  let last: { readonly identity: TlsIdentity; readonly connect: connecting.connector } | undefined;
-  const connectAs = (identity: TlsIdentity): connecting.connector => {
+  let last: { readonly identity: TlsIdentity; readonly connect: Connect } | undefined;
+  const connectAs = (identity: TlsIdentity): Connect => {
     if (last?.identity !== identity) {
       const { ca, cert, key } = identity;
       const connect = buildConnector({
@@ -165,11 +173,11 @@ function overTls(files: TlsFiles): connecting.connector {
         rejectUnauthorized: !files.insecureSkipVerify,
         lookup,
       });
-      last = { identity, connect };
+      last = { identity, connect: telling(connect) };
     }
     return last.connect;
   };
-  return (options, callback) => {
+  return (options, callback, began) => {
     // undici would use the host of the address.
     const named = { ...options, ...(files.serverName && { servername: files.serverName }) };
     const connected: connecting.Callback = (...outcome) => {
@@ -182,7 +190,7 @@ function overTls(files: TlsFiles): connecting.connector {
     files
       .current()
       .then((identity) => {
-        connectAs(identity)(named, connected);
+        connectAs(identity)(named, connected, began);
       })
       // What OpenSSL does not accept.
       .catch((error: unknown) => {

@@ -11,8 +11,14 @@ declare module "undici/lib/dispatcher/dispatcher.js" {
 }
 
 declare module "undici/lib/core/connect.js" {
-  import { buildConnector } from "undici";
-  export default buildConnector;
+  import type { Socket } from "node:net";
+
+  import type { buildConnector } from "undici";
+
+  /** undici's own type leaves out what a connector returns. */
+  export default function build(
+    options?: buildConnector.BuildOptions,
+  ): (options: buildConnector.Options, callback: buildConnector.Callback) => Socket;
 }
 
 declare module "undici/lib/core/errors.js" {

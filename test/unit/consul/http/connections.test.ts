@@ -1,14 +1,15 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { getEventListeners } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { Socket } from "node:net";
+import { createServer, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { Agent } from "undici";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { z } from "zod";
 
 import { ConsulClient } from "../../../../src/client.js";
 import type { ConsulError } from "../../../../src/consul/http/consul-error.js";
@@ -29,6 +30,8 @@ const SESSION = reply(
   `[{"ID":"${ID}","Name":"","Node":"n","LockDelay":0,"Behavior":"delete","TTL":"15s",` +
     `"CreateIndex":1,"ModifyIndex":1}]`,
 );
+
+const addressSchema = z.object({ port: z.int() });
 
 const CALLS = 6;
 const RENEWALS = 2;
@@ -276,6 +279,21 @@ test("a connection that is cut only after a while leaves the others alone", asyn
   await watched;
   await Promise.all(times(CALLS, (number) => put(`jobs/${number}`)));
   expect(server.mostConnections).toBe(CALLS);
+});
+
+test("an attempt to connect ends with the request that began it", { timeout: 8_000 }, async () => {
+  // It accepts, and answers no handshake.
+  const mute = createServer().listen(0, "127.0.0.1");
+  await once(mute, "listening");
+  const { port } = addressSchema.parse(mute.address());
+  const connected = new Promise<Socket>((resolve) => mute.once("connection", resolve));
+  const calling = new ConsulClient({ address: `https://127.0.0.1:${port}` });
+  const called = consulErrorOf(calling.kv.get("a", { timeout: 500 }));
+  const closed = once((await connected).resume(), "close");
+  expect((await called).code).toBe("CONSUL_TIMEOUT");
+  await closed;
+  await calling.close();
+  mute.close();
 });
 
 describe("what gets no answer", () => {
