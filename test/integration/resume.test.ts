@@ -276,7 +276,7 @@ test("of two that race for a slot whose contender entry was gone, one gets it", 
 });
 
 test.each([
-  ["is about to join at once", "join at once"],
+  ["is about to join, as a rule at once", "join"],
   ["waits in the queue", "join in turn"],
 ] as const)(
   "a rival that has seen it dead for a moment, and %s, does not take its slot after it resumed",
