@@ -28,7 +28,7 @@ export type {
 } from "./diagnostics.js";
 export { DEFAULT_SEMAPHORE_KEY } from "./protocol/keys.js";
 export { SEMAPHORE_FLAG_VALUE } from "./protocol/lock-entry.js";
-export type { Contender } from "./protocol/snapshot.js";
+export type { Contender, SemaphoreState } from "./protocol/semaphore-state.js";
 export {
   SemaphoreClosedError,
   SemaphoreConflictError,
@@ -56,4 +56,4 @@ export {
   type SemaphoreWait,
 } from "./options.js";
 export type { SemaphoreSlot } from "./slot.js";
-export { Semaphore, type SemaphoreState } from "./semaphore.js";
+export { Semaphore } from "./semaphore.js";

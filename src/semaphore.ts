@@ -23,31 +23,14 @@ import {
   type SemaphoreOptions,
   type SemaphoreWait,
 } from "./options.js";
-import { liveHolders, shown, type Contender, type ContenderEntry } from "./protocol/snapshot.js";
+import type { SemaphoreState } from "./protocol/semaphore-state.js";
+import { liveHolders } from "./protocol/snapshot.js";
 import type { TooLate } from "./queue/contend.js";
 import { Runs } from "./runs.js";
 import { SingleSlot } from "./single-slot.js";
 import { SlotSource, type Patience } from "./slot-source.js";
 import type { SemaphoreSlot } from "./slot.js";
 import type { Tenure } from "./tenure.js";
-
-/**
- * The holders and the waiters of a semaphore.
- *
- * @example
- * ```ts
- * const { limit, holders, waiters }: SemaphoreState = await sem.inspect();
- * console.log(`${holders.length} of ${limit} slots taken, ${waiters.length} waiting`);
- * ```
- */
-export interface SemaphoreState {
-  /** The limit in Consul, or this semaphore's where nobody has used the prefix yet. */
-  readonly limit: number;
-  /** In the order of their arrival. */
-  readonly holders: readonly Contender[];
-  /** In the order of their arrival. */
-  readonly waiters: readonly Contender[];
-}
 
 /** How long a request that has nothing to do with waiting is tried, in milliseconds. */
 const RESIZE_PATIENCE_MS = 15_000;
@@ -331,14 +314,8 @@ export class Semaphore {
     return await this.#call(async () => {
       const { context, queue, limit } = this.#source;
       context.closing.throwIfAborted();
-      const snapshot = await queue.read();
-      const holders = liveHolders(snapshot);
-      const holds = ({ session }: ContenderEntry): boolean => holders.has(session);
-      return {
-        limit: snapshot.lock.limit ?? limit,
-        holders: snapshot.contenders.filter(holds).map(shown),
-        waiters: snapshot.contenders.filter((contender) => !holds(contender)).map(shown),
-      };
+      const state = await queue.inspect();
+      return { ...state, limit: state.limit ?? limit };
     });
   }
 

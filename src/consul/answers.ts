@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import { parseJson } from "./http/json.js";
+import { parseJson, parseJsonQuickly } from "./http/json.js";
 import type { KVEntry } from "./kv-entry.js";
 import type { ConsulAnswer } from "./http/transport.js";
 
@@ -16,11 +16,18 @@ function isUint64(value: unknown): boolean {
   return value.length < MAX_UINT64.length || value <= MAX_UINT64;
 }
 
+/** Cheaper than zod's own check, which decodes. */
+const base64 = z.custom<string>(
+  (value) => typeof value === "string" && value.length % 4 === 0 && BASE64.test(value),
+  "expected base64",
+);
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
 const NANOSECONDS_PER_MS = 1e6;
 
 const kvEntrySchema = z.object({
   Key: z.string(),
-  Value: z.base64().nullable(),
+  Value: base64.nullable(),
   Flags: uint64,
   Session: z.string().optional(),
   CreateIndex: uint64,
@@ -39,21 +46,30 @@ const transactionResultsSchema = z.object({
 
 /** @throws ConsulError */
 export function readEntries(answer: ConsulAnswer): readonly KVEntry[] {
-  return readAnswer(answer, kvEntriesSchema, "a list of key/value entries").map(toEntry);
+  return toEntries(readAnswer(answer, kvEntriesSchema, "a list of key/value entries"));
 }
 
 /** @throws ConsulError */
 export function readResults(answer: ConsulAnswer): readonly KVEntry[] {
   const { Results } = readAnswer(answer, transactionResultsSchema, "the results of a transaction");
-  return (Results ?? []).map(({ KV }) => toEntry(KV));
+  return toEntries((Results ?? []).map(({ KV }) => KV));
 }
 
-function toEntry(entry: z.output<typeof kvEntrySchema>): KVEntry {
+function toEntries(entries: readonly z.output<typeof kvEntrySchema>[]): readonly KVEntry[] {
+  // Most entries of a list have the same.
+  const [first] = entries;
+  const flags = BigInt(first?.Flags ?? 0);
+  return entries.map((entry) =>
+    toEntry(entry, entry.Flags === first?.Flags ? flags : BigInt(entry.Flags)),
+  );
+}
+
+function toEntry(entry: z.output<typeof kvEntrySchema>, flags: bigint): KVEntry {
   const createIndex = BigInt(entry.CreateIndex);
   return {
     key: entry.Key,
     value: entry.Value === null ? null : new Uint8Array(Buffer.from(entry.Value, "base64")),
-    flags: BigInt(entry.Flags),
+    flags,
     session: entry.Session ?? null,
     createIndex,
     // Of a long list, most have not changed since.
@@ -111,14 +127,26 @@ export function readAnswer<Schema extends z.ZodType>(
   schema: Schema,
   expected: string,
 ): z.output<Schema> {
+  const quick = parse(answer, schema, expected, parseJsonQuickly);
+  if (quick.success) return quick.data;
+  // It may be for an index beyond 2^53.
+  const exact = parse(answer, schema, expected, parseJson);
+  if (exact.success) return exact.data;
+  throw answer.malformed(expected, { cause: exact.error });
+}
+
+function parse<Schema extends z.ZodType>(
+  answer: ConsulAnswer,
+  schema: Schema,
+  expected: string,
+  parseText: (text: string) => unknown,
+): z.ZodSafeParseResult<z.output<Schema>> {
   let json: unknown;
   try {
-    json = parseJson(answer.body);
+    json = parseText(answer.body);
   } catch {
     // The parser's own error is dropped: it quotes the body, which may contain a secret.
     throw answer.malformed(`${expected} as JSON`);
   }
-  const parsed = schema.safeParse(json);
-  if (!parsed.success) throw answer.malformed(expected, { cause: parsed.error });
-  return parsed.data;
+  return schema.safeParse(json);
 }

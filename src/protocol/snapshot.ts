@@ -2,27 +2,10 @@ import type { KVEntry } from "../consul/kv.js";
 import type { PrefixKeys } from "./keys.js";
 import { readLockEntry, type LockState } from "./lock-entry.js";
 
-/**
- * A holder of a slot, or a waiter for one.
- *
- * @example
- * ```ts
- * for (const { session, value } of (await sem.inspect()).waiters) {
- *   console.log(session, value === null ? "" : Buffer.from(value).toString());
- * }
- * ```
- */
-export interface Contender {
-  /** The ID of its session, after which its contender entry is named. */
+/** What a waiter needs of an entry. It keeps one for each contender ahead of it, so there is no more. */
+export interface ContenderEntry {
   readonly session: string;
-  /** What it was given as {@link SemaphoreOptions.value}; `null` for nothing. */
-  readonly value: Uint8Array | null;
-  /** When it came, as an index of Consul's: the smaller, the earlier. */
   readonly createIndex: bigint;
-}
-
-/** A contender with what a blocking query on its entry needs. */
-export interface ContenderEntry extends Contender {
   /** Grows with each write to the entry. */
   readonly modifyIndex: bigint;
   /** Grows when the entry's lock is taken: on entering the queue, and again on becoming a holder. */
@@ -53,12 +36,10 @@ export interface Snapshot extends KnownLock {
  */
 export function readSnapshot(keys: PrefixKeys, entries: readonly KVEntry[]): Snapshot {
   const lock = readLockEntry(entries.find((entry) => entry.key === keys.lock) ?? null);
-  const contenders: ContenderEntry[] = [];
-  for (const { key, session, value, createIndex, modifyIndex, lockIndex } of entries) {
-    if (session === null || key !== keys.contender(session)) continue;
-    contenders.push({ session, value, createIndex, modifyIndex, lockIndex });
-  }
-  contenders.sort((a, b) => (a.createIndex < b.createIndex ? -1 : 1));
+  const contenders = contendersAmong(keys, entries, ({ entry, session }) => {
+    const { createIndex, modifyIndex, lockIndex } = entry;
+    return { session, createIndex, modifyIndex, lockIndex };
+  });
   const alive = new Set(contenders.map(({ session }) => session));
   const dead = new Map(
     [...lock.holders]
@@ -68,31 +49,23 @@ export function readSnapshot(keys: PrefixKeys, entries: readonly KVEntry[]): Sna
   return { lock, dead, contenders };
 }
 
+/** In the order of their arrival, `shown` for each. */
+export function contendersAmong<Shown extends { readonly createIndex: bigint }>(
+  keys: PrefixKeys,
+  entries: readonly KVEntry[],
+  shown: (contender: { readonly session: string; readonly entry: KVEntry }) => Shown,
+): readonly Shown[] {
+  const contenders: Shown[] = [];
+  for (const entry of entries) {
+    const { key, session } = entry;
+    if (session !== null && key === keys.contender(session))
+      contenders.push(shown({ session, entry }));
+  }
+  return contenders.sort((a, b) => (a.createIndex < b.createIndex ? -1 : 1));
+}
+
 function indexAt(key: string, entries: readonly KVEntry[]): bigint {
   return entries.find((entry) => entry.key === key)?.modifyIndex ?? 0n;
-}
-
-/** What users see of a contender. In JSON its value is a text, and its index a string. */
-class ShownContender implements Contender {
-  readonly session: string;
-  readonly value: Uint8Array | null;
-  readonly createIndex: bigint;
-
-  constructor({ session, value, createIndex }: Contender) {
-    this.session = session;
-    this.value = value;
-    this.createIndex = createIndex;
-  }
-
-  toJSON(): object {
-    const { session, value, createIndex } = this;
-    const text = value === null ? null : Buffer.from(value).toString();
-    return { session, value: text, createIndex: createIndex.toString() };
-  }
-}
-
-export function shown(contender: Contender): Contender {
-  return new ShownContender(contender);
 }
 
 /** The sessions that hold a slot: those in the lock entry that are alive. */

@@ -2,6 +2,7 @@ import type { RequestOptions } from "../consul/http/request-options.js";
 import { SemaphoreRequestError } from "../errors.js";
 import { standingOf, type Standing } from "../protocol/next-step.js";
 import { afterWrite } from "../protocol/queue-view.js";
+import { readState } from "../protocol/semaphore-state.js";
 import type { Snapshot } from "../protocol/snapshot.js";
 import type { Claim, ClaimedQueue } from "./claim.js";
 import type { LeaveOptions } from "./clean-up.js";
@@ -66,6 +67,11 @@ export class Queue implements ClaimedQueue {
   /** Reads the whole prefix, whatever is known. */
   async read(): Promise<Snapshot> {
     return (await this.requests.readAll()).snapshot;
+  }
+
+  /** The same, as users see it. */
+  async inspect() {
+    return readState(this.requests.keys, await this.requests.list());
   }
 
   async joinAtOnce(

@@ -84,11 +84,17 @@ export class PrefixRequests {
   /** Reads the whole prefix. */
   async readAll(options: RequestOptions = {}): Promise<Reading> {
     const sentAt = performance.now();
+    const snapshot = readSnapshot(this.keys, await this.list(options));
+    return { snapshot, sentAt, now: performance.now() };
+  }
+
+  /** All entries of the prefix. */
+  async list(options: RequestOptions = {}): Promise<readonly KVEntry[]> {
     const { value: entries, meta } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
       this.#kv.list(this.keys.prefix, this.#query(options)),
     );
     this.#requireAll(meta);
-    return { snapshot: readSnapshot(this.keys, entries), sentAt, now: performance.now() };
+    return entries;
   }
 
   /** Reads the lock entry; with an index, once it has changed since, or when the wait is over. */

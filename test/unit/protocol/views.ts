@@ -10,7 +10,7 @@ export const HEARD = 10_000;
 export function contender(index: number, given: Partial<ContenderEntry> = {}): ContenderEntry {
   const createIndex = BigInt(index);
   return {
-    ...{ session: `s${index}`, value: null, createIndex, modifyIndex: createIndex, lockIndex: 1n },
+    ...{ session: `s${index}`, createIndex, modifyIndex: createIndex, lockIndex: 1n },
     ...given,
   };
 }

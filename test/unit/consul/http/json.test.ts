@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { parseJson } from "../../../../src/consul/http/json.js";
+import { parseJson, parseJsonQuickly } from "../../../../src/consul/http/json.js";
 
 const FLAGS = 16210313421097356768n;
 
@@ -134,6 +134,36 @@ describe("parsing Consul's JSON", () => {
         expect(parseJson(text)).toEqual(expected);
       }),
     );
+  });
+});
+
+describe("parsing it quickly", () => {
+  test.each([String(FLAGS), "9007199254740993", "18446744073709551615"])(
+    "keeps flags of %s, as Consul and its dev agents write them",
+    (flags) => {
+      for (const json of [`[{"Flags":${flags}}]`, `[{"Flags": ${flags},\n"Key":"a"}]`]) {
+        expect(parseJsonQuickly(json)).toMatchObject([{ Flags: flags }]);
+      }
+    },
+  );
+
+  test("makes any other big integer one that is not safe", () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 2n ** 53n, max: 2n ** 64n - 1n }), (index) => {
+        const parsed = parseJsonQuickly(`{"ModifyIndex":${index}}`);
+        expect(parsed).toEqual({ ModifyIndex: Number(index) });
+        expect(Number.isSafeInteger(Number(index))).toBe(false);
+      }),
+    );
+  });
+
+  test("leaves strings as they are", () => {
+    const string = `"\\"Flags\\":${FLAGS},"`;
+    expect(parseJsonQuickly(`{"Value":${string}}`)).toEqual({ Value: `"Flags":${FLAGS},` });
+  });
+
+  test("refuses with a SyntaxError, as JSON.parse does", () => {
+    expect(() => parseJsonQuickly("{")).toThrow(SyntaxError);
   });
 });
 
