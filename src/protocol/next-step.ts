@@ -225,11 +225,13 @@ function isUncontended(view: QueueView, me: Waiter, now: number): boolean {
 
 /**
  * Whether a slot that comes free is for this waiter: being first in line is for good. Those that were
- * passed count as well: a slot that is handed over is never free for them.
+ * passed count as well, and may be anybody ahead of the last that became a holder: a slot that is
+ * handed over is never free for them.
  */
 export function isNextInLine(view: QueueView, me: Waiter): boolean {
   const ahead = waitersAhead(view, me.session);
   if (ahead === undefined || view.readAt < me.enteredAt) return false;
+  if (view.lastTurn !== undefined) return false;
   return (
     view.lock.limit === limitFor(me, view.lock.limit) &&
     ahead.length < freeSlots(view, view.lock.limit)

@@ -11,6 +11,11 @@ export interface QueueView extends KnownLock {
   readonly waiters: readonly ContenderEntry[];
   /** By their create indexes, the entries whose owners have let somebody behind them go first. */
   readonly passed: ReadonlyMap<bigint, Pass>;
+  /**
+   * A waiter that became a holder, and when. Those ahead of it are taken for gone: should the next
+   * reading still show one, it has let that waiter go first.
+   */
+  readonly lastTurn: { readonly createIndex: bigint; readonly at: number } | undefined;
   /** The first waiter that others wait for, and since when it was seen with a slot for it. */
   readonly idleFront: { readonly createIndex: bigint; readonly since: number } | undefined;
   /** What the last reading of the whole prefix has shown. */
@@ -50,6 +55,7 @@ const NOTHING: QueueView = {
   dead: new Map(),
   waiters: [],
   passed: new Map(),
+  lastTurn: undefined,
   idleFront: undefined,
   read: [],
   readIndex: 0n,
@@ -80,7 +86,7 @@ export function afterReading(
       ...{ dead, readIndex, readAt: sentAt, readTook: now - sentAt },
       ...{ read: contenders, waiters: contenders },
       aliveAt: new Map(alive.map(({ session }) => [session, sentAt])),
-      passed: passesOf(before, contenders),
+      ...{ passed: passesOf(before, contenders), lastTurn: undefined },
     },
     current,
     // A slot that it shows was free already when it was asked for, as far as those behind go.
@@ -121,7 +127,7 @@ export function afterEntry(
 ): QueueView {
   const place = view.waiters.findIndex(({ createIndex }) => createIndex === waiter.createIndex);
   if (place === -1) return view;
-  const others = view.waiters.filter((_, i) => i !== place);
+  const others = view.waiters.toSpliced(place, 1);
   if (entry?.createIndex !== waiter.createIndex) {
     const readAt = place > 0 ? -Infinity : view.readAt;
     return withIdleFront({ ...view, waiters: others, readAt, isLockStale: true }, now);
@@ -133,9 +139,14 @@ export function afterEntry(
   }
   const ahead = view.waiters.slice(0, place).filter((other) => isWaitedFor(view, other, now));
   // Where there was a slot for each of them as well, those ahead are about to join.
-  const isPass = ahead.length >= (view.lock.limit ?? Infinity);
-  const passed = isPass ? withPasses(view, ahead, now) : view.passed;
-  return withIdleFront({ ...view, waiters: others, passed, isLockStale: true }, now);
+  const areAhead = ahead.length < (view.lock.limit ?? Infinity);
+  const known = areAhead
+    ? { waiters: others }
+    : {
+        waiters: view.waiters.slice(place + 1),
+        lastTurn: { createIndex: waiter.createIndex, at: now },
+      };
+  return withIdleFront({ ...view, ...known, isLockStale: true }, now);
 }
 
 /** After something that may have changed the lock entry. */
@@ -194,9 +205,18 @@ function withPasses(
 
 /** What is known of the passes of those that are still there. */
 function passesOf(
-  { passed }: QueueView,
+  view: QueueView,
   contenders: readonly ContenderEntry[],
 ): ReadonlyMap<bigint, Pass> {
+  const { lastTurn } = view;
+  const passed =
+    lastTurn === undefined
+      ? view.passed
+      : withPasses(
+          view,
+          contenders.filter(({ createIndex }) => createIndex < lastTurn.createIndex),
+          lastTurn.at,
+        );
   if (passed.size === 0) return passed;
   const present = new Set(contenders.map(({ createIndex }) => createIndex));
   return new Map([...passed].filter(([createIndex]) => present.has(createIndex)));

@@ -922,6 +922,14 @@ describe("a slot that comes free", () => {
         passed: passedUntil(Infinity, 8),
       },
     ],
+    [
+      "one ahead of whom somebody may have let the last holder go first",
+      {
+        lock: lockOf(2, ["h"]),
+        waiters: contenders(9),
+        lastTurn: { createIndex: 8n, at: HEARD },
+      },
+    ],
     ["one that does not wait", { lock: lockOf(2, ["h"]), waiters: contenders(8) }],
     ["anybody while none is free", { lock: lockOf(2, ["h", "i"]), waiters: contenders(9) }],
     ["one with another limit", { lock: lockOf(3, ["h"]), waiters: contenders(9) }],

@@ -296,32 +296,37 @@ describe("news of the contender entry of a waiter", () => {
     expect(view).toMatchObject({ isLockStale: true, readAt: HEARD });
   });
 
-  test("that its lock was taken again: those ahead count as passed, also when a reading shows them", () => {
-    const view = news(7, touched);
-    const passed = new Map([
-      [5n, { times: 2, until: NOW + 10_000 }],
-      [6n, { times: 1, until: NOW + 5_000 }],
-    ]);
-    expect(view.passed).toEqual(passed);
-    const lock = lockOf(1, ["s7"], 110n);
-    const read = afterReading(
+  /** A reading that shows the holder, and all that came before it. */
+  const readAfter = (view: QueueView): QueueView =>
+    afterReading(
       view,
-      snapshotOf({ lock, contenders: contenders(5, 6, 7, 8) }),
+      snapshotOf({ lock: lockOf(1, ["s7"], 110n), contenders: contenders(5, 6, 7, 8) }),
       LATER,
     );
-    expect(read.passed).toEqual(passed);
+
+  test("that its lock was taken again: those ahead count as passed if a reading still shows them", () => {
+    const view = news(7, touched);
+    expect(view.lastTurn).toEqual({ createIndex: 7n, at: NOW });
+    const read = readAfter(view);
+    expect(read.passed).toEqual(
+      new Map([
+        [5n, { times: 2, until: NOW + 10_000 }],
+        [6n, { times: 1, until: NOW + 5_000 }],
+      ]),
+    );
     expect(waitedFor(read)).toEqual(["s8"]);
+    expect(read.lastTurn).toBeUndefined();
   });
 
   test("that its lock was taken again: one that nobody waited for was not passed once more", () => {
     const passed = passedUntil(NOW + 1, 5);
-    const view = news(7, touched, { ...before, passed });
-    expect(view.passed).toEqual(new Map([...passed, ...passedUntil(NOW + 5_000, 6)]));
+    const read = readAfter(news(7, touched, { ...before, passed }));
+    expect(read.passed).toEqual(new Map([...passed, ...passedUntil(NOW + 5_000, 6)]));
   });
 
   test("that its lock was taken again, while it was first in line: nobody was passed", () => {
     const view = news(7, touched, viewOf({ waiters: contenders(7, 8) }));
-    expect(view.passed).toEqual(new Map());
+    expect(view.lastTurn).toBeUndefined();
     expect(sessions(view)).toEqual(["s8"]);
   });
 

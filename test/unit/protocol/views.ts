@@ -49,6 +49,7 @@ export function viewOf(given: Partial<QueueView> = {}): QueueView {
     dead: new Map(),
     waiters,
     passed: new Map(),
+    lastTurn: undefined,
     idleFront: undefined,
     read: [...entriesOf(...lock.holders), ...waiters],
     readIndex: lock.modifyIndex,
