@@ -59,11 +59,17 @@ export abstract class SemaphoreError extends cloneable(Error) {
  * made, no prefix is known, and several callers may get the same one.
  */
 export function withPrefix(error: SemaphoreError, prefix: string): SemaphoreError {
-  const own: unknown = Object.create(Reflect.getPrototypeOf(error), {
-    ...Object.getOwnPropertyDescriptors(error),
-    ...Object.getOwnPropertyDescriptors({ message: error.about(prefix), prefix }),
-  });
+  const own: unknown = Object.create(Reflect.getPrototypeOf(error));
   if (!(own instanceof SemaphoreError)) return error;
+  for (const name of Object.getOwnPropertyNames(error)) {
+    // To read a stack is to have it written, which takes longer than all the rest.
+    const field = name === "stack" ? undefined : Object.getOwnPropertyDescriptor(error, name);
+    if (field !== undefined) Object.defineProperty(own, name, field);
+  }
+  Object.defineProperties(
+    own,
+    Object.getOwnPropertyDescriptors({ message: error.about(prefix), prefix }),
+  );
   Error.captureStackTrace(own, withPrefix);
   return own;
 }

@@ -1,3 +1,4 @@
+import type { Ending } from "./async/cancellation.js";
 import { Deadline } from "./async/deadline.js";
 import { SerialQueue, type Background } from "./async/serial-queue.js";
 import { settleAfterAbort } from "./async/settle-after-abort.js";
@@ -44,7 +45,7 @@ export class SingleSlot {
     const turn = this.inTurn(async (background) => {
       untilTurn?.dispose();
       return await this.#contend({ until, signal, background });
-    }, untilTurn?.signal ?? signal);
+    }, untilTurn ?? signal);
     try {
       return await settleAfterAbort(turn, signal, ABORT_GRACE_MS);
     } catch (error) {
@@ -67,7 +68,7 @@ export class SingleSlot {
   /** Runs a call once all earlier ones, and what they have left to do, have ended. */
   async inTurn<Result>(
     call: (background: Background) => Promise<Result>,
-    signal?: AbortSignal,
+    signal?: Ending,
   ): Promise<Result> {
     const { context } = this.#source;
     const turn = this.#calls.run(call, signal);

@@ -96,7 +96,7 @@ export class SlotSource {
             this.#endTurn = end;
             resolve();
           });
-        this.#turns.run(turn, deadline.signal).catch(reject);
+        this.#turns.run(turn, deadline).catch(reject);
       });
       return true;
     } catch (error) {

@@ -1,34 +1,31 @@
+import { Cancellation, type Ending } from "./cancellation.js";
 import { onAbort } from "./on-abort.js";
 import { timerMs } from "./timer-limit.js";
 
 /**
- * An abort signal with a time limit: it aborts after `ms` milliseconds, or with the first of
- * `parents`. It holds a timer and listeners until it is disposed of.
+ * Aborts after `ms` milliseconds, or with the first of `parents`. It holds a timer and listeners until
+ * it is disposed of.
  */
-export class Deadline {
-  readonly #controller = new AbortController();
+export class Deadline extends Cancellation {
   readonly #timer: NodeJS.Timeout;
   readonly #offs: readonly (() => void)[];
   #expired = false;
 
-  constructor(ms: number, ...parents: readonly (AbortSignal | undefined)[]) {
+  constructor(ms: number, ...parents: readonly (Ending | undefined)[]) {
+    super();
     this.#timer = setTimeout(() => {
       // A parent may have aborted first: then the deadline has not expired, and the reason stays.
-      this.#expired = !this.signal.aborted;
-      this.#controller.abort(new DOMException(`${ms} ms have passed`, "TimeoutError"));
+      this.#expired = !this.aborted;
+      this.abort(new DOMException(`${ms} ms have passed`, "TimeoutError"));
     }, timerMs(ms));
     this.#offs = parents.map((parent) =>
       onAbort(parent, () => {
-        this.#controller.abort(parent?.reason);
+        this.abort(parent?.reason);
       }),
     );
   }
 
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  /** Whether the time limit aborted the signal, not a parent. */
+  /** Whether its time has ended it, and no parent. */
   get expired(): boolean {
     return this.#expired;
   }

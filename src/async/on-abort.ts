@@ -1,3 +1,5 @@
+import { Cancellation, type Ending } from "./cancellation.js";
+
 const callbacksOf = new WeakMap<AbortSignal, CallbacksOnAbort>();
 
 /**
@@ -7,12 +9,13 @@ const callbacksOf = new WeakMap<AbortSignal, CallbacksOnAbort>();
  * All callbacks of a signal share one listener: a service may pass the same shutdown signal to
  * hundreds of calls, and Node warns of a leak from the eleventh listener on.
  */
-export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
+export function onAbort(signal: Ending | undefined, callback: () => void): () => void {
   if (signal === undefined) return () => undefined;
   if (signal.aborted) {
     callback();
     return () => undefined;
   }
+  if (signal instanceof Cancellation) return signal.onAbort(callback);
   let callbacks = callbacksOf.get(signal);
   if (callbacks === undefined) {
     callbacks = new CallbacksOnAbort(signal);

@@ -1,3 +1,4 @@
+import { Cancellation, type Ending } from "./cancellation.js";
 import { sleep } from "./sleep.js";
 import { unlessAborted } from "./unless-aborted.js";
 
@@ -26,7 +27,7 @@ export class SerialQueue {
    */
   async run<Result>(
     call: (background: Background) => Promise<Result>,
-    signal?: AbortSignal,
+    signal?: Ending,
   ): Promise<Result> {
     const before = this.#last;
     const background: Promise<unknown>[] = [];
@@ -53,11 +54,11 @@ export class SerialQueue {
 
   async #waitFor(before: Promise<unknown>): Promise<unknown> {
     if (this.#patience === Infinity) return await before;
-    const done = new AbortController();
+    const done = new Cancellation();
     void before.then(() => {
       done.abort("done");
     });
-    await sleep(this.#patience, done.signal);
+    await sleep(this.#patience, done);
     return undefined;
   }
 }

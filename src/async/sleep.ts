@@ -1,3 +1,4 @@
+import type { Ending } from "./cancellation.js";
 import { onAbort } from "./on-abort.js";
 import { timerMs } from "./timer-limit.js";
 
@@ -7,7 +8,7 @@ import { timerMs } from "./timer-limit.js";
  */
 export function sleep(
   ms: number,
-  signal: AbortSignal | undefined,
+  signal: Ending | undefined,
   { keepAlive = true }: { readonly keepAlive?: boolean | undefined } = {},
 ): Promise<void> {
   return new Promise((resolve) => {

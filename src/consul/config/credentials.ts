@@ -64,10 +64,9 @@ export class Credentials {
    * Reads the token file again, if there is one, since the token may have been rotated. Resolves to
    * whether the token is now another than the one in `before`, the headers of a request.
    */
-  async renew(before: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<boolean> {
+  async renew(before: Readonly<Record<string, string>>): Promise<boolean> {
     if (this.#tokenFile === undefined) return false;
-    const options = { encoding: "utf8", signal } as const;
-    const text = await readFile(this.#tokenFile.value, options).catch(() => "");
+    const text = await readFile(this.#tokenFile.value, "utf8").catch(() => "");
     const token = text.trim();
     // A missing or half-written file keeps the old token.
     if (token !== "" && isToken(token)) {

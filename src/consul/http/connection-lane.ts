@@ -1,5 +1,6 @@
 import type { Dispatcher } from "undici";
 
+import type { Ending } from "../../async/cancellation.js";
 import { onAbort } from "../../async/on-abort.js";
 import type { Connection } from "./connection.js";
 import type { RawAnswer } from "./exchange.js";
@@ -8,7 +9,7 @@ import { isAtOnce, isClosed, isOverLimit } from "./connection-refusal.js";
 /** How a connection is used. */
 export interface ConnectionUse {
   /** Ends the wait for one. */
-  readonly signal: AbortSignal;
+  readonly signal: Ending;
   /** Whether the exchange may take place twice. */
   readonly isRepeatable: boolean;
 }
@@ -137,7 +138,7 @@ export class ConnectionLane {
     return this.#connections.size < this.#most;
   }
 
-  #take(signal: AbortSignal): Promise<Connection> {
+  #take(signal: Ending): Promise<Connection> {
     // The one that was used last is the most likely to be still connected.
     const idle = this.#idle.pop();
     if (idle !== undefined) return Promise.resolve(idle);

@@ -1,5 +1,6 @@
 import type { Dispatcher } from "undici";
 
+import type { Ending } from "../../async/cancellation.js";
 import { onAbort } from "../../async/on-abort.js";
 
 /** A complete answer. */
@@ -29,7 +30,7 @@ export class AnswerTooLongError extends Error {
 export function exchange(
   dispatcher: Dispatcher,
   options: Dispatcher.DispatchOptions,
-  { signal, maxBytes }: { readonly signal: AbortSignal; readonly maxBytes: number },
+  { signal, maxBytes }: { readonly signal: Ending; readonly maxBytes: number },
 ): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {

@@ -2,6 +2,7 @@ import { inspect } from "node:util";
 
 import type { Dispatcher } from "undici";
 
+import type { Ending } from "../../async/cancellation.js";
 import { Deadline } from "../../async/deadline.js";
 import { isAborted } from "../../async/is-aborted.js";
 import { unlessAborted } from "../../async/unless-aborted.js";
@@ -108,8 +109,8 @@ export class Transport {
     const deadline = new Deadline(timeout, options.signal, this.#closing.signal);
     try {
       const raw = await this.#connections.use(
-        { lane, signal: deadline.signal, isRepeatable: method === "GET" || lane === "renewal" },
-        (dispatcher) => this.#exchangeWithToken(consulRequest, path, dispatcher, deadline.signal),
+        { lane, signal: deadline, isRepeatable: method === "GET" || lane === "renewal" },
+        (dispatcher) => this.#exchangeWithToken(consulRequest, path, dispatcher, deadline),
       );
       this.#answered = true;
       const answer = this.#answer({ method, path }, raw);
@@ -161,13 +162,13 @@ export class Transport {
     request: ConsulRequest,
     path: string,
     dispatcher: Dispatcher,
-    signal: AbortSignal,
+    signal: Ending,
   ): Promise<RawAnswer> {
     const { credentials } = this.#config;
     const { headers } = credentials;
     const answer = await this.#exchange(request, path, headers, dispatcher, signal);
     const isDenied = answer.status === 403 || request.isDenied?.(answer) === true;
-    if (!isDenied || !(await unlessAborted(credentials.renew(headers, signal), signal))) {
+    if (!isDenied || !(await unlessAborted(credentials.renew(headers), signal))) {
       return answer;
     }
     return await this.#exchange(request, path, credentials.headers, dispatcher, signal);
@@ -178,7 +179,7 @@ export class Transport {
     path: string,
     headers: Record<string, string>,
     dispatcher: Dispatcher,
-    signal: AbortSignal,
+    signal: Ending,
   ): Promise<RawAnswer> {
     const { origin, basePath } = this.#config;
     const options = {

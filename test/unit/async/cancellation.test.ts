@@ -1,0 +1,56 @@
+import { describe, expect, test, vi } from "vitest";
+
+import { Cancellation } from "../../../src/async/cancellation.js";
+import { onAbort } from "../../../src/async/on-abort.js";
+
+describe("a cancellation", () => {
+  test("calls back once, with the first reason", () => {
+    const cancellation = new Cancellation();
+    const calls = [vi.fn(), vi.fn()];
+    for (const call of calls) onAbort(cancellation, call);
+    expect(cancellation.aborted).toBe(false);
+    cancellation.abort("enough");
+    cancellation.abort("again");
+    for (const call of calls) expect(call).toHaveBeenCalledOnce();
+    expect(cancellation.aborted).toBe(true);
+    expect(cancellation.reason).toBe("enough");
+  });
+
+  test("has aborted before it calls back", () => {
+    const cancellation = new Cancellation();
+    const seen: unknown[] = [];
+    onAbort(cancellation, () => seen.push(cancellation.aborted, cancellation.reason));
+    cancellation.abort(undefined);
+    expect(seen).toEqual([true, undefined]);
+  });
+
+  test("calls back at once what comes after it was aborted", () => {
+    const cancellation = new Cancellation();
+    cancellation.abort("over");
+    const call = vi.fn();
+    onAbort(cancellation, call)();
+    expect(call).toHaveBeenCalledOnce();
+  });
+
+  test("does not call what was taken off, the same function once for each time it was given", () => {
+    const cancellation = new Cancellation();
+    const call = vi.fn();
+    const off = onAbort(cancellation, call);
+    onAbort(cancellation, call);
+    off();
+    off();
+    cancellation.abort("enough");
+    expect(call).toHaveBeenCalledOnce();
+  });
+
+  test("does not call what another callback has taken off meanwhile", () => {
+    const cancellation = new Cancellation();
+    const call = vi.fn();
+    onAbort(cancellation, () => {
+      off();
+    });
+    const off = onAbort(cancellation, call);
+    cancellation.abort("enough");
+    expect(call).not.toHaveBeenCalled();
+  });
+});
