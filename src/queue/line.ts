@@ -179,7 +179,9 @@ export class Line {
     const holders = liveHolders(view);
     const reading = await this.#requests.readLockIfAlive(holders, options);
     if (reading === undefined) {
-      this.#known.forget();
+      // Holders that have given their slots back since are not dead.
+      const { modifyIndex } = await this.#known.look(options);
+      if (modifyIndex === view.lock.modifyIndex) this.#known.forget();
       return;
     }
     this.#known.lockShows(reading);

@@ -6,7 +6,7 @@ import type { ConsulClient, Semaphore, SemaphoreSlot } from "../../../src/index.
 import { Scene } from "../client-of-fake.js";
 import { FakeTime } from "../fake-time.js";
 import { unsent } from "../faults.js";
-import { Watched } from "../outcome.js";
+import { valueOf, Watched } from "../outcome.js";
 import type { Sent } from "../sent.js";
 
 const PREFIX = "jobs";
@@ -27,10 +27,10 @@ const holder = async (limit = 1): Promise<SemaphoreSlot> =>
   await semaphoreOf(scene.newClient(), limit).acquire();
 
 /** So many waiters, each in a process of its own, in the order in which they come. */
-async function waitersElsewhere(count: number): Promise<readonly Watched<SemaphoreSlot>[]> {
+async function waitersElsewhere(count: number, limit = 1): Promise<readonly Watched<SemaphoreSlot>[]> {
   const waiting: Watched<SemaphoreSlot>[] = [];
   for (let i = 0; i < count; i += 1) {
-    waiting.push(new Watched(semaphoreOf(scene.newClient()).acquire()));
+    waiting.push(new Watched(semaphoreOf(scene.newClient(), limit).acquire()));
     await time.pass(1);
   }
   return waiting;
@@ -196,6 +196,25 @@ describe("the waiters of one client", () => {
     await held.release();
     await time.settle();
     expect(last.outcome).toMatchObject({ value: undefined });
+  });
+});
+
+describe("a fleet in which each holds once, for seconds", () => {
+  test("reads the prefix when its waiters enter, and no more", async () => {
+    const LIMIT = 2;
+    let held = [await holder(LIMIT), await holder(LIMIT)];
+    const waiters = await waitersElsewhere(20, LIMIT);
+    scene.forget();
+    for (const waiter of waiters) {
+      await time.pass(2_000);
+      await held[0]?.release();
+      await time.pass(100);
+      held = [...held.slice(1), valueOf(waiter)];
+    }
+    expect(scene.of("read prefix")).toEqual([]);
+    // For a second; each looks up now and then, less and less often.
+    const requests = scene.sent.filter(({ step }) => step !== "renew").length;
+    expect(requests / (20 * 2.1)).toBeLessThan(30);
   });
 });
 
