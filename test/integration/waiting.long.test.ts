@@ -202,10 +202,17 @@ test("each waiter waits for the one right ahead, and the first in line for the l
   expect(readings).toBeLessThanOrEqual(2 * waiters.length);
 
   await occupant.release();
-  for (const attempt of attempts) {
+  for (const [place, attempt] of attempts.entries()) {
     const slot = await attempt;
-    // Long enough for whoever waits behind it to see that its turn has come, and not just its end.
-    await pause(50);
+    // The one behind it has seen that its turn has come, and not just its end.
+    if (place + 1 < attempts.length) {
+      await eventually(
+        () => Promise.resolve(pendingOn(proxy, `${prefix}/.lock`)),
+        (queries) => queries > 0,
+      );
+    }
+    // Those further back look up meanwhile, for holders that are dead. One that has left is not.
+    await pause(300);
     await slot.release();
   }
 

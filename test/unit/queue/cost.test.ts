@@ -27,7 +27,10 @@ const holder = async (limit = 1): Promise<SemaphoreSlot> =>
   await semaphoreOf(scene.newClient(), limit).acquire();
 
 /** So many waiters, each in a process of its own, in the order in which they come. */
-async function waitersElsewhere(count: number, limit = 1): Promise<readonly Watched<SemaphoreSlot>[]> {
+async function waitersElsewhere(
+  count: number,
+  limit = 1,
+): Promise<readonly Watched<SemaphoreSlot>[]> {
   const waiting: Watched<SemaphoreSlot>[] = [];
   for (let i = 0; i < count; i += 1) {
     waiting.push(new Watched(semaphoreOf(scene.newClient(), limit).acquire()));
