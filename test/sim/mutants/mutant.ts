@@ -10,4 +10,6 @@ export interface Mutant {
   readonly replacement: string;
   /** What comes of it. */
   readonly breaks: ViolationKind;
+  /** One that found it once, from which the search begins: a change of the library may move it. */
+  readonly seed: number;
 }

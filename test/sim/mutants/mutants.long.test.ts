@@ -8,7 +8,10 @@ const SEEDS = 1_500;
 test.for(MUTANTS)("finds out: $name", { timeout: 400_000 }, async (mutant) => {
   const root = await plant(mutant);
   const { exitCode, output } = await runCli(
-    ["--seeds", String(SEEDS), "--only", mutant.breaks, "--minutes", "6"],
+    [
+      ...["--from", String(mutant.seed), "--seeds", String(SEEDS)],
+      ...["--only", mutant.breaks, "--minutes", "6"],
+    ],
     root,
   );
   expect(exitCode, output).toBe(1);

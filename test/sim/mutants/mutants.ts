@@ -8,6 +8,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "if (this.#expiresAt === Infinity) return;",
     replacement: "return;",
     breaks: "A-outlived",
+    seed: 13,
   },
   {
     name: "ttl-counted-from-the-answer",
@@ -15,6 +16,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "term = { sentAt, ttl:",
     replacement: "term = { sentAt: performance.now(), ttl:",
     breaks: "A-outlived",
+    seed: 227,
   },
   {
     name: "swap-without-answer-forgotten",
@@ -22,6 +24,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'if (!isHolder) this.#state = { kind: "holder" };',
     replacement: "",
     breaks: "wire",
+    seed: 13,
   },
   {
     name: "contender-entry-deleted-first",
@@ -29,6 +32,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "...this.#withdraw(session, lock, successor?.session, swapMayCome),",
     replacement: "",
     breaks: "wire",
+    seed: 2,
   },
   {
     name: "release-ignores-a-lost-race",
@@ -36,6 +40,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "known = undefined;\n    }",
     replacement: "return;\n    }",
     breaks: "C-leak",
+    seed: 8,
   },
   {
     name: "clock-never-read",
@@ -43,6 +48,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'if (this.#state === "watching" && performance.now() >= this.#expiresAt) this.#end();',
     replacement: "",
     breaks: "A-held",
+    seed: 2,
   },
   {
     name: "ttl-of-the-users-session-unknown",
@@ -50,6 +56,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "return session === null ? Infinity : (ttlOf(session) ?? Infinity);",
     replacement: "return Infinity;",
     breaks: "A-held",
+    seed: 49,
   },
   {
     name: "holder-never-told",
@@ -57,6 +64,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "if (reason !== undefined) slot.lost(",
     replacement: "if (false) slot.lost(",
     breaks: "B-not-told",
+    seed: 2,
   },
   {
     name: "monitor-believes-a-stale-server",
@@ -64,6 +72,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "return { ...this.#scope, consistent: true, ...options };",
     replacement: "return { ...this.#scope, ...options };",
     breaks: "D-needless-loss",
+    seed: 5,
   },
   {
     name: "join-with-an-unconditional-write",
@@ -71,6 +80,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'return { ...this.#lockWrite(lock), verb: "cas", modifyIndex };',
     replacement: "return this.#lockWrite(lock);",
     breaks: "A-too-many",
+    seed: 20,
   },
   {
     name: "renewal-gives-up-at-once",
@@ -78,6 +88,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "failed(error);",
     replacement: 'return new SemaphoreLostError("session-expired", error);',
     breaks: "D-needless-loss",
+    seed: 6,
   },
   {
     name: "monitor-gives-up-at-once",
@@ -85,6 +96,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "if (performance.now() < this.#seenAt + this.#patienceFor(error)) return undefined;",
     replacement: "",
     breaks: "D-needless-loss",
+    seed: 9,
   },
   {
     name: "gateways-403-is-taken-for-consuls",
@@ -92,6 +104,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "return REFUSALS[status]?.test(ownWords(text)) === true;",
     replacement: "return status === 403 || REFUSALS[status]?.test(ownWords(text)) === true;",
     breaks: "state",
+    seed: 12,
   },
   {
     name: "gateways-404-means-that-nothing-is-there",
@@ -99,6 +112,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'const index = answer.header("x-consul-index");',
     replacement: 'const index = answer.header("x-consul-index") ?? "1";',
     breaks: "D-needless-loss",
+    seed: 11,
   },
   {
     name: "one-too-many",
@@ -106,6 +120,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "return Math.max(0, limit - liveHolders(view).size);",
     replacement: "return Math.max(0, limit + 1 - liveHolders(view).size);",
     breaks: "wire",
+    seed: 1,
   },
   {
     name: "token-of-another-write",
@@ -113,6 +128,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "if (written !== undefined) return written.modifyIndex;",
     replacement: "if (written !== undefined) return written.modifyIndex - 1n;",
     breaks: "F-token",
+    seed: 2,
   },
   {
     name: "dead-holders-stay",
@@ -120,6 +136,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: ".filter((session) => !alive.has(session))",
     replacement: ".filter(() => false)",
     breaks: "E-forgotten",
+    seed: 10,
   },
   {
     name: "session-never-destroyed",
@@ -127,6 +144,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "this.#sessions.destroy(this.id, ",
     replacement: "Promise.resolve(",
     breaks: "C-leak",
+    seed: 2,
   },
   {
     name: "aborted-acquire-leaves-all-behind",
@@ -134,6 +152,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'if (kind === "holder") {',
     replacement: 'if (!own) return;\n      if (kind === "holder") {',
     breaks: "C-leak",
+    seed: 2,
   },
   {
     name: "everybody-takes-what-is-free",
@@ -141,6 +160,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "if (ahead.length < free) return",
     replacement: "if (free > 0) return",
     breaks: "E-order",
+    seed: 39,
   },
   {
     name: "who-does-not-move-is-waited-for-for-ever",
@@ -148,6 +168,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "if (now < passAt) return waitBehind(view, place, now, passAt);",
     replacement: "return waitBehind(view, place, now, Infinity);",
     breaks: "E-idle",
+    seed: 10,
   },
   {
     name: "kept-session-is-for-good",
@@ -155,6 +176,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "          this.#remove(use, kept);\n          void end(lease);",
     replacement: "",
     breaks: "C-leak",
+    seed: 2,
   },
   {
     name: "newcomer-passes-the-queue",
@@ -172,6 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
   #isContended(): boolean {
     return false;`,
     breaks: "E-order",
+    seed: 46,
   },
   {
     name: "resumed-slot-has-the-old-token",
@@ -179,6 +202,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "? transactions.rejoin(claim.entry, view, limit)",
     replacement: "? transactions.join(claim.entry, view, limit)",
     breaks: "F-token",
+    seed: 24,
   },
   {
     name: "nobody-checks-the-holders",
@@ -186,6 +210,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "const checkAt = holdersSeenAt(view) + HOLDERS_LIVE_MS;",
     replacement: "const checkAt = Infinity;",
     breaks: "E-idle",
+    seed: 62,
   },
   {
     name: "no-touch",
@@ -193,6 +218,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "...this.#swapIn(contender.session, known, limit),\n      ...this.#touch(contender),",
     replacement: "...this.#swapIn(contender.session, known, limit),",
     breaks: "E-idle",
+    seed: 24,
   },
   {
     name: "waits-since-the-newest-index",
@@ -201,6 +227,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement:
       "const options = blocking(this.#known.view?.lock.modifyIndex ?? modifyIndex, wait, ANSWER_GRACE_MS);",
     breaks: "E-idle",
+    seed: 40,
   },
   {
     name: "slot-handed-to-any-waiter-of-ours",
@@ -208,6 +235,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "if (claim.isOpen && !gone.has(claim) && isNextInLine(then, claim)) return claim;",
     replacement: "if (claim.isOpen && !gone.has(claim)) return claim;",
     breaks: "E-order",
+    seed: 39,
   },
   {
     name: "a-waiter-that-gave-up-takes-those-ahead-with-it",
@@ -217,6 +245,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement:
       "const waiters = others.slice(place);\n    return withIdleFront({ ...view, waiters, isLockStale: true }, now);",
     breaks: "E-order",
+    seed: 289,
   },
   {
     name: "slot-passed-on-past-waiters",
@@ -224,6 +253,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "isUncontended(view, holder, now) &&",
     replacement: "",
     breaks: "E-starved",
+    seed: 6,
   },
   {
     name: "waiters-of-long-ago-are-all-that-is-looked-for",
@@ -232,6 +262,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement:
       "const known = this.#known.view;\n      const view = known ? { ...known, readAt: performance.now() } : await this.#known.read(timeout);",
     breaks: "E-starved",
+    seed: 6,
   },
   {
     name: "slot-passed-on-with-the-old-token",
@@ -240,6 +271,7 @@ export const MUTANTS: readonly Mutant[] = [
       "this.#lockSwap({ limit, holders: others }, modifyIndex),\n      this.#lockWrite({ limit, holders }),",
     replacement: "this.#lockSwap({ limit, holders }, modifyIndex),",
     breaks: "F-token",
+    seed: 2,
   },
   {
     name: "slot-ends-only-after-it-was-passed-on",
@@ -248,6 +280,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement:
       "setTimeout(() => {\n      this.slot.end(new SemaphoreReleasedError());\n    }, 20);",
     breaks: "A-too-many",
+    seed: 1,
   },
   {
     name: "ended-run-calls-nobody-up",
@@ -255,6 +288,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "if (!isPassedOn) this.#ended();",
     replacement: "",
     breaks: "E-forgotten",
+    seed: 2,
   },
   {
     name: "lowered-limit-lets-newcomers-in",
@@ -262,6 +296,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "const free = freeSlots(view, limit);",
     replacement: "const free = freeSlots(view, Math.max(limit, me.limit));",
     breaks: "wire",
+    seed: 17,
   },
   {
     name: "slot-passed-on-above-a-lowered-limit",
@@ -269,6 +304,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "holders.size <= limitFor(holder, view.lock.limit)",
     replacement: "holders.size > 0",
     breaks: "wire",
+    seed: 114,
   },
   {
     name: "adopted-limit-is-for-good",
@@ -277,6 +313,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement:
       "const adopts = adoptLimit && this.queue.limit === undefined;\n    if (adoptLimit) this.#limit = this.limit;\n    Object.assign(this.options, { adoptLimit: adopts });\n    const options = { prefix, limit: this.#limit, adoptLimit: adopts, value,",
     breaks: "state",
+    seed: 16,
   },
   {
     name: "resize-overwrites-what-came-meanwhile",
@@ -284,6 +321,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "return [this.#lockSwap({ limit, holders }, modifyIndex)];",
     replacement: "return [this.#lockWrite({ limit, holders })];",
     breaks: "wire",
+    seed: 16,
   },
   {
     name: "drain-without-patience",
@@ -291,6 +329,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "if (drain > 0) await this.#drained(drain);",
     replacement: "",
     breaks: "state",
+    seed: 131,
   },
   {
     name: "session-with-a-lost-slot-is-free-at-once",
@@ -298,5 +337,6 @@ export const MUTANTS: readonly Mutant[] = [
     search: "context.track(this.#cleanUp().within(LOST_GRACE_MS));",
     replacement: "finished();",
     breaks: "wire",
+    seed: 31,
   },
 ];
