@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import { runCli } from "./mutants/mutant-run.js";
 
-const SEEDS = 12;
+const SEEDS = 8;
 
 test(`${SEEDS} seeds keep every promise, and do the same in however many processes`, async () => {
   const once = await runCli(["--seeds", String(SEEDS), "--jobs", "1"]);
