@@ -83,6 +83,7 @@ export class CallChecks {
     };
     this.#checkAlone(tenure);
     ledger.tenures.add(tenure);
+    ledger.lastUses.set(session, now);
     tally.add("acquisitions");
     this.trace(`acquired with ${session}, token ${token}`);
     this.#checkToken(tenure);
@@ -196,16 +197,14 @@ export class CallChecks {
   /** The session may be kept for the next acquire of this process, but only if that comes soon. */
   #checkKept(session: string, releasedAt: number): void {
     const { time, ledger } = this.#world;
-    ledger.releases.set(session, releasedAt);
+    ledger.lastUses.set(session, releasedAt);
     time.after(KEPT_MS, () => {
       if (!this.#world.state.sessions.has(session) || this.#process.state !== "runs") return;
       if (this.#host.link.trouble.since(releasedAt)) return;
       if (ledger.lastCallOf(this.#process) >= releasedAt) return;
       // A call that was made before the release may have taken it over, and wait with it, or have
       // had a slot with it since.
-      if (ledger.releases.get(session) !== releasedAt) return;
-      const laterSlots = [...ledger.tenures].filter((it) => it.acquiredAt > releasedAt);
-      if (laterSlots.some((it) => it.session === session)) return;
+      if (ledger.lastUses.get(session) !== releasedAt) return;
       if (this.#world.state.contenderOf(session) !== undefined) return;
       // The one that waited with it may not have heard yet that somebody has deleted its entry.
       if (this.#world.isTampered(session)) return;

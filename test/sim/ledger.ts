@@ -12,8 +12,8 @@ export class Ledger {
   readonly tenures = new Set<Tenure>();
   /** What Go's clients have acquired, and not begun to release. */
   readonly goHoldings = new Set<GoHolding>();
-  /** When a slot with the session was last released. */
-  readonly releases = new Map<string, number>();
+  /** When a slot with the session was last acquired, or released. */
+  readonly lastUses = new Map<string, number>();
   readonly #lastCalls = new Map<SimulatedProcess, number>();
   readonly #tokens = new Set<bigint>();
   #greatestToken = 0n;
