@@ -9,6 +9,7 @@ export interface FleetOptions {
   readonly measureMs: number;
   readonly rounds: number;
   readonly withGo: boolean;
+  readonly withProfile: boolean;
   /** Where the results go. */
   readonly json: string;
   /** Where the plot goes, if there is to be one. */
@@ -25,6 +26,7 @@ export const fleetUsage = `npm run bench:fleet -- [options]
   --seconds N     how long each program is measured in a round, after a warm-up (default: 5)
   --rounds N      how often each program is measured, in turn (default: 3)
   --no-go         without the Go original
+  --profile       also what our process does in a cycle, in a pass of its own
   --json FILE     where the results go
                   (default: bench/results/fleet.json, of a part .cache/bench/fleet.json)
   --plot FILE     where the plot goes (default: bench/plots/fleet.svg, of a part none)
@@ -43,6 +45,7 @@ export function parseFleetOptions(args: readonly string[]): FleetOptions | "help
       seconds: { type: "string", default: "5" },
       rounds: { type: "string", default: "3" },
       "no-go": { type: "boolean", default: false },
+      profile: { type: "boolean", default: false },
       json: { type: "string" },
       plot: { type: "string" },
       check: { type: "boolean", default: false },
@@ -56,6 +59,7 @@ export function parseFleetOptions(args: readonly string[]): FleetOptions | "help
     measureMs: 1_000 * positive("--seconds", values.seconds),
     rounds: positiveInteger("--rounds", values.rounds),
     withGo: !values["no-go"],
+    withProfile: values.profile,
     json:
       values.json ??
       (isWhole

@@ -1,4 +1,5 @@
 // Contenders of this library, each with a client of its own, as if each were a process of its own.
+import { Session } from "node:inspector/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { Pool } from "undici";
 
@@ -6,6 +7,7 @@ import { ConsulClient } from "../../src/index.js";
 import { parseLoad } from "../load/load.js";
 import { orderToStart } from "../load/order-to-start.js";
 import { wallClock } from "../load/wall-clock.js";
+import { cpuSharesOf, type CpuShares } from "./cpu-shares.js";
 import type { FleetReport, FleetTurn } from "./fleet-report.js";
 import { TrafficCounter } from "./traffic-counter.js";
 import { trafficOf, type Traffic } from "./traffic.js";
@@ -19,8 +21,9 @@ const now = (): number => wallClock() - startAt;
 await pause(-now());
 const contenders = clients.map(takeTurns);
 // The contenders go on and on: only one that fails ends.
-const wire = await Promise.race([countWithinMeasuredTime(), ...contenders]);
-const report: FleetReport = { clients, ...(load.count === true ? { wire } : {}) };
+const measured = Promise.all([countWithinMeasuredTime(), profileMeasuredTime()]);
+const [wire, cpu] = await Promise.race([measured, ...contenders]);
+const report: FleetReport = { clients, cpu, ...(load.count === true ? { wire } : {}) };
 process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit());
 
 async function takeTurns(turns: FleetTurn[]): Promise<never> {
@@ -57,4 +60,16 @@ async function countWithinMeasuredTime(): Promise<NonNullable<FleetReport["wire"
     to: last.at,
     traffic: trafficOf((name) => last.total[name] - first.total[name]),
   };
+}
+
+async function profileMeasuredTime(): Promise<CpuShares | undefined> {
+  if (load.profile !== true) return undefined;
+  await pause(load.warmUpMs - now());
+  const session = new Session();
+  session.connect();
+  await session.post("Profiler.enable");
+  await session.post("Profiler.start");
+  await pause(load.measureMs);
+  const { profile } = await session.post("Profiler.stop");
+  return cpuSharesOf(profile);
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { cpuSharesSchema } from "./cpu-shares.js";
 import { trafficSchema } from "./traffic.js";
 
 /**
@@ -19,6 +20,8 @@ export const fleetReportSchema = z.object({
   clients: z.array(z.array(fleetTurnSchema)),
   /** Of those that count: what was sent and received between these two moments. */
   wire: z.object({ from: z.number(), to: z.number(), traffic: trafficSchema }).optional(),
+  /** Of those that take a profile: what the measured time was spent on. */
+  cpu: cpuSharesSchema.optional(),
 });
 
 export type FleetTurn = z.infer<typeof fleetTurnSchema>;

@@ -1,4 +1,5 @@
 import { median } from "../statistics.js";
+import type { CpuShares } from "./cpu-shares.js";
 import { idealCyclesPerSecond, type Fleet } from "./fleet.js";
 import type { FleetOutcome } from "./run-fleet.js";
 import type { Traffic } from "./traffic.js";
@@ -13,6 +14,8 @@ export interface FleetResult {
   readonly floor?: number;
   /** Ours with its requests counted: its times mean nothing. */
   readonly counted: FleetOutcome;
+  /** Ours with a profile, if one was asked for. */
+  readonly profiled?: FleetOutcome;
 }
 
 /** What the rounds of a program come to. */
@@ -63,6 +66,14 @@ export function ratioToGo({ fleet, ours, go = [] }: FleetResult): number | undef
 
 export function trafficOfResult({ counted }: FleetResult): Traffic | undefined {
   return counted.kind === "measured" ? (counted.traffic ?? undefined) : undefined;
+}
+
+/** What our process does, and how long a cycle of it takes with a profile. */
+export function profileOf({
+  profiled,
+}: FleetResult): { readonly cpu: CpuShares; readonly cycleMs: number } | undefined {
+  if (profiled?.kind !== "measured" || profiled.cpu === undefined) return undefined;
+  return { cpu: profiled.cpu, cycleMs: 1_000 / profiled.cyclesPerSecond };
 }
 
 /** The most of ours that held at once, while their requests were counted as well. */

@@ -1,3 +1,4 @@
+import type { CpuShares } from "./cpu-shares.js";
 import type { FleetReport, FleetTurn } from "./fleet-report.js";
 import { trafficOf, type Traffic } from "./traffic.js";
 
@@ -16,6 +17,8 @@ export interface FleetSummary {
   readonly mostHolders: number;
   /** For a cycle; null where it was not counted, or there was no cycle. */
   readonly traffic: Traffic | null;
+  /** What the first process has spent its time on, if it took a profile. */
+  readonly cpu?: CpuShares;
 }
 
 export function summarizeFleet(
@@ -33,7 +36,9 @@ export function summarizeFleet(
     ms: 0,
     ended: true,
   });
+  const cpu = reports[0]?.cpu;
   return {
+    ...(cpu === undefined ? {} : { cpu }),
     cycles,
     cyclesPerSecond: (cycles * 1_000) / measureMs,
     longestWaitMs: longest.ms,

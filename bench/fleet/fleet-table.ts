@@ -2,6 +2,7 @@ import { brief, percent, textRow, type Column } from "../text-row.js";
 import {
   failureOf,
   figuresOf,
+  profileOf,
   ratioToGo,
   trafficOfResult,
   type FleetResult,
@@ -50,6 +51,7 @@ export function fleetLines(result: FleetResult): string[] {
   const { fleet, ours, go, floor } = result;
   const ratio = ratioToGo(result);
   const traffic = trafficOfResult(result);
+  const profile = profileOf(result);
   return [
     line(result, [fleet.name, "ours"], ours, [
       ratio === undefined ? "" : brief(ratio),
@@ -57,7 +59,13 @@ export function fleetLines(result: FleetResult): string[] {
     ]),
     ...(go === undefined ? [] : [line(result, ["", "Go"], go, [""])]),
     ...(floor === undefined ? [] : [textRow(columns, ["", "floor", brief(floor)])]),
+    ...(profile === undefined ? [] : [profileLine(profile)]),
   ];
+}
+
+function profileLine({ cpu, cycleMs }: NonNullable<ReturnType<typeof profileOf>>): string {
+  const shares = Object.entries(cpu).map(([part, share]) => `${part} ${percent(share)}`);
+  return `${" ".repeat(11)}of ${brief(cycleMs)} ms a cycle: ${shares.join(", ")}`;
 }
 
 function line(

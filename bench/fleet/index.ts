@@ -61,7 +61,7 @@ async function run(options: FleetOptions): Promise<number> {
 async function measure(
   fleet: Fleet,
   { binary, programs, original }: Prepared,
-  { measureMs, rounds }: FleetOptions,
+  { measureMs, rounds, withProfile }: FleetOptions,
 ): Promise<FleetResult> {
   const ours: FleetTrial = { binary, program: programs.fleet, fleet, measureMs };
   const ourRounds: FleetOutcome[] = [];
@@ -80,6 +80,7 @@ async function measure(
     ours: ourRounds,
     ...("program" in original ? { go: goRounds } : {}),
     counted: await runFleet({ ...ours, count: true }),
+    ...(withProfile ? { profiled: await runFleet({ ...ours, profile: true }) } : {}),
   };
 }
 

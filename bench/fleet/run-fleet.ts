@@ -18,6 +18,8 @@ export interface FleetTrial {
   readonly measureMs: number;
   /** Whether the requests are counted, which takes time of its own. */
   readonly count?: boolean;
+  /** Whether a profile is taken, which takes time of its own as well. */
+  readonly profile?: boolean;
 }
 
 export type FleetOutcome =
@@ -32,14 +34,14 @@ const startsInMs = 100;
 const reportWithinMs = 20_000;
 
 export async function runFleet(trial: FleetTrial): Promise<FleetOutcome> {
-  const { binary, program, fleet, measureMs, count = false } = trial;
+  const { binary, program, fleet, measureMs, count = false, profile = false } = trial;
   // A Consul of its own: what one trial leaves behind is no burden for the next.
   const agent = await startAgentProcess(binary, agentConfiguration);
   const load = {
     address: new URL(agent.address).host,
     prefix: `bench/${randomUUID()}`,
     ...{ limit: fleet.limit, holdMs: fleet.holdMs },
-    ...{ warmUpMs: warmUpOf(fleet), measureMs, count },
+    ...{ warmUpMs: warmUpOf(fleet), measureMs, count, profile },
   };
   const crews = clientsPerProcess(fleet).map(
     (contenders) => new LoadProcess(program, { ...load, contenders }),

@@ -14,9 +14,11 @@ export interface Load {
   readonly measureMs: number;
   /** Whether it counts its requests, which takes time of its own. */
   readonly count?: boolean;
+  /** Whether it takes a profile of the measured time. */
+  readonly profile?: boolean;
 }
 
-/** The command line of a process with this load, the same for all programs but for `count`. */
+/** The command line of a process with this load, the same for all programs but for `count` and `profile`. */
 export function loadArguments(load: Load): string[] {
   return [
     ...["--address", load.address, "--prefix", load.prefix],
@@ -24,6 +26,7 @@ export function loadArguments(load: Load): string[] {
     ...["--hold", String(load.holdMs), "--warm-up", String(load.warmUpMs)],
     ...["--measure", String(load.measureMs)],
     ...(load.count === true ? ["--count"] : []),
+    ...(load.profile === true ? ["--profile"] : []),
   ];
 }
 
@@ -39,6 +42,7 @@ export function parseLoad(args: readonly string[]): Load {
       "warm-up": { type: "string", default: "0" },
       measure: { type: "string", default: "0" },
       count: { type: "boolean", default: false },
+      profile: { type: "boolean", default: false },
     },
   });
   return {
@@ -50,5 +54,6 @@ export function parseLoad(args: readonly string[]): Load {
     warmUpMs: Number(values["warm-up"]),
     measureMs: Number(values.measure),
     count: values.count,
+    profile: values.profile,
   };
 }
