@@ -1,5 +1,5 @@
-import { eitherSignal } from "../async/either-signal.js";
 import { isAborted } from "../async/is-aborted.js";
+import { onAbort } from "../async/on-abort.js";
 import { sleep } from "../async/sleep.js";
 
 /** A wait for a change of one key. */
@@ -61,17 +61,19 @@ export class WatchQuota {
   async #query<Found>({ signal, query }: WatchedKey<Found>): Promise<Found | undefined> {
     if (!this.#hasRoom) return undefined;
     const refusedAt = this.#refusedAt;
-    const giveWay = new AbortController();
-    this.#queries.add(giveWay);
-    const either = eitherSignal(signal, giveWay.signal);
+    const ending = new AbortController();
+    this.#queries.add(ending);
+    const off = onAbort(signal, () => {
+      ending.abort(signal?.reason);
+    });
     try {
-      return await query(either.signal);
+      return await query(ending.signal);
     } catch (error) {
       if (isAborted(signal) || this.#refusedAt === refusedAt) throw error;
       return undefined;
     } finally {
-      either.dispose();
-      this.#queries.delete(giveWay);
+      off();
+      this.#queries.delete(ending);
     }
   }
 
