@@ -1,3 +1,5 @@
+import { isatty } from "node:tty";
+
 import { exitCodeOf } from "./exit-codes.js";
 import { ExitError } from "./exit-error.js";
 
@@ -31,8 +33,8 @@ export class Signals {
 
   /** Hands them on to a child, but for those that the terminal has sent it already. */
   handOn(send: (signal: NodeJS.Signals) => void): void {
-    const { stdin, stdout, stderr } = process;
-    const inTerminal = stdin.isTTY || stdout.isTTY || stderr.isTTY;
+    // To ask `process.stdin` would have it not block any more, for the child as well.
+    const inTerminal = [0, 1, 2].some((fd) => isatty(fd));
     this.#receive = (signal) => {
       if (!inTerminal || !FROM_TERMINAL.includes(signal)) send(signal);
     };

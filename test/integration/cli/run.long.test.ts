@@ -1,4 +1,5 @@
 // `consul-semaphore run` in processes of its own, against the real Consul.
+import { setTimeout as pause } from "node:timers/promises";
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -54,7 +55,7 @@ async function untilWaiting(prefix: string): Promise<void> {
 describe("the command", () => {
   test("has a slot, its token, the input and the output, and its code is ours", async () => {
     const prefix = freshPrefix();
-    const script = 'read line; echo "$line $CONSUL_SEMAPHORE_FENCING_TOKEN"; exit 3';
+    const script = 'sleep 0.2; read line; echo "$line $CONSUL_SEMAPHORE_FENCING_TOKEN"; exit 3';
     const run = new CliProcess(running(prefix, script));
     const observer = connect().semaphorePrefix(prefix, 1);
     const { holders } = await eventually(
@@ -65,6 +66,8 @@ describe("the command", () => {
     const [, entry] = await connect()
       .kv.list(`${prefix}/`)
       .then(({ value }) => value);
+    // The input is still to come when it is read: who only looks whether there is some gets none.
+    await pause(500);
     run.write("hello\n");
     const { code, lines } = await run.ended;
     // The write that made it a holder is the last one to its contender entry.
