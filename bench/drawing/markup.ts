@@ -15,14 +15,25 @@ export function label(
   text: string,
   x: number,
   y: number,
-  { anchor = "start", look = "" }: { anchor?: "start" | "middle" | "end"; look?: string } = {},
+  { anchor, look }: { anchor?: "middle" | "end"; look?: string } = {},
 ): string {
-  return element("text", { x, y, "text-anchor": anchor, class: look }, escape(text));
+  const where = anchor === undefined ? {} : { "text-anchor": anchor };
+  const how = look === undefined ? {} : { class: look };
+  return element("text", { x, y, ...where, ...how }, escape(text));
 }
 
 /** A line through the points. */
 export function path(points: readonly (readonly [number, number])[], look: string): string {
   const d = points.map(([x, y], index) => `${index === 0 ? "M" : "L"}${short(x)} ${short(y)}`);
+  return element("path", { d: d.join(""), class: look });
+}
+
+/** Straight lines, each from one point to another. */
+export function lines(
+  ends: readonly (readonly [x1: number, y1: number, x2: number, y2: number])[],
+  look: string,
+): string {
+  const d = ends.map(([x1, y1, x2, y2]) => `M${short(x1)} ${short(y1)}L${short(x2)} ${short(y2)}`);
   return element("path", { d: d.join(""), class: look });
 }
 

@@ -1,5 +1,5 @@
 import type { LogScale } from "./log-scale.js";
-import { element, label, path } from "./markup.js";
+import { element, label, lines } from "./markup.js";
 
 export type Who = "ours" | "go";
 
@@ -37,14 +37,23 @@ export function axes(frame: Frame, { title, notes, across, acrossLabel, up }: Ax
         label(text, left + 16, y, { look: who }),
       ];
     }),
-    ...up.flatMap(({ place, text }) => [
-      line(left, place, right, place),
-      label(text, left - 8, place + 4, { anchor: "end" }),
-    ]),
-    ...across.flatMap(({ place, text }) => [
-      line(place, bottom, place, bottom + 5),
-      label(text, place, bottom + 18, { anchor: "middle" }),
-    ]),
+    lines(
+      [
+        ...up.map(({ place }) => [left, place, right, place] as const),
+        ...across.map(({ place }) => [place, bottom, place, bottom + 5] as const),
+      ],
+      "grid",
+    ),
+    element(
+      "g",
+      { "text-anchor": "end" },
+      ...up.map(({ place, text }) => label(text, left - 8, place + 4)),
+    ),
+    element(
+      "g",
+      { "text-anchor": "middle" },
+      ...across.map(({ place, text }) => label(text, place, bottom + 18)),
+    ),
     label(acrossLabel, right, bottom + 34, { anchor: "end" }),
   ];
 }
@@ -58,14 +67,4 @@ export function ticksOf(scale: LogScale): Tick[] {
 
 export function dots(points: readonly (readonly [number, number])[], who: Who): string[] {
   return points.map(([cx, cy]) => element("circle", { cx, cy, r: 4, class: `dot ${who}` }));
-}
-
-function line(x1: number, y1: number, x2: number, y2: number): string {
-  return path(
-    [
-      [x1, y1],
-      [x2, y2],
-    ],
-    "grid",
-  );
 }
