@@ -1,7 +1,6 @@
 // The life of a slot in the hands of its user: release in its forms, run, resuming, starting over.
-import { getEventListeners } from "node:events";
 
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { SemaphoreLostError, SemaphoreReleasedError } from "../../src/index.js";
 import {
@@ -12,19 +11,8 @@ import {
   keysBelow,
   makeSession,
   scene,
-  consul,
 } from "./fixture.js";
 import { Proxy } from "./proxy.js";
-
-test("release during an acquire waits for it", async () => {
-  const sem = connect().semaphorePrefix(freshPrefix(), 1);
-  const acquired = sem.acquire();
-  const released = sem.release();
-  const slot = await acquired;
-  await released;
-  expect(slot.held).toBe(false);
-  expect(sem.isHeld).toBe(false);
-});
 
 test("of two acquires at once on one semaphore the second is refused", async () => {
   const sem = connect().semaphorePrefix(freshPrefix(), 2);
@@ -79,20 +67,6 @@ test("the signal aborts before the slot is given to the next", async () => {
   await two.release();
 });
 
-test("run passes on what its function returns, and releases", async () => {
-  const sem = connect().semaphorePrefix(freshPrefix(), 1);
-  const result = await sem.run((slot) => Promise.resolve({ held: slot.held }));
-  expect(result).toEqual({ held: true });
-  expect(sem.isHeld).toBe(false);
-});
-
-test("run passes on what its function throws, and releases", async () => {
-  const sem = connect().semaphorePrefix(freshPrefix(), 1);
-  const mishap = new Error("mishap");
-  await expect(sem.run(() => Promise.reject(mishap))).rejects.toBe(mishap);
-  expect(sem.isHeld).toBe(false);
-});
-
 test("run rejects with the loss when the slot was lost under a function that went on", async () => {
   const client = connect();
   const sem = client.semaphorePrefix(freshPrefix(), 1);
@@ -103,33 +77,6 @@ test("run rejects with the loss when the slot was lost under a function that wen
   });
   await expect(run).rejects.toThrow(SemaphoreLostError);
   expect(sem.isHeld).toBe(false);
-});
-
-test("run does not hide what its function throws behind a loss or a failed release", async () => {
-  const proxy = await Proxy.start();
-  const sem = connect({ address: proxy.address }).semaphorePrefix(freshPrefix(), 1);
-  const mishap = new Error("mishap");
-  const run = sem.run(async (slot) => {
-    await consul("PUT", `/v1/session/destroy/${slot.session}`);
-    await abortWithin(slot.signal, 10_000);
-    proxy.afflict("refuse");
-    throw mishap;
-  });
-  await expect(run).rejects.toBe(mishap);
-});
-
-test("run gives up its acquire when its signal aborts", async () => {
-  const client = connect();
-  const prefix = freshPrefix();
-  const holder = client.semaphorePrefix(prefix, 1);
-  await holder.acquire();
-  const controller = new AbortController();
-  const fn = vi.fn();
-  const run = client.semaphorePrefix(prefix, 1).run(fn, controller.signal);
-  controller.abort();
-  await expect(run).rejects.toThrow(expect.objectContaining({ name: "AbortError" }));
-  expect(fn).not.toHaveBeenCalled();
-  await holder.release();
 });
 
 test("a release that fails says so; the slot is gone, and Consul frees it with the session", async () => {
@@ -150,16 +97,6 @@ test("a release that fails says so; the slot is gone, and Consul frees it with t
   // The session was destroyed all the same, so that what it held counts as free.
   expect((await sem.inspect()).holders).toEqual([]);
   await sem.acquire();
-  await sem.release();
-});
-
-test("a caller's signal carries no listener of ours once acquire has ended", async () => {
-  const sem = connect().semaphorePrefix(freshPrefix(), 1);
-  const controller = new AbortController();
-  const slot = await sem.acquire(controller.signal);
-  expect(getEventListeners(controller.signal, "abort")).toEqual([]);
-  controller.abort();
-  expect(slot.held).toBe(true);
   await sem.release();
 });
 
