@@ -12,6 +12,7 @@ import {
   SemaphoreClosedError,
   SemaphoreHeldError,
   SemaphoreInUseError,
+  SemaphoreRequestError,
   SemaphoreTimeoutError,
 } from "./errors.js";
 import {
@@ -256,13 +257,14 @@ export class Semaphore {
     await this.#call(async () => {
       requireLimit(limit);
       const { context, queue } = this.#source;
-      context.closing.throwIfAborted();
-      const until = performance.now() + RESIZE_PATIENCE_MS;
-      const resizing = retry(() => queue.resize(limit, { timeout: attemptTimeout(until) }), {
-        ...{ isTransient, pauseFactor, until, signal: context.closing },
+      await this.#untilClosed(async () => {
+        const until = performance.now() + RESIZE_PATIENCE_MS;
+        const resizing = retry(() => queue.resize(limit, { timeout: attemptTimeout(until) }), {
+          ...{ isTransient, pauseFactor, until, signal: context.closing },
+        });
+        context.track(resizing);
+        await resizing;
       });
-      context.track(resizing);
-      await resizing;
       this.#source.limit = limit;
     });
   }
@@ -286,12 +288,13 @@ export class Semaphore {
     await this.#call(async () => {
       await this.#single.inTurn(async () => {
         if (this.isHeld) throw new SemaphoreHeldError("destroy");
-        const { context, queue } = this.#source;
-        context.closing.throwIfAborted();
-        const snapshot = await queue.read();
-        if (snapshot.lock.modifyIndex === 0n) return;
-        if (liveHolders(snapshot).size > 0) throw new SemaphoreInUseError();
-        if (!(await queue.requests.deleteLock(snapshot.lock))) throw new SemaphoreInUseError();
+        await this.#untilClosed(async () => {
+          const { queue } = this.#source;
+          const snapshot = await queue.read();
+          if (snapshot.lock.modifyIndex === 0n) return;
+          if (liveHolders(snapshot).size > 0) throw new SemaphoreInUseError();
+          if (!(await queue.requests.deleteLock(snapshot.lock))) throw new SemaphoreInUseError();
+        });
       });
     });
   }
@@ -312,9 +315,8 @@ export class Semaphore {
    */
   async inspect(): Promise<SemaphoreState> {
     return await this.#call(async () => {
-      const { context, queue, limit } = this.#source;
-      context.closing.throwIfAborted();
-      const state = await queue.inspect();
+      const { queue, limit } = this.#source;
+      const state = await this.#untilClosed(() => queue.inspect());
       return { ...state, limit: state.limit ?? limit };
     });
   }
@@ -337,6 +339,18 @@ export class Semaphore {
       return await method();
     } catch (error) {
       throw caller.report(error);
+    }
+  }
+
+  /** Has requests that the end of the client cuts short reject as those after it. */
+  async #untilClosed<Result>(ask: () => Promise<Result>): Promise<Result> {
+    const { closing } = this.#source.context;
+    closing.throwIfAborted();
+    try {
+      return await ask();
+    } catch (error) {
+      if (error instanceof SemaphoreRequestError) closing.throwIfAborted();
+      throw error;
     }
   }
 

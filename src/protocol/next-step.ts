@@ -1,5 +1,5 @@
 import { SemaphoreLimitConflictError } from "../errors.js";
-import { freeSlots, isWaitedFor, type QueueView } from "./queue-view.js";
+import { freeSlots, isLastTurnLongAgo, isWaitedFor, type QueueView } from "./queue-view.js";
 import { liveHolders, type ContenderEntry } from "./snapshot.js";
 
 /** A contender of this client. */
@@ -97,6 +97,7 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
   if (view.lock.holders.has(me.session)) {
     return { kind: view.dead.has(me.session) ? "gone" : "rejoin" };
   }
+  if (isLastTurnLongAgo(view, now)) return { kind: "read" };
   const ahead = waitersAhead(view, me.session)?.filter((it) => isWaitedFor(view, it, now));
   if (ahead === undefined) return { kind: "gone" };
 

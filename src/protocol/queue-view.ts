@@ -177,6 +177,14 @@ export function isWaitedFor({ passed }: QueueView, { createIndex }: ContenderEnt
   return passed.size === 0 || now >= (passed.get(createIndex)?.until ?? -Infinity);
 }
 
+/**
+ * Whether it is time to see who is still ahead of the last that became a holder: one that was only slow
+ * is waited for again after the time of a pass.
+ */
+export function isLastTurnLongAgo({ lastTurn }: QueueView, now: number): boolean {
+  return lastTurn !== undefined && now >= lastTurn.at + FIRST_PASS_MS;
+}
+
 /** How many slots nobody holds, as far as is known. */
 export function freeSlots(view: KnownLock, limit: number): number {
   return Math.max(0, limit - liveHolders(view).size);

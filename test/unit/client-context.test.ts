@@ -100,11 +100,31 @@ describe("the end of a client", () => {
     expect(scene.lock("jobs")?.holders).toEqual([]);
   });
 
+  test.each<[string, (sem: Semaphore) => Promise<unknown>]>([
+    ["inspect", (sem) => sem.inspect()],
+    ["destroy", (sem) => sem.destroy()],
+    ["resize", (sem) => sem.resize(2)],
+  ])("has a request of %s that is under way reject as those after it", async (_, call) => {
+    const time = new FakeTime();
+    const scene = new Scene();
+    scene.always(() => true, silent);
+    const calling = new Watched(call(scene.client.semaphorePrefix("jobs", 1)));
+    await time.pass(100);
+    expect(scene.open).toHaveLength(1);
+    const closing = scene.client.close();
+    await time.pass(10_000);
+    await closing;
+    expect(calling.outcome).toMatchObject({ error: { code: "SEMAPHORE_CLOSED", prefix: "jobs" } });
+  });
+
   test("refuses all that comes after", async () => {
     const scene = new Scene();
     const sem = scene.client.semaphorePrefix("jobs", 1);
     await scene.client.close();
-    for (const call of [sem.acquire(), sem.tryAcquire(), sem.run(() => undefined)]) {
+    for (const call of [
+      ...[sem.acquire(), sem.tryAcquire(), sem.run(() => undefined)],
+      ...[sem.inspect(), sem.destroy(), sem.resize(2)],
+    ]) {
       expect(await rejectionOf(call)).toMatchObject({ code: "SEMAPHORE_CLOSED" });
     }
     await scene.client.close();

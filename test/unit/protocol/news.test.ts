@@ -171,6 +171,7 @@ describe("whatever is heard in whatever order,", { timeout: 60_000 }, () => {
             ({ createIndex }) =>
               !known.has(createIndex) &&
               !view.passed.has(createIndex) &&
+              createIndex >= (view.lastTurn?.createIndex ?? 0n) &&
               (enteredAt.get(createIndex) ?? 0) <= view.readAt,
           );
           expect(unknown).toEqual([]);

@@ -83,6 +83,16 @@ describe("a waiter whose view is not good enough", () => {
       step: { kind: "read" },
     },
     {
+      that: "takes those ahead of the last turn for gone",
+      view: viewOf({ waiters: contenders(9), lastTurn: { createIndex: 8n, at: HEARD - 4_999 } }),
+      step: JOIN,
+    },
+    {
+      that: "reads the prefix where that turn is long ago: somebody ahead may only have been slow",
+      view: viewOf({ waiters: contenders(9), lastTurn: { createIndex: 8n, at: HEARD - 5_000 } }),
+      step: { kind: "read" },
+    },
+    {
       that: "looks before it says that the limit in the lock is another",
       view: viewOf({ lock: lockOf(2), waiters: contenders(9), isLockStale: true }),
       step: { kind: "look" },
