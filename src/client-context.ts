@@ -1,9 +1,10 @@
 import { inspect } from "node:util";
 
 import { callAfter } from "./async/call-after.js";
+import { Cancellation, type Ending } from "./async/cancellation.js";
 import type { Background } from "./async/serial-queue.js";
 import { sleep } from "./async/sleep.js";
-import type { ConsulEndpoints } from "./consul/endpoints.js";
+import type { ConsulEndpoints, OwnEndpoints } from "./consul/endpoints.js";
 import type { RequestOptions } from "./consul/http/request-options.js";
 import { SemaphoreClosedError, SemaphoreOptionsError } from "./errors.js";
 import { cleanPath } from "./protocol/keys.js";
@@ -37,7 +38,7 @@ export interface SemaphoreClient extends ConsulEndpoints {
 
 /** What the semaphores of one client share, and what has to end before the client does. */
 export class ClientContext {
-  readonly consul: ConsulEndpoints;
+  readonly consul: OwnEndpoints;
   readonly watches = new WatchQuota();
   readonly watchdogs = new Watchdogs();
   readonly idleSessions = new IdleSessions();
@@ -46,19 +47,19 @@ export class ClientContext {
   readonly #forgotten = new FinalizationRegistry<string>((name) => {
     if (this.#queues.get(name)?.deref() === undefined) this.#queues.delete(name);
   });
-  readonly #closing = new AbortController();
+  readonly #closing = new Cancellation();
   readonly #held = new Set<Releasable>();
   /** Called when no slot is held any more, or is to be waited for. */
   #whenDrained = (): void => undefined;
   readonly #calls = new Set<Promise<unknown>>();
 
-  constructor(consul: ConsulEndpoints) {
+  constructor(consul: OwnEndpoints) {
     this.consul = consul;
   }
 
   /** Aborts when the client is about to be closed, with a {@link SemaphoreClosedError}. */
-  get closing(): AbortSignal {
-    return this.#closing.signal;
+  get closing(): Ending {
+    return this.#closing;
   }
 
   /** The queue of a prefix. */
@@ -100,11 +101,11 @@ export class ClientContext {
     if (drain > 0) await this.#drained(drain);
     for (const slot of [...this.#held]) slot.release().catch(() => undefined);
     this.#whenDrained();
-    const over = new AbortController();
+    const over = new Cancellation();
     const settled = this.#settled().then(() => {
       over.abort("settled");
     });
-    await Promise.race([settled, sleep(patience, over.signal)]);
+    await Promise.race([settled, sleep(patience, over)]);
     await this.idleSessions.close();
   }
 

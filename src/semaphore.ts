@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 
-import { eitherSignal } from "./async/either-signal.js";
+import { FirstOf } from "./async/first-of.js";
 import { retry } from "./async/retry.js";
 import { attemptTimeout } from "./async/attempt-timeout.js";
 import { Caller } from "./caller.js";
@@ -377,11 +377,11 @@ export class Semaphore {
     const { options, limit, context } = this.#source;
     const event: AcquireEvent = { prefix: options.prefix, limit, call };
     const until = performance.now() + timeoutMs;
-    const giveUp = eitherSignal(signal, context.closing);
+    const giveUp = new FirstOf(signal, context.closing);
     try {
       let outcome: Tenure | TooLate = { kind: "too late", standing: undefined };
       await traced(acquireChannel, event, async () => {
-        outcome = await take({ until, signal: giveUp.signal });
+        outcome = await take({ until, signal: giveUp });
         if (outcome.kind === "too late") return null;
         const { slot } = outcome;
         event.session = slot.session;

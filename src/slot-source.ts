@@ -1,3 +1,4 @@
+import type { Ending } from "./async/cancellation.js";
 import { Deadline } from "./async/deadline.js";
 import { SerialQueue } from "./async/serial-queue.js";
 import { contextOf, type ClientContext, type SemaphoreClient } from "./client-context.js";
@@ -14,7 +15,7 @@ export interface Patience {
   /** On the clock of `performance.now()`; `Infinity` for as long as it takes. */
   readonly until: number;
   /** Aborts with the caller's signal, and when the client is closed. */
-  readonly signal: AbortSignal;
+  readonly signal: Ending;
 }
 
 /** Where the slots of one semaphore come from: those of `acquire`, and those of its runs. */

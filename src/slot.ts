@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from "node:util";
 
+import { Cancellation } from "./async/cancellation.js";
 import { onAbort } from "./async/on-abort.js";
 import { Caller } from "./caller.js";
 import { SemaphoreError, SemaphoreLostError, withPrefix } from "./errors.js";
@@ -83,7 +84,7 @@ export interface HeldSlotOptions {
 export class HeldSlot implements SemaphoreSlot {
   readonly fencingToken: bigint;
   readonly #lease: SessionLease;
-  readonly #controller = new AbortController();
+  readonly #ended = new Cancellation();
   readonly #options: HeldSlotOptions;
   readonly #offLease: () => void;
   #released: Promise<void> | undefined;
@@ -102,13 +103,18 @@ export class HeldSlot implements SemaphoreSlot {
   }
 
   get signal(): AbortSignal {
+    return this.ended.signal;
+  }
+
+  /** The same signal for the library's own use. */
+  get ended(): Cancellation {
     // Code that has blocked the event loop is ahead of the timer.
     this.#lease.checkLost();
-    return this.#controller.signal;
+    return this.#ended;
   }
 
   get held(): boolean {
-    return !this.signal.aborted;
+    return !this.ended.aborted;
   }
 
   async release(): Promise<void> {
@@ -135,7 +141,7 @@ export class HeldSlot implements SemaphoreSlot {
 
   /** How the slot was lost, if it was. */
   loss(): SemaphoreLostError | undefined {
-    const reason: unknown = this.signal.reason;
+    const { reason } = this.ended;
     return reason instanceof SemaphoreLostError ? reason : undefined;
   }
 
@@ -152,12 +158,12 @@ export class HeldSlot implements SemaphoreSlot {
   }
 
   #abort(reason: unknown): void {
-    if (this.#controller.signal.aborted) return;
+    if (this.#ended.aborted) return;
     const { prefix } = this.#options;
     // What has ended the session knows no prefix.
     const isBare = reason instanceof SemaphoreError && reason.prefix === undefined;
     const own: unknown = isBare ? withPrefix(reason, prefix) : reason;
-    this.#controller.abort(own);
+    this.#ended.abort(own);
     this.#options.ended(own);
   }
 }

@@ -115,7 +115,7 @@ export class Tenure {
     const { slot } = this;
     queue.monitor.add({
       ...{ session, retries, retryTime },
-      signal: slot.signal,
+      signal: slot.ended,
       isHeld: () => slot.held,
       ttl: lease.ttl,
       lost: (loss) => {

@@ -1,4 +1,4 @@
-/** What ends a wait. */
+/** What ends a wait: a user's signal, or one of the library's own. */
 export type Ending = AbortSignal | Cancellation;
 
 /**
@@ -9,6 +9,7 @@ export class Cancellation {
   #callbacks: Set<{ readonly call: () => void }> | undefined;
   #isAborted = false;
   #reason: unknown;
+  #controller: AbortController | undefined;
 
   get aborted(): boolean {
     return this.#isAborted;
@@ -19,12 +20,28 @@ export class Cancellation {
     return this.#reason;
   }
 
+  /** The same for users, made when it is asked for. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#isAborted) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** @throws the reason, once it was aborted */
+  throwIfAborted(): void {
+    if (this.#isAborted) throw this.#reason;
+  }
+
   abort(reason: unknown): void {
     if (this.#isAborted) return;
     this.#isAborted = true;
     this.#reason = reason;
     const callbacks = this.#callbacks;
     this.#callbacks = undefined;
+    // Users hear of it first.
+    this.#controller?.abort(reason);
     for (const { call } of callbacks ?? []) call();
   }
 

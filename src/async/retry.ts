@@ -1,4 +1,5 @@
 import { Backoff } from "./backoff.js";
+import type { Ending } from "./cancellation.js";
 import { isAborted } from "./is-aborted.js";
 import { sleep } from "./sleep.js";
 
@@ -8,7 +9,7 @@ export interface RetryOptions {
   /** The time of `performance.now()` at which the last attempt starts. The first is always made. */
   readonly until: number;
   /** Stops the retries: the promise then rejects with the last failure. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Ending | undefined;
   /** Whether the next pause keeps the process alive. Default: it does. */
   readonly keepAlive?: (() => boolean) | undefined;
   /** How many times longer than usual the pause after a failure is. Default: 1. */

@@ -1,3 +1,4 @@
+import type { Ending } from "./cancellation.js";
 import { onAbort } from "./on-abort.js";
 
 /**
@@ -6,7 +7,7 @@ import { onAbort } from "./on-abort.js";
  */
 export function settleAfterAbort<Result>(
   promise: Promise<Result>,
-  signal: AbortSignal | undefined,
+  signal: Ending | undefined,
   graceMs: number,
 ): Promise<Result> {
   if (signal === undefined) return promise;

@@ -1,5 +1,8 @@
+import type { OwnRequestOptions } from "./http/request-options.js";
 import type { KV } from "./kv.js";
-import type { Sessions } from "./session.js";
+import type { OwnQueryOptions } from "./query.js";
+import type { Sessions, SessionSpec } from "./session.js";
+import type { KVOperation } from "./transaction.js";
 
 /**
  * The parts of Consul's API that a semaphore uses. A {@link ConsulClient} has them. Semaphores with
@@ -15,4 +18,32 @@ export interface ConsulEndpoints {
   readonly kv: KV;
   /** Sessions. */
   readonly session: Sessions;
+}
+
+/** The requests that the library itself makes, which a signal of its own may end. */
+export interface OwnEndpoints {
+  readonly kv: OwnKV;
+  readonly session: OwnSessions;
+}
+
+interface OwnKV {
+  get(key: string, options?: OwnQueryOptions): ReturnType<KV["get"]>;
+  list(prefix: string, options?: OwnQueryOptions): ReturnType<KV["list"]>;
+  txn(
+    operations: readonly KVOperation[],
+    options?: OwnRequestOptions & Pick<OwnQueryOptions, "consistent">,
+  ): ReturnType<KV["txn"]>;
+  delete(key: string, options?: OwnRequestOptions): ReturnType<KV["delete"]>;
+  deleteCas(
+    entry: { readonly key: string; readonly modifyIndex: bigint },
+    options?: OwnRequestOptions,
+  ): ReturnType<KV["deleteCas"]>;
+}
+
+interface OwnSessions {
+  create(spec: SessionSpec, options?: OwnRequestOptions): ReturnType<Sessions["create"]>;
+  renew(id: string, options?: OwnRequestOptions): ReturnType<Sessions["renew"]>;
+  destroy(id: string, options?: OwnRequestOptions): ReturnType<Sessions["destroy"]>;
+  info(id: string, options?: OwnQueryOptions): ReturnType<Sessions["info"]>;
+  list(options?: OwnQueryOptions): ReturnType<Sessions["list"]>;
 }

@@ -1,7 +1,7 @@
 import type { LaneName } from "./http/connections.js";
 import { badRequest } from "./http/consul-error.js";
 import { formatMilliseconds, parseDuration, type Duration } from "./duration.js";
-import type { RequestOptions } from "./http/request-options.js";
+import type { OwnRequestOptions, RequestOptions } from "./http/request-options.js";
 import type { ConsulAnswer } from "./http/transport.js";
 
 /**
@@ -34,6 +34,9 @@ export interface QueryOptions extends RequestOptions {
    */
   readonly consistent?: boolean | undefined;
 }
+
+/** The same for the library's own reads. */
+export type OwnQueryOptions = Omit<QueryOptions, "signal"> & OwnRequestOptions;
 
 /**
  * The metadata of an answer (Go: `QueryMeta`).

@@ -1,10 +1,11 @@
 import { attemptTimeout } from "../async/attempt-timeout.js";
 import { callAfter } from "../async/call-after.js";
-import { eitherSignal } from "../async/either-signal.js";
+import { Cancellation, type Ending } from "../async/cancellation.js";
+import { FirstOf } from "../async/first-of.js";
 import { retry } from "../async/retry.js";
 import { unlessAborted } from "../async/unless-aborted.js";
 import { ConsulError } from "../consul/http/consul-error.js";
-import type { RequestOptions } from "../consul/http/request-options.js";
+import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { isOutcomeUnknown, isTransient, pauseFactor, SemaphoreRequestError } from "../errors.js";
 import type { Standing, Waiter } from "../protocol/next-step.js";
 import type { ContenderWrite } from "../protocol/transactions.js";
@@ -16,9 +17,9 @@ export interface ClaimedQueue extends LeftQueue {
   joinAtOnce(
     claim: Claim,
     timeout: () => number,
-    signal: AbortSignal | undefined,
+    signal: Ending | undefined,
   ): Promise<bigint | undefined>;
-  enter(claim: Claim, options: RequestOptions): Promise<string | undefined>;
+  enter(claim: Claim, options: OwnRequestOptions): Promise<string | undefined>;
   passOn(claim: Claim, timeout: number): Promise<bigint | undefined>;
   standingOf(claim: Claim): Standing | undefined;
   wait(claim: Claim): void;
@@ -76,7 +77,7 @@ export class Claim implements Waiter {
   /** Writes whose outcome nobody knows, and which may yet arrive. */
   readonly #unanswered = new Set<"entry" | "swap">();
   #enteredAt = Infinity;
-  readonly #waiting = new AbortController();
+  readonly #waiting = new Cancellation();
   #settle: Settle | undefined;
   #isSwapUnderWay = false;
   /** Whether it was seen that there is no slot for it. */
@@ -110,13 +111,13 @@ export class Claim implements Waiter {
   }
 
   /** Aborts when it waits no longer. */
-  get signal(): AbortSignal {
-    return this.#waiting.signal;
+  get signal(): Ending {
+    return this.#waiting;
   }
 
   /** Whether a slot can be passed on to it: it waits, and has nothing under way. */
   get isOpen(): boolean {
-    return !this.#isSwapUnderWay && !this.#waiting.signal.aborted && !this.lease.checkLost();
+    return !this.#isSwapUnderWay && !this.#waiting.aborted && !this.lease.checkLost();
   }
 
   // What it does by itself.
@@ -125,7 +126,7 @@ export class Claim implements Waiter {
    * Takes a slot that nobody waits for, with the contender entry, in one write. Where that cannot be,
    * for whatever transient reason, the queue is the way in.
    */
-  async joinAtOnce(until: number, signal: AbortSignal | undefined): Promise<bigint | undefined> {
+  async joinAtOnce(until: number, signal: Ending | undefined): Promise<bigint | undefined> {
     // A session of the user's may be in there already.
     if (!this.lease.own) return undefined;
     try {
@@ -138,7 +139,7 @@ export class Claim implements Waiter {
   }
 
   /** Makes the contender entry. Resolves to whether there still is a session to do it with. */
-  async enter(until: number, signal: AbortSignal | undefined): Promise<boolean> {
+  async enter(until: number, signal: Ending | undefined): Promise<boolean> {
     if (this.#state.kind === "nothing") this.#state = { kind: "contender" };
     let refusal: string | undefined;
     try {
@@ -172,7 +173,7 @@ export class Claim implements Waiter {
    *
    * @throws the signal's reason, or why it cannot go on
    */
-  async wait(until: number, signal: AbortSignal | undefined): Promise<WaitOutcome> {
+  async wait(until: number, signal: Ending | undefined): Promise<WaitOutcome> {
     const now = performance.now();
     this.#tryUntil = Math.max(until, now + SHORTEST_TRY_MS);
     const outcome = new Promise<WaitOutcome>((resolve, reject) => {
@@ -188,10 +189,10 @@ export class Claim implements Waiter {
         this.#endIfOver();
       }),
     ];
-    const end = eitherSignal(signal, this.lease.lost);
+    const end = new FirstOf(signal, this.lease.lost);
     try {
       this.#queue.wait(this);
-      return await unlessAborted(outcome, end.signal);
+      return await unlessAborted(outcome, end);
     } catch (error) {
       signal?.throwIfAborted();
       if (this.lease.checkLost()) return "gone";

@@ -2,12 +2,12 @@ import { callAfter } from "../async/call-after.js";
 import { retry } from "../async/retry.js";
 import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
-import type { RequestOptions } from "../consul/http/request-options.js";
+import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { isOutcomeUnknown, pauseFactor, SemaphoreRequestError } from "../errors.js";
 import type { SessionLease } from "../session/lease.js";
 
 /** How a session leaves a prefix. */
-export interface LeaveOptions extends RequestOptions {
+export interface LeaveOptions extends OwnRequestOptions {
   /** Leaves a slot that the session had before it entered as it is. */
   readonly unlessHolder?: boolean;
   /** Makes sure that a swap which is still on its way fails, also where a late entry precedes it. */
@@ -17,7 +17,7 @@ export interface LeaveOptions extends RequestOptions {
 /** What a cleanup asks of the queue. */
 export interface LeftQueue {
   leave(session: string, options: LeaveOptions): Promise<void>;
-  deleteContender(session: string, options: RequestOptions): Promise<void>;
+  deleteContender(session: string, options: OwnRequestOptions): Promise<void>;
 }
 
 /** What there may be to clean up. */
@@ -55,7 +55,7 @@ export class CleanUp {
   readonly #queue: LeftQueue;
   readonly #lease: SessionLease;
   readonly #remains: () => Remains;
-  readonly #attempt: RequestOptions;
+  readonly #attempt: OwnRequestOptions;
   #hasLeft = false;
   #failure: Error | undefined;
   #isAwaited = true;

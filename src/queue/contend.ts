@@ -1,3 +1,4 @@
+import type { Ending } from "../async/cancellation.js";
 import { Backoff } from "../async/backoff.js";
 import type { Background } from "../async/serial-queue.js";
 import { sleep } from "../async/sleep.js";
@@ -11,7 +12,7 @@ import type { Queue } from "./queue.js";
 export interface Wait {
   /** On the clock of `performance.now()`; it is looked at least once. */
   readonly until: number;
-  readonly signal: AbortSignal;
+  readonly signal: Ending;
   /** What goes on behind the caller. */
   readonly background: Background;
 }

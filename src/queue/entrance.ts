@@ -1,5 +1,6 @@
+import type { Ending } from "../async/cancellation.js";
 import { unlessAborted } from "../async/unless-aborted.js";
-import type { RequestOptions } from "../consul/http/request-options.js";
+import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import type { KVOperation } from "../consul/transaction.js";
 import { SemaphoreRequestError } from "../errors.js";
 import { limitFor, mayJoinAtOnce, requireSameLimit } from "../protocol/next-step.js";
@@ -40,7 +41,7 @@ export class Entrance {
   async joinAtOnce(
     claim: Claim,
     timeout: () => number,
-    signal: AbortSignal | undefined,
+    signal: Ending | undefined,
   ): Promise<bigint | undefined> {
     for (;;) {
       if (this.#line.size > 0) return undefined;
@@ -59,7 +60,7 @@ export class Entrance {
   }
 
   /** Makes the contender entry. Resolves to Consul's words where it refuses. */
-  async enter(claim: Claim, options: RequestOptions): Promise<string | undefined> {
+  async enter(claim: Claim, options: OwnRequestOptions): Promise<string | undefined> {
     const { transactions, keys } = this.#requests;
     // Behind another waiter of this client there is nothing to learn yet, if the limit is the same.
     const isBehind = this.#line.size > 0 && claim.lease.own && this.#hasLimitOf(claim);

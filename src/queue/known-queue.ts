@@ -1,6 +1,6 @@
 import { callAfter } from "../async/call-after.js";
 import { inSharedContext } from "../async/shared-context.js";
-import type { RequestOptions } from "../consul/http/request-options.js";
+import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import type { LockState } from "../protocol/lock-entry.js";
 import {
   afterDoubt,
@@ -104,7 +104,7 @@ export class KnownQueue {
   }
 
   /** Reads the lock entry. */
-  async look(options: RequestOptions): Promise<LockState> {
+  async look(options: OwnRequestOptions): Promise<LockState> {
     const reading = await this.#requests.readLock(options);
     this.lockShows(reading);
     return reading.lock;

@@ -1,8 +1,9 @@
 import { Backoff } from "../async/backoff.js";
+import type { Ending } from "../async/cancellation.js";
 import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
 import { unlessAborted } from "../async/unless-aborted.js";
-import type { RequestOptions } from "../consul/http/request-options.js";
+import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { isOutcomeUnknown, pauseFactor } from "../errors.js";
 import { nextStep, type Step, type Target } from "../protocol/next-step.js";
 import { afterCheck, afterEntry } from "../protocol/queue-view.js";
@@ -173,7 +174,7 @@ export class Line {
     this.#races.reset();
   }
 
-  async #checkHolders(options: RequestOptions): Promise<void> {
+  async #checkHolders(options: OwnRequestOptions): Promise<void> {
     const { view } = this.#known;
     if (view === undefined) return;
     const holders = liveHolders(view);
@@ -253,7 +254,7 @@ export class Line {
     this.#entryWatch = undefined;
   }
 
-  #start(query: (signal: AbortSignal) => Promise<void>): Watch {
+  #start(query: (signal: Ending) => Promise<void>): Watch {
     return new Watch(query, () => {
       this.#known.stir();
     });

@@ -1,13 +1,14 @@
 import { Backoff } from "../async/backoff.js";
 import { callAfter } from "../async/call-after.js";
-import { eitherSignal } from "../async/either-signal.js";
+import { Cancellation, type Ending } from "../async/cancellation.js";
+import { FirstOf } from "../async/first-of.js";
 import { isAborted } from "../async/is-aborted.js";
 import { onAbort } from "../async/on-abort.js";
 import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
 import { ConsulError } from "../consul/http/consul-error.js";
 import type { KVEntry } from "../consul/kv.js";
-import { nextIndex, type QueryOptions } from "../consul/query.js";
+import { nextIndex, type OwnQueryOptions } from "../consul/query.js";
 import {
   isOutcomeUnknown,
   pauseFactor,
@@ -21,7 +22,7 @@ import { blocking, type LockReading, type PrefixRequests } from "./requests.js";
 export interface MonitoredSlot {
   readonly session: string;
   /** Aborts when the slot has ended. */
-  readonly signal: AbortSignal;
+  readonly signal: Ending;
   /** Whether it is still held by the clock, which every answer is preceded by. */
   readonly isHeld: () => boolean;
   /** The TTL of its session, in milliseconds; `Infinity` for none. */
@@ -82,9 +83,9 @@ export class HolderMonitor {
   readonly #requests: PrefixRequests;
   readonly #options: HolderMonitorOptions;
   readonly #slots = new Map<MonitoredSlot, { readonly since: number }>();
-  #stop: AbortController | undefined;
+  #stop: Cancellation | undefined;
   /** The blocking query on the contender entry of the only slot. */
-  #entryWatch: AbortController | undefined;
+  #entryWatch: Cancellation | undefined;
 
   constructor(requests: PrefixRequests, options: HolderMonitorOptions) {
     this.#requests = requests;
@@ -106,10 +107,10 @@ export class HolderMonitor {
       this.#stop = undefined;
     });
     if (this.#slots.size === 0 || this.#stop !== undefined) return;
-    const { signal } = (this.#stop = new AbortController());
+    const stop = (this.#stop = new Cancellation());
     inSharedContext(() => {
-      void this.#watch(signal, this.#lockReader(signal));
-      void this.#watch(signal, this.#entryReader(signal));
+      void this.#watch(stop, this.#lockReader(stop));
+      void this.#watch(stop, this.#entryReader(stop));
     });
   }
 
@@ -119,7 +120,7 @@ export class HolderMonitor {
   }
 
   /** Reads again and again, with the pause that a reading asks for. */
-  async #watch(signal: AbortSignal, read: Reader): Promise<void> {
+  async #watch(signal: Ending, read: Reader): Promise<void> {
     const patience = new Map<MonitoredSlot, Patience>();
     const pauses = new Backoff(RETRY_PAUSES);
     while (!signal.aborted) {
@@ -150,7 +151,7 @@ export class HolderMonitor {
       .map(([slot]) => slot);
   }
 
-  #lockReader(signal: AbortSignal): Reader {
+  #lockReader(signal: Ending): Reader {
     let since = 0n;
     return async (due) => {
       const query = { ...this.#query(due, since), signal };
@@ -163,7 +164,7 @@ export class HolderMonitor {
     };
   }
 
-  #entryReader(signal: AbortSignal): Reader {
+  #entryReader(signal: Ending): Reader {
     let seen = { session: "", index: 0n };
     return async (due) => {
       const [only, ...others] = due;
@@ -191,15 +192,15 @@ export class HolderMonitor {
 
   async #watchEntry(
     session: string,
-    query: QueryOptions,
-    signal: AbortSignal,
+    query: OwnQueryOptions,
+    signal: Ending,
   ): Promise<KVEntry | null | "given up"> {
-    const watch = (this.#entryWatch = new AbortController());
-    const either = eitherSignal(signal, watch.signal);
+    const watch = (this.#entryWatch = new Cancellation());
+    const either = new FirstOf(signal, watch);
     try {
-      return await this.#requests.readContender(session, { ...query, signal: either.signal });
+      return await this.#requests.readContender(session, { ...query, signal: either });
     } catch (error) {
-      if (watch.signal.aborted && !signal.aborted) return "given up";
+      if (watch.aborted && !signal.aborted) return "given up";
       throw error;
     } finally {
       either.dispose();
@@ -208,7 +209,7 @@ export class HolderMonitor {
   }
 
   /** Something is not as it should be: the whole prefix says what has become of each slot. */
-  async #judge(signal: AbortSignal): Promise<void> {
+  async #judge(signal: Ending): Promise<void> {
     const { snapshot, sentAt } = await this.#requests.readAll({ signal });
     for (const [slot, { since }] of this.#slots) {
       if (sentAt < since || !slot.isHeld()) continue;

@@ -1,4 +1,5 @@
-import type { RequestOptions } from "../consul/http/request-options.js";
+import type { Ending } from "../async/cancellation.js";
+import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { SemaphoreRequestError } from "../errors.js";
 import { standingOf, type Standing } from "../protocol/next-step.js";
 import { afterWrite } from "../protocol/queue-view.js";
@@ -77,12 +78,12 @@ export class Queue implements ClaimedQueue {
   async joinAtOnce(
     claim: Claim,
     timeout: () => number,
-    signal: AbortSignal | undefined,
+    signal: Ending | undefined,
   ): Promise<bigint | undefined> {
     return await this.#entrance.joinAtOnce(claim, timeout, signal);
   }
 
-  async enter(claim: Claim, options: RequestOptions): Promise<string | undefined> {
+  async enter(claim: Claim, options: OwnRequestOptions): Promise<string | undefined> {
     return await this.#entrance.enter(claim, options);
   }
 
@@ -106,11 +107,11 @@ export class Queue implements ClaimedQueue {
   }
 
   /** Writes another limit, while others hold and wait. */
-  async resize(limit: number, options: RequestOptions): Promise<void> {
+  async resize(limit: number, options: OwnRequestOptions): Promise<void> {
     await this.#writes.inTurn(() => this.#resize(limit, options));
   }
 
-  async #resize(limit: number, options: RequestOptions): Promise<void> {
+  async #resize(limit: number, options: OwnRequestOptions): Promise<void> {
     let refusedAt = -1n;
     for (;;) {
       const lock = await this.#known.look(options);
@@ -130,7 +131,7 @@ export class Queue implements ClaimedQueue {
   }
 
   /** Deletes the contender entry of a session that is no holder. */
-  async deleteContender(session: string, options: RequestOptions): Promise<void> {
+  async deleteContender(session: string, options: OwnRequestOptions): Promise<void> {
     await this.requests.deleteContender(session, options);
     const { view } = this.#known;
     if (view === undefined) return;

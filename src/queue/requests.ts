@@ -1,10 +1,11 @@
+import type { Ending } from "../async/cancellation.js";
 import { Backoff } from "../async/backoff.js";
 import { sleep } from "../async/sleep.js";
 import { parseDuration } from "../consul/duration.js";
-import type { ConsulEndpoints } from "../consul/endpoints.js";
-import type { RequestOptions } from "../consul/http/request-options.js";
+import type { OwnEndpoints } from "../consul/endpoints.js";
+import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import type { KVEntry } from "../consul/kv.js";
-import type { QueryMeta, QueryOptions } from "../consul/query.js";
+import type { QueryMeta, OwnQueryOptions } from "../consul/query.js";
 import type { KVOperation, TransactionOutcome } from "../consul/transaction.js";
 import { SemaphoreRequestError, type SemaphoreRequestErrorCode } from "../errors.js";
 import { prefixKeys, type PrefixKeys } from "../protocol/keys.js";
@@ -35,7 +36,7 @@ export type Refused = Extract<Written, { applied: false }>;
  * A blocking query after an index, with how long its answer may take: Consul adds up to a sixteenth
  * to the wait, and `grace` is for the way.
  */
-export function blocking(index: bigint, wait: number, grace: number): QueryOptions {
+export function blocking(index: bigint, wait: number, grace: number): OwnQueryOptions {
   return { index, wait, timeout: wait + wait / 16 + grace };
 }
 
@@ -59,8 +60,8 @@ const LONGEST_LOOK_MS = 10_000;
 export class PrefixRequests {
   readonly keys: PrefixKeys;
   readonly transactions: Transactions;
-  readonly #kv: ConsulEndpoints["kv"];
-  readonly #scope: RequestOptions;
+  readonly #kv: OwnEndpoints["kv"];
+  readonly #scope: OwnRequestOptions;
   readonly #watches: WatchQuota;
   readonly #idlePauses = new Backoff(IDLE_PAUSES);
 
@@ -69,9 +70,9 @@ export class PrefixRequests {
    * @param watches shared by all prefixes of the client
    */
   constructor(
-    { kv }: Pick<ConsulEndpoints, "kv">,
+    { kv }: Pick<OwnEndpoints, "kv">,
     prefix: string,
-    scope: RequestOptions,
+    scope: OwnRequestOptions,
     watches = new WatchQuota(),
   ) {
     this.#kv = kv;
@@ -82,14 +83,14 @@ export class PrefixRequests {
   }
 
   /** Reads the whole prefix. */
-  async readAll(options: RequestOptions = {}): Promise<Reading> {
+  async readAll(options: OwnRequestOptions = {}): Promise<Reading> {
     const sentAt = performance.now();
     const snapshot = readSnapshot(this.keys, await this.list(options));
     return { snapshot, sentAt, now: performance.now() };
   }
 
   /** All entries of the prefix. */
-  async list(options: RequestOptions = {}): Promise<readonly KVEntry[]> {
+  async list(options: OwnRequestOptions = {}): Promise<readonly KVEntry[]> {
     const { value: entries, meta } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
       this.#kv.list(this.keys.prefix, this.#query(options)),
     );
@@ -98,25 +99,25 @@ export class PrefixRequests {
   }
 
   /** Reads the lock entry; with an index, once it has changed since, or when the wait is over. */
-  async readLock(options: QueryOptions = {}): Promise<LockReading> {
+  async readLock(options: OwnQueryOptions = {}): Promise<LockReading> {
     const { entry, index, sentAt } = await this.#readKey(this.keys.lock, options);
     return { lock: readLockEntry(entry), index, sentAt, now: performance.now() };
   }
 
   /** Reads the contender entry of a session, in the same ways. */
-  async readContender(session: string, options: QueryOptions = {}): Promise<KVEntry | null> {
+  async readContender(session: string, options: OwnQueryOptions = {}): Promise<KVEntry | null> {
     return (await this.#readKey(this.keys.contender(session), options)).entry;
   }
 
   /** Whether all of the sessions contend. */
-  async areAlive(sessions: Iterable<string>, options: RequestOptions = {}): Promise<boolean> {
+  async areAlive(sessions: Iterable<string>, options: OwnRequestOptions = {}): Promise<boolean> {
     return (await this.#findAll(this.#checksOf(sessions), options)) !== undefined;
   }
 
   /** Reads the lock entry, if there is one and all of the sessions contend. */
   async readLockIfAlive(
     sessions: Iterable<string>,
-    options: RequestOptions = {},
+    options: OwnRequestOptions = {},
   ): Promise<LockReading | undefined> {
     const sentAt = performance.now();
     const { lock: key } = this.keys;
@@ -131,7 +132,7 @@ export class PrefixRequests {
   async transact(
     operations: readonly KVOperation[],
     code: SemaphoreRequestErrorCode,
-    options: RequestOptions = {},
+    options: OwnRequestOptions = {},
   ): Promise<Written> {
     return await failingAs(code, options.signal, () =>
       this.#kv.txn(operations, { ...this.#scope, ...options }),
@@ -139,7 +140,7 @@ export class PrefixRequests {
   }
 
   /** Deletes the contender entry of a session that is no holder. */
-  async deleteContender(session: string, options: RequestOptions = {}): Promise<void> {
+  async deleteContender(session: string, options: OwnRequestOptions = {}): Promise<void> {
     await failingAs("SEMAPHORE_LEAVE_FAILED", options.signal, () =>
       this.#kv.delete(this.keys.contender(session), { ...this.#scope, ...options }),
     );
@@ -159,7 +160,7 @@ export class PrefixRequests {
   /** What operations that only read come to; nothing if one of them fails. */
   async #findAll(
     operations: readonly KVOperation[],
-    options: RequestOptions,
+    options: OwnRequestOptions,
   ): Promise<readonly KVEntry[] | undefined> {
     const entries: KVEntry[] = [];
     for (let from = 0; from < operations.length; from += MOST_OPERATIONS) {
@@ -175,7 +176,7 @@ export class PrefixRequests {
 
   async #readKey(
     key: string,
-    options: QueryOptions,
+    options: OwnQueryOptions,
   ): Promise<KeyReading & { readonly sentAt: number }> {
     const sentAt = performance.now();
     const wait = parseDuration(options.wait ?? 0);
@@ -189,12 +190,12 @@ export class PrefixRequests {
   /** One that gets no connection of its own for a blocking query looks again and again. */
   async #readOrWatch(
     key: string,
-    options: QueryOptions,
+    options: OwnQueryOptions,
     sentAt: number,
     wait: number,
   ): Promise<KeyReading> {
     const { index: seen = 0n, signal, timeout = Infinity } = options;
-    const read = async (query: QueryOptions): Promise<KeyReading> => {
+    const read = async (query: OwnQueryOptions): Promise<KeyReading> => {
       const { value: entry, meta } = await failingAs("SEMAPHORE_READ_FAILED", query.signal, () =>
         this.#kv.get(key, this.#query(query)),
       );
@@ -232,7 +233,7 @@ export class PrefixRequests {
     );
   }
 
-  #query(options: QueryOptions): QueryOptions {
+  #query(options: OwnQueryOptions): OwnQueryOptions {
     return { ...this.#scope, consistent: true, ...options };
   }
 }
@@ -245,7 +246,7 @@ export function wordsOf({ errors }: Refused): string {
 /** Names the step that failed; an abort is no failure, and keeps its reason. */
 async function failingAs<Result>(
   code: SemaphoreRequestErrorCode,
-  signal: AbortSignal | undefined,
+  signal: Ending | undefined,
   request: () => Promise<Result>,
 ): Promise<Result> {
   try {

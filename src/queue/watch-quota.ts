@@ -1,12 +1,13 @@
+import { Cancellation, type Ending } from "../async/cancellation.js";
 import { isAborted } from "../async/is-aborted.js";
 import { onAbort } from "../async/on-abort.js";
 import { sleep } from "../async/sleep.js";
 
 /** A wait for a change of one key. */
 export interface WatchedKey<Found> {
-  readonly signal: AbortSignal | undefined;
+  readonly signal: Ending | undefined;
   /** A blocking query. */
-  readonly query: (signal: AbortSignal) => Promise<Found>;
+  readonly query: (signal: Cancellation) => Promise<Found>;
   /** A look without a wait. Resolves to nothing while there is nothing new. */
   readonly look: () => Promise<Found | undefined>;
 }
@@ -28,7 +29,7 @@ const LOOK_MS_PER_KEY = 10;
  * replaced by looking again and again. When the agent refuses connections, half of them give way.
  */
 export class WatchQuota {
-  readonly #queries = new Set<AbortController>();
+  readonly #queries = new Set<Cancellation>();
   #most = MOST_QUERIES;
   #refusedAt = -Infinity;
   #loweredAt = -Infinity;
@@ -61,13 +62,13 @@ export class WatchQuota {
   async #query<Found>({ signal, query }: WatchedKey<Found>): Promise<Found | undefined> {
     if (!this.#hasRoom) return undefined;
     const refusedAt = this.#refusedAt;
-    const ending = new AbortController();
+    const ending = new Cancellation();
     this.#queries.add(ending);
     const off = onAbort(signal, () => {
       ending.abort(signal?.reason);
     });
     try {
-      return await query(ending.signal);
+      return await query(ending);
     } catch (error) {
       if (isAborted(signal) || this.#refusedAt === refusedAt) throw error;
       return undefined;

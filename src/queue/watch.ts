@@ -1,12 +1,14 @@
+import { Cancellation } from "../async/cancellation.js";
+
 /** One blocking query. It goes on while a waiter does other things, and when that has left. */
 export class Watch {
-  readonly #controller = new AbortController();
+  readonly #end = new Cancellation();
   #failure: { readonly error: unknown } | undefined;
   #isOver = false;
 
   /** Calls `changed` when it has been answered, or has failed. */
-  constructor(query: (signal: AbortSignal) => Promise<void>, changed: () => void) {
-    query(this.#controller.signal)
+  constructor(query: (signal: Cancellation) => Promise<void>, changed: () => void) {
+    query(this.#end)
       .catch((error: unknown) => {
         this.#failure = { error };
       })
@@ -27,6 +29,6 @@ export class Watch {
   }
 
   end(): void {
-    this.#controller.abort("nobody waits");
+    this.#end.abort("nobody waits");
   }
 }

@@ -1,3 +1,4 @@
+import type { Ending } from "../async/cancellation.js";
 import { attemptTimeout } from "../async/attempt-timeout.js";
 import { retry } from "../async/retry.js";
 import { inSharedContext } from "../async/shared-context.js";
@@ -6,14 +7,14 @@ import { sleep } from "../async/sleep.js";
 import { ConsulError, mayBeOfAnother } from "../consul/http/consul-error.js";
 import { isMissingNode } from "../consul/http/refusal.js";
 import { parseDuration, type Duration } from "../consul/duration.js";
-import type { ConsulEndpoints } from "../consul/endpoints.js";
-import type { RequestOptions } from "../consul/http/request-options.js";
+import type { OwnEndpoints } from "../consul/endpoints.js";
+import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { isTransient, pauseFactor } from "../errors.js";
 import { SessionLease } from "./lease.js";
 import type { Watchdogs } from "./watchdog.js";
 import { sendRenewal, ttlOf } from "./renewal.js";
 
-type Sessions = ConsulEndpoints["session"];
+type Sessions = OwnEndpoints["session"];
 
 export interface OwnSessionOptions {
   readonly name: string;
@@ -21,11 +22,11 @@ export interface OwnSessionOptions {
   readonly checks: readonly string[] | undefined;
   /** Default: the agent's. */
   readonly node?: string | undefined;
-  readonly scope: RequestOptions;
+  readonly scope: OwnRequestOptions;
   readonly watchdogs: Watchdogs;
   /** Until when a transient failure is followed by another attempt. */
   readonly until: number;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: Ending | undefined;
   /** Where it fails, the search for what a lost answer may have left. */
   readonly background: Background;
 }
@@ -79,7 +80,7 @@ export async function openOwnSession(
 class SessionCreation {
   readonly #sessions: Sessions;
   readonly #spec: Pick<OwnSessionOptions, "name" | "ttl" | "checks" | "node">;
-  readonly #scope: RequestOptions;
+  readonly #scope: OwnRequestOptions;
   readonly #watchdogs: Watchdogs;
   /** The lock-delays of sessions that may be there, or may yet come: a late request is a request. */
   readonly #inDoubt = new Set<number>();
@@ -90,7 +91,7 @@ class SessionCreation {
   constructor(
     sessions: Sessions,
     spec: Pick<OwnSessionOptions, "name" | "ttl" | "checks" | "node">,
-    scope: RequestOptions,
+    scope: OwnRequestOptions,
     watchdogs: Watchdogs,
   ) {
     this.#sessions = sessions;
@@ -99,7 +100,7 @@ class SessionCreation {
     this.#watchdogs = watchdogs;
   }
 
-  async create(options: RequestOptions): Promise<SessionLease> {
+  async create(options: OwnRequestOptions): Promise<SessionLease> {
     if (!this.#searched) await this.#search(options);
     const sentAt = performance.now();
     const lockDelay = (LOCK_DELAY_NS + 1 + Math.floor(Math.random() * MARKS)) / NANOSECONDS_PER_MS;
@@ -127,7 +128,7 @@ class SessionCreation {
   }
 
   /** Where that fails for the time being, what is wrong is still why the creation failed. */
-  async #search(options: RequestOptions): Promise<void> {
+  async #search(options: OwnRequestOptions): Promise<void> {
     try {
       await this.destroyStrays(options);
     } catch (error) {
@@ -136,7 +137,7 @@ class SessionCreation {
   }
 
   /** Destroys what creates without an answer have left so far. */
-  async destroyStrays(options: RequestOptions = {}): Promise<void> {
+  async destroyStrays(options: OwnRequestOptions = {}): Promise<void> {
     if (this.#inDoubt.size === 0) return;
     const scoped = { ...this.#scope, ...options };
     const { value } = await this.#sessions.list({ ...scoped, consistent: true });
@@ -158,10 +159,10 @@ class SessionCreation {
 
 export interface BorrowedSessionOptions {
   readonly id: string;
-  readonly scope: RequestOptions;
+  readonly scope: OwnRequestOptions;
   readonly watchdogs: Watchdogs;
   readonly until: number;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: Ending | undefined;
 }
 
 /**
@@ -186,7 +187,11 @@ function lacksNode(error: unknown): boolean {
   return error instanceof ConsulError && isMissingNode(error.text ?? "");
 }
 
-async function learnTtl(sessions: Sessions, id: string, options: RequestOptions): Promise<number> {
+async function learnTtl(
+  sessions: Sessions,
+  id: string,
+  options: OwnRequestOptions,
+): Promise<number> {
   try {
     const session = await sendRenewal(sessions, id, options);
     // Where there is no such session, the contender entry fails in Consul's own words.

@@ -1,6 +1,7 @@
+import { Cancellation } from "../async/cancellation.js";
 import { inSharedContext } from "../async/shared-context.js";
-import type { ConsulEndpoints } from "../consul/endpoints.js";
-import type { RequestOptions } from "../consul/http/request-options.js";
+import type { OwnEndpoints } from "../consul/endpoints.js";
+import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import type { SessionEntry } from "../consul/session.js";
 import { renewChannel, tracedTime, type RenewEvent } from "../diagnostics.js";
 import { SemaphoreLostError } from "../errors.js";
@@ -14,9 +15,9 @@ export interface SessionLeaseOptions {
   readonly watchdogs: Watchdogs;
   /** Whether the session is ours to end, and with it whatever hangs on it. */
   readonly own: boolean;
-  readonly scope: RequestOptions;
+  readonly scope: OwnRequestOptions;
   /** Ends sessions that tries to create this one have left, if there are any. */
-  readonly destroyStrays?: (options: RequestOptions) => Promise<void>;
+  readonly destroyStrays?: (options: OwnRequestOptions) => Promise<void>;
 }
 
 /**
@@ -27,20 +28,20 @@ export interface SessionLeaseOptions {
 export class SessionLease {
   readonly id: string;
   readonly own: boolean;
-  readonly #sessions: ConsulEndpoints["session"];
-  readonly #scope: RequestOptions;
+  readonly #sessions: OwnEndpoints["session"];
+  readonly #scope: OwnRequestOptions;
   readonly #watchdog: Watchdog;
-  readonly #stopped = new AbortController();
-  readonly #lost = new AbortController();
+  readonly #stopped = new Cancellation();
+  readonly #lost = new Cancellation();
   readonly #destroyStrays: SessionLeaseOptions["destroyStrays"];
   #term: SessionTerm;
   #perTtl = WAITER_RENEWALS;
-  #paceChange = new AbortController();
+  #paceChange = new Cancellation();
   #nextRenewalAt = -Infinity;
   #failure: unknown;
 
   constructor(
-    sessions: ConsulEndpoints["session"],
+    sessions: OwnEndpoints["session"],
     { id, term, watchdogs, own, scope, destroyStrays }: SessionLeaseOptions,
   ) {
     this.id = id;
@@ -59,14 +60,14 @@ export class SessionLease {
   }
 
   /** Aborts when the session is known to be over. */
-  get lost(): AbortSignal {
-    return this.#lost.signal;
+  get lost(): Cancellation {
+    return this.#lost;
   }
 
   /** Whether the session is known to be over, or is so by the clock. */
   checkLost(): boolean {
     this.#watchdog.check();
-    return this.#lost.signal.aborted;
+    return this.#lost.aborted;
   }
 
   /** In milliseconds; `Infinity` for a session without a TTL. */
@@ -97,7 +98,7 @@ export class SessionLease {
   }
 
   /** Ends the session, if it is ours to end. */
-  async destroy(options: RequestOptions = {}): Promise<void> {
+  async destroy(options: OwnRequestOptions = {}): Promise<void> {
     this.stop();
     if (!this.own) return;
     await this.#sessions.destroy(this.id, { ...this.#scope, ...options });
@@ -114,18 +115,18 @@ export class SessionLease {
     // Where the next renewal comes in time, it may come as it is.
     if (this.#nextRenewalAt <= this.#term.sentAt + this.ttl / perTtl) return;
     const before = this.#paceChange;
-    this.#paceChange = new AbortController();
+    this.#paceChange = new Cancellation();
     before.abort("another pace");
   }
 
   async #renew(): Promise<void> {
     const loss = await renewSession({
       term: this.#term,
-      pace: () => ({ perTtl: this.#perTtl, changed: this.#paceChange.signal }),
+      pace: () => ({ perTtl: this.#perTtl, changed: this.#paceChange }),
       sleepsUntil: (at) => {
         this.#nextRenewalAt = at;
       },
-      signal: this.#stopped.signal,
+      signal: this.#stopped,
       renew: (options) => this.#sendRenewal(options),
       renewed: (term) => {
         // Too late is too late, also for an answer that was only read too late.
@@ -141,7 +142,7 @@ export class SessionLease {
     if (loss !== undefined) this.#lose(loss);
   }
 
-  async #sendRenewal(options: RequestOptions): Promise<SessionEntry | null> {
+  async #sendRenewal(options: OwnRequestOptions): Promise<SessionEntry | null> {
     const ended = tracedTime<RenewEvent>(renewChannel, { session: this.id, ttl: this.ttl });
     try {
       const session = await sendRenewal(this.#sessions, this.id, { ...this.#scope, ...options });
@@ -149,7 +150,7 @@ export class SessionLease {
       return session;
     } catch (error) {
       // One that is cut off because the session is needed no longer has not failed.
-      ended(this.#stopped.signal.aborted ? undefined : error);
+      ended(this.#stopped.aborted ? undefined : error);
       throw error;
     }
   }

@@ -1,11 +1,12 @@
 import { Backoff } from "../async/backoff.js";
-import { eitherSignal } from "../async/either-signal.js";
+import type { Ending } from "../async/cancellation.js";
+import { FirstOf } from "../async/first-of.js";
 import { isAborted } from "../async/is-aborted.js";
 import { sleep } from "../async/sleep.js";
 import { ConsulError } from "../consul/http/consul-error.js";
 import { parseDuration } from "../consul/duration.js";
-import type { ConsulEndpoints } from "../consul/endpoints.js";
-import type { RequestOptions } from "../consul/http/request-options.js";
+import type { OwnEndpoints } from "../consul/endpoints.js";
+import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import type { SessionEntry } from "../consul/session.js";
 import { pauseFactor, SemaphoreLostError } from "../errors.js";
 import { endOfTerm, type SessionTerm } from "./term.js";
@@ -13,7 +14,7 @@ import { endOfTerm, type SessionTerm } from "./term.js";
 /** How often a session is renewed in each TTL, and a signal of another pace. */
 export interface RenewalPace {
   readonly perTtl: number;
-  readonly changed: AbortSignal;
+  readonly changed: Ending;
 }
 
 export interface SessionRenewal {
@@ -22,8 +23,8 @@ export interface SessionRenewal {
   /** Called with the time of the next renewal. */
   readonly sleepsUntil: (at: number) => void;
   /** Ends the loop. */
-  readonly signal: AbortSignal;
-  readonly renew: (options: RequestOptions) => Promise<SessionEntry | null>;
+  readonly signal: Ending;
+  readonly renew: (options: OwnRequestOptions) => Promise<SessionEntry | null>;
   /** Called with each new term. */
   readonly renewed: (term: SessionTerm) => void;
   /** Called with the error of each failed attempt. */
@@ -67,15 +68,15 @@ export async function renewSession({
   failed,
 }: SessionRenewal): Promise<SemaphoreLostError | undefined> {
   const backoff = new Backoff({ first: FIRST_RETRY_MS, longest: LONGEST_RETRY_MS });
-  let pause: number | undefined;
+  let retryAt: number | undefined;
   let share = FIRST_ATTEMPT_TTLS;
   for (;;) {
     // What keeps a holder's process alive is its monitor. When that has ended, with the client closed
     // or the slot lost, a session is no reason to stay.
     const { perTtl, changed } = pace();
-    const ms = pause ?? pauseBefore(term, perTtl);
-    sleepsUntil(performance.now() + ms);
-    await sleepUntilDue(ms, signal, changed);
+    const dueAt = retryAt ?? term.sentAt + term.ttl / perTtl;
+    sleepsUntil(dueAt);
+    await sleepUntil(dueAt, signal, changed);
     if (signal.aborted) return undefined;
     if (changed.aborted) continue;
     const sentAt = performance.now();
@@ -86,7 +87,7 @@ export async function renewSession({
       renewed(term);
       backoff.reset();
       share = FIRST_ATTEMPT_TTLS;
-      pause = undefined;
+      retryAt = undefined;
     } catch (error) {
       if (isAborted(signal)) return undefined;
       if (isClosed(error)) return new SemaphoreLostError("session-expired", error);
@@ -94,7 +95,7 @@ export async function renewSession({
       share = NEXT_ATTEMPT_TTLS;
       // With half of the TTL over, a rate limit is no reason to be slow any more.
       const isEarly = performance.now() < term.sentAt + term.ttl / 2;
-      pause = backoff.next(isEarly ? pauseFactor(error) : 1);
+      retryAt = performance.now() + backoff.next(isEarly ? pauseFactor(error) : 1);
     }
   }
 }
@@ -106,9 +107,9 @@ export async function renewSession({
  * @throws ConsulError
  */
 export async function sendRenewal(
-  sessions: ConsulEndpoints["session"],
+  sessions: OwnEndpoints["session"],
   id: string,
-  options: RequestOptions,
+  options: OwnRequestOptions,
 ): Promise<SessionEntry | null> {
   const session = await sessions.renew(id, options);
   if (session !== null) return session;
@@ -122,15 +123,10 @@ export async function sendRenewal(
   });
 }
 
-/** How long to wait before a term is renewed, from when it was asked for. */
-function pauseBefore({ sentAt, ttl }: SessionTerm, perTtl: number): number {
-  return Math.max(0, sentAt + ttl / perTtl - performance.now());
-}
-
-async function sleepUntilDue(ms: number, ...signals: readonly [AbortSignal, AbortSignal]) {
-  const either = eitherSignal(...signals);
-  await sleep(ms, either.signal, { keepAlive: false });
-  either.dispose();
+async function sleepUntil(at: number, ...signals: readonly Ending[]): Promise<void> {
+  const first = new FirstOf(...signals);
+  await sleep(at - performance.now(), first, { keepAlive: false });
+  first.dispose();
 }
 
 /** Never more than what is left of the term. */

@@ -1,5 +1,6 @@
+import type { Ending } from "../async/cancellation.js";
 import type { Background } from "../async/serial-queue.js";
-import type { ConsulEndpoints } from "../consul/endpoints.js";
+import type { OwnEndpoints } from "../consul/endpoints.js";
 import { SemaphoreRequestError } from "../errors.js";
 import type { ResolvedSemaphoreOptions } from "../options.js";
 import { openBorrowedSession, openOwnSession } from "./creation.js";
@@ -9,7 +10,7 @@ import type { Watchdogs } from "./watchdog.js";
 
 /** What a client's semaphores share of their sessions. */
 export interface SharedSessions {
-  readonly consul: ConsulEndpoints;
+  readonly consul: OwnEndpoints;
   readonly watchdogs: Watchdogs;
   readonly idleSessions: IdleSessions;
 }
@@ -17,7 +18,7 @@ export interface SharedSessions {
 /** For how long a session is tried to be had, and what goes on behind the caller. */
 export interface SessionWait {
   readonly until: number;
-  readonly signal: AbortSignal;
+  readonly signal: Ending;
   readonly background: Background;
 }
 

@@ -1,5 +1,6 @@
+import { onAbort } from "../../src/async/on-abort.js";
 import { ConsulError, type ConsulErrorCode } from "../../src/consul/http/consul-error.js";
-import type { RequestOptions } from "../../src/consul/http/request-options.js";
+import type { OwnRequestOptions } from "../../src/consul/http/request-options.js";
 
 /** A failed request, as the client tells of one. */
 export function failure(
@@ -24,17 +25,16 @@ export function refusal(status: number, text = WORDS[status] ?? ""): ConsulError
 const LONGEST_REQUEST_MS = 10_000;
 
 /** A request without an answer: as a client's does, it ends with its time limit or its signal. */
-export function hang({ timeout = LONGEST_REQUEST_MS, signal }: RequestOptions): Promise<never> {
+export function hang({ timeout = LONGEST_REQUEST_MS, signal }: OwnRequestOptions): Promise<never> {
   return new Promise((_, reject) => {
-    const abort = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
     const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", abort);
+      off();
       reject(failure("CONSUL_TIMEOUT"));
     }, timeout);
-    signal?.addEventListener("abort", abort, { once: true });
+    const off = onAbort(signal, () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    });
   });
 }
 

@@ -1,3 +1,5 @@
+import type { Ending } from "../../async/cancellation.js";
+
 /**
  * The options of every request to Consul (Go: `WriteOptions`).
  *
@@ -21,4 +23,9 @@ export interface RequestOptions {
   readonly namespace?: string | undefined;
   /** Default: the client's admin partition (Consul Enterprise). */
   readonly partition?: string | undefined;
+}
+
+/** The same for the library's own requests, which need no `AbortSignal`. */
+export interface OwnRequestOptions extends Omit<RequestOptions, "signal"> {
+  readonly signal?: Ending | undefined;
 }

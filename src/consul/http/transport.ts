@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 
 import type { Dispatcher } from "undici";
 
-import type { Ending } from "../../async/cancellation.js";
+import { Cancellation, type Ending } from "../../async/cancellation.js";
 import { Deadline } from "../../async/deadline.js";
 import { isAborted } from "../../async/is-aborted.js";
 import { unlessAborted } from "../../async/unless-aborted.js";
@@ -21,7 +21,7 @@ import {
 } from "./consul-error.js";
 import { AnswerTooLongError, exchange, type RawAnswer } from "./exchange.js";
 import { RequestFailures, type FailedRequest } from "./request-failures.js";
-import type { RequestOptions } from "./request-options.js";
+import type { OwnRequestOptions, RequestOptions } from "./request-options.js";
 
 /** One request to Consul's HTTP API. */
 export interface ConsulRequest {
@@ -31,7 +31,7 @@ export interface ConsulRequest {
   /** Query parameters; `true` is one without a value, `undefined` one that is left out. */
   readonly query?: Readonly<Record<string, string | true | undefined>>;
   readonly body?: Uint8Array | string;
-  readonly options: RequestOptions;
+  readonly options: OwnRequestOptions;
   /** Statuses besides 200 that do not mean failure. */
   readonly alsoAccept?: readonly number[];
   /** Default: `"call"`. */
@@ -73,7 +73,7 @@ export class Transport {
   readonly #config: ResolvedConfig;
   readonly #failures: RequestFailures;
   readonly #connections: Connections;
-  readonly #closing = new AbortController();
+  readonly #closing = new Cancellation();
   #closed: Promise<void> | undefined;
   /** Whether the address has answered before. */
   #answered = false;
@@ -100,13 +100,13 @@ export class Transport {
     const path = this.#pathAndQuery(consulRequest);
     const failure = (code: ConsulErrorCode, problem: string): ConsulError =>
       new ConsulError(`${method} ${path}: ${problem}`, { code, method, path });
-    if (this.#closing.signal.aborted) throw failure("CONSUL_CLOSED", "the client has been closed");
+    if (this.#closing.aborted) throw failure("CONSUL_CLOSED", "the client has been closed");
 
     const timeout = options.timeout ?? DEFAULT_TIMEOUT_MS;
     if (!(timeout > 0)) {
       throw badRequest(method, path, `invalid timeout ${String(timeout)}, expected milliseconds`);
     }
-    const deadline = new Deadline(timeout, options.signal, this.#closing.signal);
+    const deadline = new Deadline(timeout, options.signal, this.#closing);
     try {
       const raw = await this.#connections.use(
         { lane, signal: deadline, isRepeatable: method === "GET" || lane === "renewal" },
@@ -121,7 +121,7 @@ export class Transport {
     } catch (error) {
       if (error instanceof ConsulError) throw error;
       if (isAborted(options.signal)) throw options.signal?.reason;
-      if (isAborted(this.#closing.signal)) {
+      if (isAborted(this.#closing)) {
         throw failure("CONSUL_CLOSED", "the client was closed before Consul answered");
       }
       if (deadline.expired) {
@@ -143,7 +143,7 @@ export class Transport {
   }
 
   /** The namespace and the partition of a request: those of its options, or else the client's. */
-  scope({ namespace, partition }: RequestOptions): RequestScope {
+  scope({ namespace, partition }: RequestScope): RequestScope {
     return {
       namespace: namespace ?? this.#config.namespace,
       partition: partition ?? this.#config.partition,
@@ -152,7 +152,7 @@ export class Transport {
 
   /** Rejects all pending requests and closes the client's own connections. */
   close(): Promise<void> {
-    this.#closing.abort();
+    this.#closing.abort("closed");
     this.#closed ??= this.#connections.destroy();
     return this.#closed;
   }

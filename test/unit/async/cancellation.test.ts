@@ -53,4 +53,34 @@ describe("a cancellation", () => {
     cancellation.abort("enough");
     expect(call).not.toHaveBeenCalled();
   });
+
+  test("throws its reason once it was aborted", () => {
+    const cancellation = new Cancellation();
+    cancellation.throwIfAborted();
+    cancellation.abort("enough");
+    expect(() => {
+      cancellation.throwIfAborted();
+    }).toThrow("enough");
+  });
+
+  test("has one signal for users, whenever they ask for it", () => {
+    const cancellation = new Cancellation();
+    const { signal } = cancellation;
+    expect(cancellation.signal).toBe(signal);
+    expect(signal.aborted).toBe(false);
+    cancellation.abort("enough");
+    expect(signal.reason).toBe("enough");
+    const late = new Cancellation();
+    late.abort("over");
+    expect(late.signal.reason).toBe("over");
+  });
+
+  test("tells users first", () => {
+    const cancellation = new Cancellation();
+    const heard: string[] = [];
+    onAbort(cancellation, () => heard.push("callback"));
+    cancellation.signal.addEventListener("abort", () => heard.push("user"));
+    cancellation.abort("enough");
+    expect(heard).toEqual(["user", "callback"]);
+  });
 });

@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
 
+import type { Cancellation } from "../../../src/async/cancellation.js";
 import { WatchQuota } from "../../../src/queue/watch-quota.js";
 import { FakeTime } from "../fake-time.js";
 
@@ -12,7 +13,7 @@ let looks: number;
 let change: string | undefined;
 
 interface Query {
-  readonly signal: AbortSignal;
+  readonly signal: Cancellation;
   readonly answer: (found: string) => void;
   readonly fail: (error: Error) => void;
 }
@@ -31,7 +32,7 @@ function watch(signal?: AbortSignal): Promise<string> {
     query: (either) =>
       new Promise((resolve, reject) => {
         queries.push({ signal: either, answer: resolve, fail: reject });
-        either.addEventListener("abort", () => {
+        either.onAbort(() => {
           reject(new Error("aborted"));
         });
       }),

@@ -1,7 +1,7 @@
-import type { QueryOptions, QueryResult } from "../../../src/consul/query.js";
-import type { RequestOptions } from "../../../src/consul/http/request-options.js";
-import { Sessions, type SessionEntry, type SessionSpec } from "../../../src/consul/session.js";
-import { Transport } from "../../../src/consul/http/transport.js";
+import type { OwnEndpoints } from "../../../src/consul/endpoints.js";
+import type { OwnRequestOptions } from "../../../src/consul/http/request-options.js";
+import type { OwnQueryOptions, QueryResult } from "../../../src/consul/query.js";
+import type { SessionEntry, SessionSpec } from "../../../src/consul/session.js";
 import { silence } from "../failures.js";
 
 export const SESSION = "2d1b6b3e-0d53-4f55-8c4b-3b0a4cf0d1f2";
@@ -10,23 +10,21 @@ export interface SessionCall {
   readonly method: "create" | "renew" | "destroy" | "info" | "list";
   readonly id?: string;
   readonly spec?: SessionSpec;
-  readonly options: QueryOptions;
+  readonly options: OwnQueryOptions;
   /** On the clock of `performance.now()`. */
   readonly at: number;
 }
 
+type Sessions = OwnEndpoints["session"];
+
 /** Sessions that answer as the test says, and remember what was asked. */
-export class FakeSessions extends Sessions {
+export class FakeSessions implements Sessions {
   readonly calls: SessionCall[] = [];
   onCreate: Sessions["create"] = silence;
   onRenew: Sessions["renew"] = silence;
   onDestroy: Sessions["destroy"] = () => Promise.resolve(true);
   onInfo: Sessions["info"] = silence;
   onList: Sessions["list"] = silence;
-
-  constructor() {
-    super(new Transport({}));
-  }
 
   get methods(): readonly SessionCall["method"][] {
     return this.calls.map(({ method }) => method);
@@ -36,27 +34,27 @@ export class FakeSessions extends Sessions {
     return this.calls.filter((call) => call.method === method);
   }
 
-  override create(spec: SessionSpec = {}, options: RequestOptions = {}): Promise<string> {
+  create(spec: SessionSpec = {}, options: OwnRequestOptions = {}): Promise<string> {
     this.calls.push({ method: "create", spec, options, at: performance.now() });
     return this.onCreate(spec, options);
   }
 
-  override renew(id: string, options: RequestOptions = {}): Promise<SessionEntry | null> {
+  renew(id: string, options: OwnRequestOptions = {}): Promise<SessionEntry | null> {
     this.calls.push({ method: "renew", id, options, at: performance.now() });
     return this.onRenew(id, options);
   }
 
-  override destroy(id: string, options: RequestOptions = {}): Promise<boolean> {
+  destroy(id: string, options: OwnRequestOptions = {}): Promise<boolean> {
     this.calls.push({ method: "destroy", id, options, at: performance.now() });
     return this.onDestroy(id, options);
   }
 
-  override info(id: string, options: QueryOptions = {}): Promise<QueryResult<SessionEntry | null>> {
+  info(id: string, options: OwnQueryOptions = {}): Promise<QueryResult<SessionEntry | null>> {
     this.calls.push({ method: "info", id, options, at: performance.now() });
     return this.onInfo(id, options);
   }
 
-  override list(options: QueryOptions = {}): Promise<QueryResult<readonly SessionEntry[]>> {
+  list(options: OwnQueryOptions = {}): Promise<QueryResult<readonly SessionEntry[]>> {
     this.calls.push({ method: "list", options, at: performance.now() });
     return this.onList(options);
   }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import type { RequestOptions } from "../../../src/consul/http/request-options.js";
+import type { OwnRequestOptions } from "../../../src/consul/http/request-options.js";
 import type { SessionEntry } from "../../../src/consul/session.js";
 import { SessionLease } from "../../../src/session/lease.js";
 import { Watchdogs } from "../../../src/session/watchdog.js";
@@ -14,7 +14,7 @@ const SCOPE = { namespace: "team-a", partition: "west" };
 interface LeaseOptions {
   readonly ttl: number;
   readonly own: boolean;
-  readonly destroyStrays: (options: RequestOptions) => Promise<void>;
+  readonly destroyStrays: (options: OwnRequestOptions) => Promise<void>;
 }
 
 let sessions: FakeSessions;
@@ -59,7 +59,7 @@ function newLease({ ttl = TTL, own = true, ...given }: Partial<LeaseOptions> = {
 /** When a lease is lost, from the start. */
 function lossOf(lease: SessionLease): { at: number | undefined } {
   const loss: { at: number | undefined } = { at: undefined };
-  lease.lost.addEventListener("abort", () => {
+  lease.lost.onAbort(() => {
     loss.at = performance.now() - start;
   });
   return loss;
@@ -377,7 +377,7 @@ describe("destroying", () => {
   });
 
   test("ends what tries to create the session have left as well, after the session", async () => {
-    const destroyStrays = vi.fn<(options: RequestOptions) => Promise<void>>(() => {
+    const destroyStrays = vi.fn<(options: OwnRequestOptions) => Promise<void>>(() => {
       expect(sessions.methods).toEqual(["destroy"]);
       return Promise.resolve();
     });
