@@ -7,32 +7,60 @@ import type { ConsulAnswer } from "./http/transport.js";
 const MAX_UINT64 = String(2n ** 64n - 1n);
 
 /** An unsigned 64-bit integer, before its conversion to `bigint`. */
-const uint64 = z.custom<number | string>(isUint64, "expected an unsigned 64-bit integer");
+type Uint64 = number | string;
+
+const uint64 = z.custom<Uint64>(isUint64, "expected an unsigned 64-bit integer");
 
 /** `parseJson` returns large integers as strings of digits. */
-function isUint64(value: unknown): boolean {
+function isUint64(value: unknown): value is Uint64 {
   if (typeof value === "number") return Number.isSafeInteger(value) && value >= 0;
   if (typeof value !== "string" || !/^[1-9]\d{15,19}$/.test(value)) return false;
   return value.length < MAX_UINT64.length || value <= MAX_UINT64;
 }
 
-/** Cheaper than zod's own check, which decodes. */
-const base64 = z.custom<string>(
-  (value) => typeof value === "string" && value.length % 4 === 0 && BASE64.test(value),
-  "expected base64",
-);
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+function isBase64(value: unknown): value is string {
+  return typeof value === "string" && value.length % 4 === 0 && BASE64.test(value);
+}
 
 const NANOSECONDS_PER_MS = 1e6;
 
-const kvEntrySchema = z.object({
-  Key: z.string(),
-  Value: base64.nullable(),
-  Flags: uint64,
-  Session: z.string().optional(),
-  CreateIndex: uint64,
-  ModifyIndex: uint64,
-  LockIndex: uint64,
+/** An entry as Consul writes it. */
+interface WrittenEntry {
+  readonly Key: string;
+  readonly Value: string | null;
+  readonly Flags: Uint64;
+  readonly Session?: string;
+  readonly CreateIndex: Uint64;
+  readonly ModifyIndex: Uint64;
+  readonly LockIndex: Uint64;
+}
+
+const FIELDS: Readonly<Record<keyof WrittenEntry, (value: unknown) => boolean>> = {
+  Key: (value) => typeof value === "string",
+  Value: (value) => value === null || isBase64(value),
+  Flags: isUint64,
+  Session: (value) => value === undefined || typeof value === "string",
+  CreateIndex: isUint64,
+  ModifyIndex: isUint64,
+  LockIndex: isUint64,
+};
+const FIELD_CHECKS = Object.entries(FIELDS);
+
+/** The field of an entry that is wrong, if any. */
+function wrongField(value: unknown): string | undefined {
+  if (!isObject(value)) return "all of it";
+  return FIELD_CHECKS.find(([name, isRight]) => !isRight(value[name]))?.[0];
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
+}
+
+// Of a long list, zod's own schema of an object makes copies, which costs as much as to parse it.
+const kvEntrySchema = z.custom<WrittenEntry>((value) => wrongField(value) === undefined, {
+  error: ({ input }) => `expected a key/value entry, ${wrongField(input)} is wrong`,
 });
 
 // Consul answers 404 for no entries, never an empty list.
@@ -41,8 +69,6 @@ const kvEntriesSchema = z.array(kvEntrySchema).nonempty();
 const transactionResultsSchema = z.object({
   Results: z.array(z.object({ KV: kvEntrySchema })).nullable(),
 });
-
-// The entries are converted outside of the schemas: zod checks a long list faster without transforms.
 
 /** @throws ConsulError */
 export function readEntries(answer: ConsulAnswer): readonly KVEntry[] {
@@ -55,7 +81,7 @@ export function readResults(answer: ConsulAnswer): readonly KVEntry[] {
   return toEntries((Results ?? []).map(({ KV }) => KV));
 }
 
-function toEntries(entries: readonly z.output<typeof kvEntrySchema>[]): readonly KVEntry[] {
+function toEntries(entries: readonly WrittenEntry[]): readonly KVEntry[] {
   // Most entries of a list have the same.
   const [first] = entries;
   const flags = BigInt(first?.Flags ?? 0);
@@ -64,7 +90,7 @@ function toEntries(entries: readonly z.output<typeof kvEntrySchema>[]): readonly
   );
 }
 
-function toEntry(entry: z.output<typeof kvEntrySchema>, flags: bigint): KVEntry {
+function toEntry(entry: WrittenEntry, flags: bigint): KVEntry {
   const createIndex = BigInt(entry.CreateIndex);
   return {
     key: entry.Key,
