@@ -481,8 +481,9 @@ export class SemaphoreReleasedError extends SemaphoreError {
   override readonly name = "SemaphoreReleasedError";
   readonly code = "SEMAPHORE_RELEASED";
 
-  /** With the message `Semaphore slot released`. */
-  constructor() {
-    super("Semaphore slot released");
+  /** With the message `Semaphore slot released`, and the prefix. */
+  constructor(prefix?: string) {
+    const about = prefix === undefined ? "" : `: ${JSON.stringify(prefix)}`;
+    super(`Semaphore slot released${about}`, prefix === undefined ? undefined : { prefix });
   }
 }

@@ -195,7 +195,7 @@ export class Tenure {
   #letGo(): boolean {
     const isLost = this.slot.loss() !== undefined;
     this.#context.letGo(this.#onClose);
-    this.slot.end(new SemaphoreReleasedError());
+    this.slot.end(new SemaphoreReleasedError(this.#event.prefix));
     return isLost;
   }
 }

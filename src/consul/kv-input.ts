@@ -1,17 +1,14 @@
 import { inspect } from "node:util";
 
-import { z } from "zod";
-
 import { badRequest, type ConsulError } from "./http/consul-error.js";
 
 // The arguments of the KV store are checked before they are sent. Types do not protect a caller in
 // plain JavaScript, whose `acquire` without a session would be an unconditional write.
-const valueSchema = z.union([z.string(), z.instanceof(Uint8Array)]).nullish();
-const uint64Schema = z
-  .bigint()
-  .min(0n)
-  .max(2n ** 64n - 1n);
-const sessionSchema = z.string().min(1);
+
+const MAX_UINT64 = 2n ** 64n - 1n;
+
+/** A segment that Consul's server cleans away. */
+const CLEANED_AWAY = /\/(?=\/)|(?:^|\/)(?<dots>\.{1,2})(?:\/|$)/;
 
 /** The request that an argument belongs to, for the error message. */
 export interface RequestLine {
@@ -21,15 +18,14 @@ export interface RequestLine {
 
 /** @throws ConsulError */
 export function checkedValue(request: RequestLine, value: unknown): Uint8Array | string {
-  const checked = valueSchema.safeParse(value);
-  if (checked.success) return checked.data ?? "";
+  if (value === undefined || value === null) return "";
+  if (typeof value === "string" || value instanceof Uint8Array) return value;
   throw refusal(request, `invalid value (${typeof value}): expected text or bytes`);
 }
 
 /** @throws ConsulError */
 export function checkedUint64(request: RequestLine, name: string, value: unknown): string {
-  const checked = uint64Schema.safeParse(value);
-  if (checked.success) return checked.data.toString();
+  if (typeof value === "bigint" && value >= 0n && value <= MAX_UINT64) return value.toString();
   throw refusal(
     request,
     `invalid ${name} ${String(value)} (${typeof value}): ` +
@@ -39,33 +35,41 @@ export function checkedUint64(request: RequestLine, name: string, value: unknown
 
 /** @throws ConsulError */
 export function checkedSession(request: RequestLine, session: unknown): string {
-  const checked = sessionSchema.safeParse(session);
-  if (checked.success) return checked.data;
+  if (typeof session === "string" && session !== "") return session;
   throw refusal(request, `invalid session ${inspect(session)}`);
 }
 
+/** The path of a key. All its characters but the slashes are encoded. */
+export function keyPath(method: string, key: string, options?: KeyOptions): string {
+  const segments = checkedKey(method, key, options).split("/");
+  return `/v1/kv/${segments.map(encodeURIComponent).join("/")}`;
+}
+
 /**
- * The path of a key. All its characters but the slashes are encoded.
- *
  * @throws ConsulError for a key that the HTTP API cannot address: Consul's server cleans paths, and
  *   redirects `a//b`, `./a` and `a/../b`, encoded or not
  */
-export function keyPath(method: string, key: string, { mayBeEmpty = false } = {}): string {
+export function checkedKey(
+  method: string,
+  key: string,
+  { mayBeEmpty = false }: KeyOptions = {},
+): string {
   const refuse = (problem: string): ConsulError =>
     badRequest(method, "/v1/kv/", `invalid key ${inspect(key)}: ${problem}`);
   if (typeof key !== "string") throw refuse(`expected a string, got ${typeof key}`);
   if (key === "" && !mayBeEmpty) throw refuse("it must not be empty");
   if (key.startsWith("/")) throw refuse("it must not begin with a '/'");
   if (!key.isWellFormed()) throw refuse("it contains an unpaired surrogate");
-  const segments = key.split("/");
-  const cleanedAway = segments.find(
-    (segment, position) =>
-      segment === "." || segment === ".." || (segment === "" && position < segments.length - 1),
-  );
-  if (cleanedAway !== undefined) {
-    throw refuse(`Consul's HTTP API cannot reach a key with the segment "${cleanedAway}"`);
+  const cleanedAway = CLEANED_AWAY.exec(key);
+  if (cleanedAway !== null) {
+    const segment = cleanedAway.groups?.["dots"] ?? "";
+    throw refuse(`Consul's HTTP API cannot reach a key with the segment "${segment}"`);
   }
-  return `/v1/kv/${segments.map(encodeURIComponent).join("/")}`;
+  return key;
+}
+
+interface KeyOptions {
+  readonly mayBeEmpty?: boolean;
 }
 
 function refusal({ method, path }: RequestLine, problem: string): ConsulError {

@@ -1,5 +1,5 @@
 import { readAnswer, readResults, transactionErrorsSchema } from "./answers.js";
-import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
+import { checkedKey, checkedSession, checkedUint64, checkedValue } from "./kv-input.js";
 import type { KVEntry, KVWrite } from "./kv-entry.js";
 import { requireLeader, type QueryOptions } from "./query.js";
 import { keyPermission } from "./http/permission.js";
@@ -156,7 +156,7 @@ export async function transact(
 /** Written by hand, since `JSON.stringify` cannot write flags beyond 2^53. */
 function encode(operation: KVOperation, { namespace, partition }: RequestScope): string {
   const { verb, key } = operation;
-  keyPath(REQUEST.method, key);
+  checkedKey(REQUEST.method, key);
   const fields = [`"Verb":${JSON.stringify(verb)}`, `"Key":${JSON.stringify(key)}`];
   if ("value" in operation) {
     const value = Buffer.from(checkedValue(REQUEST, operation.value)).toString("base64");

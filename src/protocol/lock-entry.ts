@@ -1,5 +1,3 @@
-import { z } from "zod";
-
 import { SemaphoreConflictError, SemaphoreDecodingError } from "../errors.js";
 
 /**
@@ -55,14 +53,18 @@ export function readLockEntry(
   return { ...lock, modifyIndex };
 }
 
-const limitSchema = z.int();
-const holdersSchema = z.custom<object>(
-  (value) =>
+function isLimit(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
+function isHolders(value: unknown): value is object {
+  return (
     typeof value === "object" &&
     value !== null &&
     !Array.isArray(value) &&
-    Object.values(value).every((flag) => flag === null || typeof flag === "boolean"),
-);
+    Object.values(value).every((flag) => flag === null || typeof flag === "boolean")
+  );
+}
 
 /**
  * Reads a lock entry's value with the tolerance of Go's JSON decoder: field names in any case,
@@ -83,11 +85,11 @@ export function decodeLock(value: Uint8Array): LockValue {
   for (const [name, field] of Object.entries(asObject(json, text))) {
     switch (name.toLowerCase()) {
       case "limit":
-        if (field !== null) limit = readField(limitSchema, field, name, text);
+        if (field !== null) limit = readField(isLimit, field, name, text);
         break;
       case "holders":
         // A holder is one by being listed, whatever stands behind its name.
-        holders = field === null ? [] : Object.keys(readField(holdersSchema, field, name, text));
+        holders = field === null ? [] : Object.keys(readField(isHolders, field, name, text));
         break;
     }
   }
@@ -111,18 +113,14 @@ function asObject(json: unknown, text: string): object {
   return json;
 }
 
-function readField<Schema extends z.ZodType>(
-  schema: Schema,
+function readField<Value>(
+  isRight: (field: unknown) => field is Value,
   field: unknown,
   name: string,
   text: string,
-): z.output<Schema> {
-  const parsed = schema.safeParse(field);
-  if (parsed.success) return parsed.data;
-  throw new SemaphoreDecodingError(
-    `the field ${quote(name)} of ${quote(text)} has the wrong type`,
-    parsed.error,
-  );
+): Value {
+  if (isRight(field)) return field;
+  throw new SemaphoreDecodingError(`the field ${quote(name)} of ${quote(text)} has the wrong type`);
 }
 
 function quote(text: string): string {

@@ -26,10 +26,15 @@ export interface SessionWait {
 export class SessionSource {
   readonly #shared: SharedSessions;
   readonly #options: ResolvedSemaphoreOptions;
+  /** What a session has to be made for to do for this semaphore as well. */
+  readonly #use: string;
 
   constructor(shared: SharedSessions, options: ResolvedSemaphoreOptions) {
     this.#shared = shared;
     this.#options = options;
+    const { prefix, scope, sessionName, sessionTTL, sessionChecks, sessionNode } = options;
+    const use = [prefix, scope, sessionName, sessionTTL, sessionChecks, sessionNode];
+    this.#use = JSON.stringify(use);
   }
 
   /** @throws SemaphoreRequestError, or the signal's reason */
@@ -58,10 +63,4 @@ export class SessionSource {
   readonly keep = (lease: SessionLease): void => {
     this.#shared.idleSessions.keep(this.#use, lease);
   };
-
-  /** What a session has to be made for to do for this semaphore as well. */
-  get #use(): string {
-    const { prefix, scope, sessionName, sessionTTL, sessionChecks, sessionNode } = this.#options;
-    return JSON.stringify([prefix, scope, sessionName, sessionTTL, sessionChecks, sessionNode]);
-  }
 }

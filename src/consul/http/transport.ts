@@ -200,14 +200,16 @@ export class Transport {
       partition,
       ...query,
     };
-    const written = Object.entries(parameters).flatMap(([name, value]) => {
-      if (value === undefined) return [];
-      if (value === true) return [name];
+    let written = path;
+    for (const [name, value] of Object.entries(parameters)) {
+      if (value === undefined) continue;
+      written += `${written === path ? "?" : "&"}${name}`;
+      if (value === true) continue;
       if (!value.isWellFormed())
         throw badRequest(method, path, `invalid ${name} ${inspect(value)}`);
-      return [`${name}=${encodeURIComponent(value)}`];
-    });
-    return written.length === 0 ? path : `${path}?${written.join("&")}`;
+      written += `=${encodeURIComponent(value)}`;
+    }
+    return written;
   }
 
   #answer(request: FailedRequest, { status, headers, body }: RawAnswer): ConsulAnswer {

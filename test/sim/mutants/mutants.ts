@@ -276,9 +276,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "slot-ends-only-after-it-was-passed-on",
     file: "tenure.ts",
-    search: "this.slot.end(new SemaphoreReleasedError());",
+    search: "this.slot.end(new SemaphoreReleasedError(this.#event.prefix));",
     replacement:
-      "setTimeout(() => {\n      this.slot.end(new SemaphoreReleasedError());\n    }, 20);",
+      "setTimeout(() => {\n      this.slot.end(new SemaphoreReleasedError(this.#event.prefix));\n    }, 20);",
     breaks: "A-too-many",
     seed: 1,
   },
