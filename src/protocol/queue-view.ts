@@ -226,8 +226,7 @@ function passesOf(
           lastTurn.at,
         );
   if (passed.size === 0) return passed;
-  const present = new Set(contenders.map(({ createIndex }) => createIndex));
-  return new Map([...passed].filter(([createIndex]) => present.has(createIndex)));
+  return keptOf(passed, new Set(contenders.map(({ createIndex }) => createIndex)));
 }
 
 function greatestIndex(lock: LockState, contenders: readonly ContenderEntry[]): bigint {
@@ -261,12 +260,20 @@ function withLock(
       idleFront: isLowered ? undefined : view.idleFront,
       // One that was not in there before has only just come, and is alive.
       aliveAt: new Map([...lock.holders].map((it) => [it, view.aliveAt.get(it) ?? now])),
-      dead: new Map([...view.dead].filter(([session]) => lock.holders.has(session))),
+      dead: view.dead.size === 0 ? view.dead : keptOf(view.dead, lock.holders),
       // A holder waits no more.
       waiters: without(view.waiters, ({ session }) => lock.holders.has(session)),
     },
     since,
   );
+}
+
+/** What is known of those that are still there. */
+function keptOf<Name, Known>(
+  known: ReadonlyMap<Name, Known>,
+  present: ReadonlySet<Name>,
+): ReadonlyMap<Name, Known> {
+  return new Map([...known].filter(([name]) => present.has(name)));
 }
 
 function withIdleFront(view: QueueView, now: number): QueueView {

@@ -69,6 +69,7 @@ function indexAt(key: string, entries: readonly KVEntry[]): bigint {
 }
 
 /** The sessions that hold a slot: those in the lock entry that are alive. */
-export function liveHolders({ lock, dead }: KnownLock): Set<string> {
+export function liveHolders({ lock, dead }: KnownLock): ReadonlySet<string> {
+  if (dead.size === 0) return lock.holders;
   return new Set([...lock.holders].filter((session) => !dead.has(session)));
 }

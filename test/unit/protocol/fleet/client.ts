@@ -160,7 +160,7 @@ export class Client implements Waiter {
     passing: readonly ContenderEntry[] = [],
   ): Process<boolean> {
     const { lock: key } = this.#prefix.store.keys;
-    const holders = liveHolders(this.#view).add(this.session);
+    const holders = new Set(liveHolders(this.#view)).add(this.session);
     const swap = this.#ask((store) => ({
       failed: this.#prefix.write(operations),
       modifyIndex: store.get(key)?.modifyIndex ?? 0n,
