@@ -19,8 +19,9 @@ for (const file of await readdir(dist)) {
     await writeFile(path, code.replace(/(?<=(?:^|[^\\])(?:\\\\)*)\\\n/g, ""));
   } else if (file.endsWith(".map")) {
     const codePath = path.slice(0, -".map".length);
-    // The names of the files are in the map. The lines stay where they are.
-    const code = (await readFile(codePath, "utf8")).replace(/^\/\/ src\/.*$/gm, "");
+    // The names of the files are in the map, and all else that is left is of esbuild. The lines stay
+    // where they are.
+    const code = (await readFile(codePath, "utf8")).replace(/^[ \t]*\/\/ .*$/gm, "");
     const tabbed = withTabs(codePath, code, 2);
     await writeFile(codePath, tabbed.code);
     await writeFile(path, lineMap(await readFile(path, "utf8"), tabbed));

@@ -20,7 +20,10 @@ export interface ConsulEndpoints {
   readonly session: Sessions;
 }
 
-/** The requests that the library itself makes, which a signal of its own may end. */
+/**
+ * The requests that the library itself makes, which a signal of its own may end. The endpoints take
+ * one, since all that they do with a signal is to hand it on; their types tell users of `AbortSignal` alone.
+ */
 export interface OwnEndpoints {
   readonly kv: OwnKV;
   readonly session: OwnSessions;

@@ -21,7 +21,7 @@ import {
 } from "./consul-error.js";
 import { AnswerTooLongError, exchange, type RawAnswer } from "./exchange.js";
 import { RequestFailures, type FailedRequest } from "./request-failures.js";
-import type { OwnRequestOptions, RequestOptions } from "./request-options.js";
+import type { RequestOptions } from "./request-options.js";
 
 /** One request to Consul's HTTP API. */
 export interface ConsulRequest {
@@ -31,7 +31,7 @@ export interface ConsulRequest {
   /** Query parameters; `true` is one without a value, `undefined` one that is left out. */
   readonly query?: Readonly<Record<string, string | true | undefined>>;
   readonly body?: Uint8Array | string;
-  readonly options: OwnRequestOptions;
+  readonly options: RequestOptions;
   /** Statuses besides 200 that do not mean failure. */
   readonly alsoAccept?: readonly number[];
   /** Default: `"call"`. */
