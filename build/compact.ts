@@ -9,6 +9,8 @@ import { decodedMappings, TraceMap } from "@jridgewell/trace-mapping";
 import { withTabs, type Tabbed } from "./tabs.js";
 
 const dist = "./dist";
+/** Where all sources are, as seen from there: it stands in a map once. */
+const sources = "../src/";
 for (const file of await readdir(dist)) {
   const path = `${dist}/${file}`;
   if (file.endsWith(".d.cts")) {
@@ -31,7 +33,8 @@ for (const file of await readdir(dist)) {
 /** The map of the code with tabs: one mapping where a line of the sources begins. */
 function lineMap(json: string, { code, shifts }: Tabbed): string {
   const map = new TraceMap(json);
-  const lines = new GenMapping();
+  const lines = new GenMapping({ sourceRoot: sources });
+  const nameOf = (source: string | null | undefined): string => (source ?? "").replace(sources, "");
   const codeLines = code.split("\n");
   for (const [index, segments] of decodedMappings(map).entries()) {
     const codeLine = codeLines[index] ?? "";
@@ -50,12 +53,12 @@ function lineMap(json: string, { code, shifts }: Tabbed): string {
       last = start;
       addMapping(lines, {
         generated: { line: index + 1, column },
-        source: map.sources[start.source] ?? "",
+        source: nameOf(map.sources[start.source]),
         original: { line: start.line + 1, column: 0 },
       });
     }
   }
   // Bundlers warn of a source that they find neither here nor on the disk. Here they are empty.
-  for (const source of map.sources) setSourceContent(lines, source ?? "", "");
+  for (const source of map.sources) setSourceContent(lines, nameOf(source), "");
   return JSON.stringify(toEncodedMap(lines));
 }

@@ -197,6 +197,7 @@ const limitSchema = z
   })
   .pipe(wholeNumber(1, "semaphore limit must be positive"));
 
+// Lists and bytes are copied: what becomes of them later is not for a semaphore that there is already.
 const optionsSchema = z.strictObject({
   prefix: prefixSchema,
   limit: limitSchema,
@@ -213,6 +214,7 @@ const optionsSchema = z.strictObject({
       error: ({ input }) =>
         `invalid value: ${byteLength(input)} bytes, of which Consul takes ${MOST_VALUE_BYTES} in a transaction`,
     })
+    .transform((value) => (typeof value === "string" ? value : new Uint8Array(value)))
     .default(() => `${hostname()}:${process.pid}`),
   session: text("session", "a session ID", (id) => SESSION_ID.test(id)).optional(),
   sessionName: text("sessionName", "a name").default(DEFAULT_SEMAPHORE_SESSION_NAME),
@@ -223,6 +225,7 @@ const optionsSchema = z.strictObject({
     .custom<readonly string[]>((checks) => z.array(z.string()).safeParse(checks).success, {
       error: (issue) => `invalid sessionChecks: got ${show(issue.input)}, expected a list of names`,
     })
+    .transform((checks) => [...checks])
     .default([]),
   sessionNode: text("sessionNode", "a name").optional(),
   monitorRetries: wholeNumber(0, "invalid monitorRetries").default(0),

@@ -34,7 +34,8 @@ export class Cancellation {
     if (this.#isAborted) throw this.#reason;
   }
 
-  abort(reason: unknown): void {
+  /** Without a reason it is that of an `AbortController`: a signal made by others may have none. */
+  abort(reason: unknown = new DOMException("This operation was aborted", "AbortError")): void {
     if (this.#isAborted) return;
     this.#isAborted = true;
     this.#reason = reason;
@@ -42,7 +43,7 @@ export class Cancellation {
     this.#callbacks = undefined;
     // Users hear of it first.
     this.#controller?.abort(reason);
-    for (const { call } of callbacks ?? []) call();
+    callEach(callbacks ?? []);
   }
 
   /** Calls back when it is aborted, until the result is called. */
@@ -53,5 +54,18 @@ export class Cancellation {
     return () => {
       callbacks.delete(entry);
     };
+  }
+}
+
+/** As an event target calls its listeners: one that throws stops neither the others nor its caller. */
+export function callEach(callbacks: Iterable<{ readonly call: () => void }>): void {
+  for (const { call } of callbacks) {
+    try {
+      call();
+    } catch (error) {
+      process.nextTick(() => {
+        throw error;
+      });
+    }
   }
 }

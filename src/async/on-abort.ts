@@ -1,4 +1,4 @@
-import { Cancellation, type Ending } from "./cancellation.js";
+import { callEach, Cancellation, type Ending } from "./cancellation.js";
 
 const callbacksOf = new WeakMap<AbortSignal, CallbacksOnAbort>();
 
@@ -30,7 +30,7 @@ class CallbacksOnAbort {
   readonly #callbacks = new Set<{ readonly call: () => void }>();
   readonly #listener = (): void => {
     this.#removeListener();
-    for (const { call } of this.#callbacks) call();
+    callEach(this.#callbacks);
   };
 
   constructor(signal: AbortSignal) {

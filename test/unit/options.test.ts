@@ -104,6 +104,16 @@ describe("the options of a semaphore", () => {
     },
   );
 
+  test("keep the health checks and the value that they were given", () => {
+    const sessionChecks = ["serfHealth"];
+    const value = Buffer.from("one");
+    const resolved = resolveOptions({ ...VALID, sessionChecks, value });
+    sessionChecks.push("service:web");
+    value.write("two");
+    expect(resolved.sessionChecks).toEqual(["serfHealth"]);
+    expect(Buffer.from(resolved.value).toString()).toBe("one");
+  });
+
   test.each([[[]], [["serfHealth"]]])("accept the health checks %j", (sessionChecks) => {
     expect(resolveOptions({ ...VALID, sessionChecks }).sessionChecks).toEqual(sessionChecks);
   });

@@ -20,8 +20,38 @@ describe("a cancellation", () => {
     const cancellation = new Cancellation();
     const seen: unknown[] = [];
     onAbort(cancellation, () => seen.push(cancellation.aborted, cancellation.reason));
+    cancellation.abort(null);
+    expect(seen).toEqual([true, null]);
+  });
+
+  test("has the reason of an AbortController where it is given none", () => {
+    const cancellation = new Cancellation();
     cancellation.abort(undefined);
-    expect(seen).toEqual([true, undefined]);
+    expect(cancellation.reason).toMatchObject({ name: "AbortError" });
+    expect(cancellation.signal.reason).toBe(cancellation.reason);
+  });
+
+  test.each([
+    ["a cancellation", new Cancellation()],
+    ["an AbortController", new AbortController()],
+  ])("goes on where a callback of %s throws, which is uncaught", (_, source) => {
+    const uncaught: (() => void)[] = [];
+    vi.spyOn(process, "nextTick").mockImplementation((throws) => {
+      uncaught.push(() => {
+        Reflect.apply(throws, undefined, []);
+      });
+    });
+    const call = vi.fn();
+    const ending = source instanceof Cancellation ? source : source.signal;
+    onAbort(ending, () => {
+      throw new Error("thrown by a callback");
+    });
+    onAbort(ending, call);
+    source.abort("enough");
+    vi.restoreAllMocks();
+    expect(call).toHaveBeenCalledOnce();
+    expect(uncaught).toHaveLength(1);
+    expect(uncaught[0]).toThrow("thrown by a callback");
   });
 
   test("calls back at once what comes after it was aborted", () => {

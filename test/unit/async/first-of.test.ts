@@ -24,6 +24,12 @@ test("it is aborted from the start where one is", () => {
   expect(new FirstOf(new AbortController().signal, other).reason).toBe("b");
 });
 
+test("it has a reason also where a signal of another make has none", () => {
+  const bare = { aborted: true, reason: undefined, onabort: null, throwIfAborted: () => undefined };
+  const either = new FirstOf(Object.assign(new EventTarget(), bare), new Cancellation());
+  expect(either.reason).toMatchObject({ name: "AbortError" });
+});
+
 test("it leaves nothing on any, and hears of none, once it is disposed of", () => {
   const [one, other] = [new AbortController(), new AbortController()];
   const either = new FirstOf(one.signal, other.signal);
