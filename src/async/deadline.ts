@@ -7,11 +7,14 @@ import { timerMs } from "./timer-limit.js";
  * it is disposed of.
  */
 export class Deadline extends FirstOf {
+  /** When it expires, on the clock of `performance.now()`. */
+  readonly at: number;
   readonly #timer: NodeJS.Timeout;
   #expired = false;
 
   constructor(ms: number, ...parents: readonly (Ending | undefined)[]) {
     super(...parents);
+    this.at = performance.now() + ms;
     this.#timer = setTimeout(() => {
       // A parent may have aborted first: then the deadline has not expired, and the reason stays.
       this.#expired = !this.aborted;

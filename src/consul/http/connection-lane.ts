@@ -10,6 +10,8 @@ import { isAtOnce, isClosed, isOverLimit } from "./connection-refusal.js";
 export interface ConnectionUse {
   /** Ends the wait for one. */
   readonly signal: Ending;
+  /** When that ends in any case, on the clock of `performance.now()`. */
+  readonly until: number;
   /** Whether the exchange may take place twice. */
   readonly isRepeatable: boolean;
 }
@@ -25,11 +27,23 @@ export interface LaneOptions {
   readonly refused: () => void;
 }
 
+/** A use that waits for a connection. */
+interface WaitingUse {
+  readonly until: number;
+  readonly take: (connection: Connection) => void;
+}
+
 /**
  * For how long no connection is used twice once one was found closed: a server that closes each after
  * its answer would swallow every other request.
  */
 const MISTRUST_MS = 10_000;
+
+/**
+ * Who waits, and has no more time than that, gets no connection, which could only be closed again. Many
+ * may have waited for the same time: at its end, each of them would be handed a new one.
+ */
+const LEAST_TIME_MS = 20;
 
 /** For how long the connections that there are have to do once the server has refused one. */
 const MAKE_DO_MS = 10_000;
@@ -52,7 +66,7 @@ export class ConnectionLane {
   readonly #options: LaneOptions;
   readonly #connections = new Set<Connection>();
   readonly #idle: Connection[] = [];
-  readonly #waiting = new Set<(connection: Connection) => void>();
+  readonly #waiting = new Set<WaitingUse>();
   #mistrustedUntil = -Infinity;
   #makesDo = false;
   /** How many connections there may be meanwhile. */
@@ -80,7 +94,7 @@ export class ConnectionLane {
     use: ConnectionUse,
     exchange: (dispatcher: Dispatcher) => Promise<RawAnswer>,
   ): Promise<RawAnswer> {
-    const connection = await this.#take(use.signal);
+    const connection = await this.#take(use);
     // One that was open from before says nothing about the server: an agent may have restarted since.
     const isNew = !connection.isConnected;
     const sentAt = performance.now();
@@ -138,19 +152,23 @@ export class ConnectionLane {
     return this.#connections.size < this.#most;
   }
 
-  #take(signal: Ending): Promise<Connection> {
+  #take({ signal, until }: ConnectionUse): Promise<Connection> {
     // The one that was used last is the most likely to be still connected.
     const idle = this.#idle.pop();
     if (idle !== undefined) return Promise.resolve(idle);
     if (this.#hasRoom) return Promise.resolve(this.#add());
     return new Promise((resolve, reject) => {
-      const take = (connection: Connection): void => {
-        off();
-        resolve(connection);
+      const waiting: WaitingUse = {
+        until,
+        take: (connection) => {
+          this.#waiting.delete(waiting);
+          off();
+          resolve(connection);
+        },
       };
-      this.#waiting.add(take);
+      this.#waiting.add(waiting);
       const off = onAbort(signal, () => {
-        this.#waiting.delete(take);
+        this.#waiting.delete(waiting);
         reject(signal.reason);
       });
     });
@@ -163,17 +181,20 @@ export class ConnectionLane {
   }
 
   #handOn(connection: Connection): void {
-    const [first] = this.#waiting;
-    if (first === undefined) {
-      this.#idle.push(connection);
-    } else {
-      this.#waiting.delete(first);
-      first(connection);
-    }
+    const next = this.#next();
+    if (next === undefined) this.#idle.push(connection);
+    else next.take(connection);
   }
 
   #serveWaiting(): void {
-    while (this.#waiting.size > 0 && this.#hasRoom) this.#handOn(this.#add());
+    while (this.#next() !== undefined && this.#hasRoom) this.#handOn(this.#add());
+  }
+
+  /** The first that has enough time left. */
+  #next(): WaitingUse | undefined {
+    const latest = performance.now() + LEAST_TIME_MS;
+    for (const waiting of this.#waiting) if (waiting.until > latest) return waiting;
+    return undefined;
   }
 
   async #replace(connection: Connection): Promise<void> {

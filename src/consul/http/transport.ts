@@ -109,7 +109,10 @@ export class Transport {
     const deadline = new Deadline(timeout, options.signal, this.#closing);
     try {
       const raw = await this.#connections.use(
-        { lane, signal: deadline, isRepeatable: method === "GET" || lane === "renewal" },
+        {
+          ...{ lane, signal: deadline, until: deadline.at },
+          isRepeatable: method === "GET" || lane === "renewal",
+        },
         (dispatcher) => this.#exchangeWithToken(consulRequest, path, dispatcher, deadline),
       );
       this.#answered = true;

@@ -394,6 +394,22 @@ describe("a request that waits for a connection", () => {
     expect(keysSent()).toEqual([...times(CALLS, () => "first"), "next"]);
   });
 
+  test("has no connection opened for it when its time is over, as that of many others", async () => {
+    let attempts = 0;
+    const count = (): void => {
+      attempts += 1;
+    };
+    subscribe("undici:client:beforeConnect", count);
+    onTestFinished(() => {
+      unsubscribe("undici:client:beforeConnect", count);
+    });
+    server.always(keepSilent);
+    const outcomes = times(200, () => consulErrorOf(renew({ timeout: 100 })));
+    for (const { code } of await Promise.all(outcomes)) expect(code).toBe("CONSUL_TIMEOUT");
+    await settled();
+    expect(attempts).toBe(RENEWALS);
+  });
+
   test("leaves the places to the others when its signal aborts as its turn comes", async () => {
     const free = await allInUse();
     const controller = new AbortController();
