@@ -4,7 +4,7 @@ import { ConsulError, mayBeOfAnother } from "./consul/http/consul-error.js";
 import { isRateLimit } from "./consul/http/refusal.js";
 
 interface ErrorContext {
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** What the user can do about it, said where the prefix is known. */
   readonly advice?: string;
   readonly cause?: unknown;
@@ -484,6 +484,6 @@ export class SemaphoreReleasedError extends SemaphoreError {
   /** With the message `Semaphore slot released`, and the prefix. */
   constructor(prefix?: string) {
     const about = prefix === undefined ? "" : `: ${JSON.stringify(prefix)}`;
-    super(`Semaphore slot released${about}`, prefix === undefined ? undefined : { prefix });
+    super(`Semaphore slot released${about}`, { prefix });
   }
 }

@@ -195,15 +195,14 @@ export class HolderMonitor {
     query: OwnQueryOptions,
     signal: Ending,
   ): Promise<KVEntry | null | "given up"> {
-    const watch = (this.#entryWatch = new Cancellation());
-    const either = new FirstOf(signal, watch);
+    const watch = (this.#entryWatch = new FirstOf(signal));
     try {
-      return await this.#requests.readContender(session, { ...query, signal: either });
+      return await this.#requests.readContender(session, { ...query, signal: watch });
     } catch (error) {
       if (watch.aborted && !signal.aborted) return "given up";
       throw error;
     } finally {
-      either.dispose();
+      watch.dispose();
       this.#entryWatch = undefined;
     }
   }

@@ -1,11 +1,11 @@
-import type { Ending } from "../async/cancellation.js";
 import { Backoff } from "../async/backoff.js";
+import type { Ending } from "../async/cancellation.js";
 import { sleep } from "../async/sleep.js";
 import { parseDuration } from "../consul/duration.js";
 import type { OwnEndpoints } from "../consul/endpoints.js";
 import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import type { KVEntry } from "../consul/kv.js";
-import type { QueryMeta, OwnQueryOptions } from "../consul/query.js";
+import type { OwnQueryOptions, QueryMeta } from "../consul/query.js";
 import type { KVOperation, TransactionOutcome } from "../consul/transaction.js";
 import { SemaphoreRequestError, type SemaphoreRequestErrorCode } from "../errors.js";
 import { prefixKeys, type PrefixKeys } from "../protocol/keys.js";
@@ -49,7 +49,7 @@ const MOST_OPERATIONS = 64;
  */
 const IDLE_PAUSES = { first: 50, longest: 500 };
 
-/** How long a look may take in place of a blocking query, in milliseconds, as any other request. */
+/** How long a look may take in place of a blocking query, in milliseconds: as long as a request by default. */
 const LONGEST_LOOK_MS = 10_000;
 
 /**

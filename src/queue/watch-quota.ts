@@ -1,6 +1,6 @@
-import { Cancellation, type Ending } from "../async/cancellation.js";
+import type { Cancellation, Ending } from "../async/cancellation.js";
+import { FirstOf } from "../async/first-of.js";
 import { isAborted } from "../async/is-aborted.js";
-import { onAbort } from "../async/on-abort.js";
 import { sleep } from "../async/sleep.js";
 
 /** A wait for a change of one key. */
@@ -62,18 +62,15 @@ export class WatchQuota {
   async #query<Found>({ signal, query }: WatchedKey<Found>): Promise<Found | undefined> {
     if (!this.#hasRoom) return undefined;
     const refusedAt = this.#refusedAt;
-    const ending = new Cancellation();
+    const ending = new FirstOf(signal);
     this.#queries.add(ending);
-    const off = onAbort(signal, () => {
-      ending.abort(signal?.reason);
-    });
     try {
       return await query(ending);
     } catch (error) {
       if (isAborted(signal) || this.#refusedAt === refusedAt) throw error;
       return undefined;
     } finally {
-      off();
+      ending.dispose();
       this.#queries.delete(ending);
     }
   }

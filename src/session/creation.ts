@@ -1,5 +1,5 @@
-import type { Ending } from "../async/cancellation.js";
 import { attemptTimeout } from "../async/attempt-timeout.js";
+import type { Ending } from "../async/cancellation.js";
 import { retry } from "../async/retry.js";
 import { inSharedContext } from "../async/shared-context.js";
 import type { Background } from "../async/serial-queue.js";
