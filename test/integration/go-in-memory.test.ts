@@ -13,6 +13,9 @@ const HOLD = fileURLToPath(
   new URL("processes/hold-under-consul-lock-process.mjs", import.meta.url),
 );
 
+/** What `consul lock` gives its sessions. */
+const SESSION_TTL_MS = 15_000;
+
 test.each([
   ["a semaphore", 2],
   ["a lock", 1],
@@ -32,7 +35,8 @@ test.each([
   const turns = parseIntervals(outputs.join("").replaceAll(/^inside\n/gm, ""));
   expect(turns).toHaveLength(5);
   expect(mostAtOnce(turns)).toBeLessThanOrEqual(limit);
-  expect(consul.sessions).toEqual([]);
+  // It does not wait for the end of its session, which then comes with the TTL.
+  await expect.poll(() => consul.sessions, { timeout: 2 * SESSION_TTL_MS + 5_000 }).toEqual([]);
 });
 
 test("Go waits for a slot of ours there, and has it in its turn", async () => {
