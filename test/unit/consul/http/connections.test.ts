@@ -404,7 +404,11 @@ describe("a request that waits for a connection", () => {
       unsubscribe("undici:client:beforeConnect", count);
     });
     server.always(keepSilent);
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const outcomes = times(200, () => consulErrorOf(renew({ timeout: 100 })));
+    await server.received(RENEWALS);
+    await vi.advanceTimersByTimeAsync(100);
+    vi.useRealTimers();
     for (const { code } of await Promise.all(outcomes)) expect(code).toBe("CONSUL_TIMEOUT");
     await settled();
     expect(attempts).toBe(RENEWALS);
