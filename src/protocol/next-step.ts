@@ -30,6 +30,8 @@ export type Step =
   | { readonly kind: "read" }
   /** Read the lock entry. */
   | { readonly kind: "look" }
+  /** Read the contender entry right ahead. */
+  | { readonly kind: "look ahead"; readonly entry: ContenderEntry }
   /** Read the lock entry, and make sure that the holders are alive. */
   | { readonly kind: "check" }
   /** Wait for a change of the lock entry, for so many milliseconds at most. */
@@ -81,6 +83,15 @@ const LONGEST_LOOK_MS = 60_000;
 const FIRST_REREAD_MS = 1_000;
 const REREAD_PER_WAITER_MS = 50;
 
+/**
+ * On a busy machine a waiter often finds that the entry right ahead has gone already. Where the one
+ * before it has gone as well, and a slot is free, all of them have had their turns: to read the whole
+ * prefix for that would make the machine busier still. While none is free, the next that is gone is
+ * reason to read.
+ */
+const VANISHED_IN_TURN = 2;
+const VANISHED_TO_READ = 3;
+
 /** For how long a reading says that nobody waits: a newcomer must not pass others for longer. */
 const NOBODY_WAITS_MS = 250;
 
@@ -105,10 +116,17 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
   if (ahead.length < free) return { kind: "join", passing: [] };
   const last = ahead.at(-1);
   if (last === undefined) return watchHolders(view, now);
+  if (view.vanished > 0) return followVanished(view, last, free);
   const place = { ahead, last, target };
   return free === 0
     ? waitForRoom(view, place, now)
     : waitForOthers(view, place, { free, limit }, now);
+}
+
+/** The one right ahead has gone unseen: it has had its turn, or has given up waiting. */
+function followVanished({ vanished }: QueueView, last: ContenderEntry, free: number): Step {
+  if (vanished >= VANISHED_IN_TURN && free > 0) return { kind: "join", passing: [] };
+  return vanished < VANISHED_TO_READ ? { kind: "look ahead", entry: last } : { kind: "read" };
 }
 
 /** Where a waiter stands that is not the first in line. */

@@ -18,6 +18,11 @@ export interface QueueView extends KnownLock {
   readonly lastTurn: { readonly createIndex: bigint; readonly at: number } | undefined;
   /** The first waiter that others wait for, and since when it was seen with a slot for it. */
   readonly idleFront: { readonly createIndex: bigint; readonly since: number } | undefined;
+  /**
+   * How many in a row were gone when their entries were looked at, from the one right ahead of the
+   * first in line here: each has had its turn, or has given up waiting.
+   */
+  readonly vanished: number;
   /** What the last reading of the whole prefix has shown. */
   readonly read: readonly ContenderEntry[];
   /** The greatest index in the last reading of the whole prefix, and when that was asked for. */
@@ -57,6 +62,7 @@ const NOTHING: QueueView = {
   passed: new Map(),
   lastTurn: undefined,
   idleFront: undefined,
+  vanished: 0,
   read: [],
   readIndex: 0n,
   readAt: -Infinity,
@@ -86,7 +92,7 @@ export function afterReading(
       ...{ dead, readIndex, readAt: sentAt, readTook: now - sentAt },
       ...{ read: contenders, waiters: contenders },
       aliveAt: new Map(alive.map(({ session }) => [session, sentAt])),
-      ...{ passed: passesOf(before, contenders), lastTurn: undefined },
+      ...{ passed: passesOf(before, contenders), lastTurn: undefined, vanished: 0 },
     },
     current,
     // A slot that it shows was free already when it was asked for, as far as those behind go.
@@ -107,17 +113,19 @@ export function afterWrite(
   now: number,
 ): QueueView {
   const waiters = without(view.waiters, ({ session }) => session === left);
+  // Another waiter of this client may be first in line by now, further back.
+  const known = { ...view, waiters, vanished: 0 };
   // What was read of the lock while the answer was on its way may be newer.
   const isNews = lock.modifyIndex > view.lock.modifyIndex;
-  return isNews
-    ? withLock({ ...view, waiters }, lock, { now })
-    : withIdleFront({ ...view, waiters }, now);
+  return isNews ? withLock(known, lock, { now }) : withIdleFront(known, now);
 }
 
 /**
  * After the contender entry of a waiter has changed, or gone. Its lock is taken again when its owner
  * becomes a holder: those ahead of it have done so before, or have let it go first. One that is gone
  * may as well have given up waiting, which says nothing of the others.
+ *
+ * @param entry what is there now, which may be what was known
  */
 export function afterEntry(
   view: QueueView,
@@ -129,13 +137,13 @@ export function afterEntry(
   if (place === -1) return view;
   const others = view.waiters.toSpliced(place, 1);
   if (entry?.createIndex !== waiter.createIndex) {
-    const readAt = place > 0 ? -Infinity : view.readAt;
-    return withIdleFront({ ...view, waiters: others, readAt, isLockStale: true }, now);
+    const vanished = place > 0 ? view.vanished + 1 : 0;
+    return withIdleFront({ ...view, waiters: others, vanished, isLockStale: true }, now);
   }
   if (entry.lockIndex <= waiter.lockIndex) {
     const { modifyIndex, lockIndex } = entry;
     const waiters = view.waiters.with(place, { ...waiter, modifyIndex, lockIndex });
-    return { ...view, waiters };
+    return { ...view, waiters, vanished: 0 };
   }
   const ahead = view.waiters.slice(0, place).filter((other) => isWaitedFor(view, other, now));
   // Where there was a slot for each of them as well, those ahead are about to join.
@@ -146,7 +154,7 @@ export function afterEntry(
         waiters: view.waiters.slice(place + 1),
         lastTurn: { createIndex: waiter.createIndex, at: now },
       };
-  return withIdleFront({ ...view, ...known, isLockStale: true }, now);
+  return withIdleFront({ ...view, ...known, vanished: 0, isLockStale: true }, now);
 }
 
 /** After something that may have changed the lock entry. */

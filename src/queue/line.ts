@@ -4,6 +4,7 @@ import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
 import { unlessAborted } from "../async/unless-aborted.js";
 import type { OwnRequestOptions } from "../consul/http/request-options.js";
+import type { OwnQueryOptions } from "../consul/query.js";
 import { isOutcomeUnknown, pauseFactor } from "../errors.js";
 import { nextStep, type Step, type Target } from "../protocol/next-step.js";
 import { afterCheck, afterEntry } from "../protocol/queue-view.js";
@@ -144,6 +145,9 @@ export class Line {
       case "look":
         await this.#known.look(options);
         break;
+      case "look ahead":
+        await this.#readEntry(step.entry, options);
+        break;
       case "check":
         await this.#checkHolders(options);
         break;
@@ -238,15 +242,15 @@ export class Line {
   }
 
   #startEntryWatch(entry: ContenderEntry, wait: number): Watch {
-    const { session, modifyIndex } = entry;
     // Since its own index, not the newest that is known: it may have changed between the two.
-    const options = blocking(modifyIndex, wait, ANSWER_GRACE_MS);
-    return this.#start(async (signal) => {
-      const found = await this.#requests.readContender(session, { ...options, signal });
-      const { view } = this.#known;
-      if (view === undefined || found?.modifyIndex === modifyIndex) return;
-      this.#known.learn(afterEntry(view, entry, found, performance.now()));
-    });
+    const options = blocking(entry.modifyIndex, wait, ANSWER_GRACE_MS);
+    return this.#start((signal) => this.#readEntry(entry, { ...options, signal }));
+  }
+
+  async #readEntry(entry: ContenderEntry, options: OwnQueryOptions): Promise<void> {
+    const found = await this.#requests.readContender(entry.session, options);
+    const { view } = this.#known;
+    if (view !== undefined) this.#known.learn(afterEntry(view, entry, found, performance.now()));
   }
 
   #endEntryWatch(): void {

@@ -189,6 +189,48 @@ describe("a waiter", () => {
   });
 });
 
+describe("a waiter of which the one right ahead has gone unseen", () => {
+  const ahead = { waiters: contenders(6, 7, 9) };
+  const lookAhead: Step = { kind: "look ahead", entry: contender(7) };
+  goesTo([
+    {
+      that: "looks whether the next is there, while a slot is free",
+      view: viewOf({ ...ahead, vanished: 1 }),
+      step: lookAhead,
+    },
+    {
+      that: "does so while none is free",
+      view: viewOf({ ...ahead, vanished: 1, lock: FULL }),
+      step: lookAhead,
+    },
+    {
+      that: "looks at the lock first",
+      view: viewOf({ ...ahead, vanished: 1, isLockStale: true }),
+      step: { kind: "look" },
+    },
+    {
+      that: "joins where the next has gone as well, and a slot is free",
+      view: viewOf({ ...ahead, vanished: 2 }),
+      step: JOIN,
+    },
+    {
+      that: "looks at one more where the next has gone as well, and none is free",
+      view: viewOf({ ...ahead, vanished: 2, lock: FULL }),
+      step: lookAhead,
+    },
+    {
+      that: "reads the prefix where three have gone, and no slot is free",
+      view: viewOf({ ...ahead, vanished: 3, lock: FULL }),
+      step: { kind: "read" },
+    },
+    {
+      that: "has nobody to look for where it is the first in line by now",
+      view: viewOf({ waiters: contenders(9), vanished: 1, lock: FULL }),
+      step: { kind: "watch lock", atMost: 800 },
+    },
+  ]);
+});
+
 describe("the first in line, while no slot is free,", () => {
   const front = viewOf({ lock: FULL, waiters: contenders(9, 10) });
 

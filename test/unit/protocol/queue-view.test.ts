@@ -280,6 +280,17 @@ describe("a write of ours to the lock", () => {
   });
 });
 
+describe("a write of the client's own, after entries were found gone", () => {
+  const before = viewOf({ lock: lockOf(2), waiters: contenders(7, 8, 9), vanished: 2 });
+
+  test.each([
+    ["that made one a holder", afterWrite(before, lockOf(2, ["s7"], 110n), undefined, NOW)],
+    ["with which one has left", afterWrite(before, before.lock, "s7", NOW)],
+  ])("%s: the next of the client may be further back, where nobody has gone", (_, view) => {
+    expect(view.vanished).toBe(0);
+  });
+});
+
 describe("news of the contender entry of a waiter", () => {
   const before = viewOf({
     lock: lockOf(1, ["h"]),
@@ -340,11 +351,31 @@ describe("news of the contender entry of a waiter", () => {
   });
 
   test("that it is gone: it may have held and left, of which the lock tells, and others with it", () => {
-    expect(news(7, null)).toMatchObject({ isLockStale: true, readAt: -Infinity });
+    const view = news(7, null);
+    expect(view).toMatchObject({ isLockStale: true, vanished: 1 });
+    const further = afterEntry(view, contender(6), null, NOW);
+    expect(further).toMatchObject({ isLockStale: true, vanished: 2 });
   });
 
-  test("that it is gone, while it was first in line: there is no reason to read the prefix", () => {
-    expect(news(5, null)).toMatchObject({ isLockStale: true, readAt: HEARD });
+  test("that it is gone, while it was first in line: there is nobody left to look for", () => {
+    expect(news(5, null)).toMatchObject({ isLockStale: true, vanished: 0 });
+  });
+
+  test.each([
+    ["is there", contender(6)],
+    ["has been written to", contender(6, { modifyIndex: 110n })],
+    ["has become a holder", contender(6, { modifyIndex: 110n, lockIndex: 2n })],
+  ])("that it is gone: those further ahead have not where the next %s", (_, entry) => {
+    expect(afterEntry(news(7, null), contender(6), entry, NOW).vanished).toBe(0);
+  });
+
+  test("that it is gone means nothing any more after a reading", () => {
+    const read = afterReading(news(7, null), snapshotOf({ contenders: contenders(5, 6) }), LATER);
+    expect(read.vanished).toBe(0);
+  });
+
+  test("that it is as it was changes nothing", () => {
+    expect(news(7, contender(7))).toEqual(before);
   });
 
   test("that it was only written to: it keeps its place, and the next query goes on from there", () => {

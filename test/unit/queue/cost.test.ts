@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { ConsulClient, Semaphore, SemaphoreSlot } from "../../../src/index.js";
 import { Scene } from "../client-of-fake.js";
 import { FakeTime } from "../fake-time.js";
-import { unsent } from "../faults.js";
+import { requestLate, unsent } from "../faults.js";
 import { valueOf, Watched } from "../outcome.js";
 import type { Sent } from "../sent.js";
 
@@ -127,6 +127,48 @@ describe("a waiter", () => {
     expect(ahead[0]?.outcome).toBeDefined();
     expect(scene.sent.filter(({ client }) => client === scene.client)).toEqual([]);
     expect(before).toMatchObject([{ endedAt: undefined }]);
+  });
+});
+
+describe("a waiter that finds the entry right ahead gone", () => {
+  const steps = (): readonly string[] =>
+    scene.sent
+      .filter(({ client, step }) => client === scene.client && step !== "renew")
+      .map(({ step }) => step);
+
+  test("looks at the one before it, and waits for that: one in the middle has given up", async () => {
+    await holder();
+    await waitersElsewhere(2);
+    const stop = new AbortController();
+    new Watched(semaphoreOf(scene.newClient()).acquire(stop.signal));
+    await time.pass(10);
+    new Watched(semaphoreOf(scene.client).acquire());
+    await time.pass(10);
+    scene.forget();
+    stop.abort(new Error("enough"));
+    await time.settle();
+    expect(steps()).toEqual(["read lock", "read entry", "watch entry"]);
+  });
+
+  test("reads no prefix where all have had their turns by the time it hears of that", async () => {
+    const held = await holder();
+    const ahead = await waitersElsewhere(4);
+    scene.always(
+      ({ client, step }) => client === scene.client && step === "watch entry",
+      requestLate(50),
+    );
+    const last = new Watched(semaphoreOf(scene.client).acquire());
+    await time.pass(10);
+    scene.forget();
+    await held.release();
+    for (const waiter of ahead) {
+      await time.settle();
+      await valueOf(waiter).release();
+    }
+    expect(steps()).toEqual([]);
+    await time.pass(50);
+    expect(valueOf(last).held).toBe(true);
+    expect(steps()).toEqual(["read lock", "read entry", "read lock", "join"]);
   });
 });
 

@@ -142,6 +142,9 @@ export class Client implements Waiter {
       case "look":
         yield* this.#look();
         break;
+      case "look ahead":
+        yield* this.#watch(step.entry, 0);
+        break;
       case "check":
         yield* this.#check();
         break;
@@ -220,7 +223,6 @@ export class Client implements Waiter {
       (store) => store.get(key),
       (store) => ({ ms: atMost, until: () => store.get(key)?.modifyIndex !== modifyIndex }),
     );
-    if (answer?.modifyIndex === modifyIndex) return;
     this.#view = afterEntry(this.#view, entry, answer, now);
   }
 
