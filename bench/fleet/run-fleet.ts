@@ -64,7 +64,10 @@ export async function runFleet(trial: FleetTrial): Promise<FleetOutcome> {
   }
 }
 
-/** For connections, sessions and compiled code; the more clients, the longer. */
+/**
+ * For connections, sessions and compiled code, and for the first turn of each client: that takes two
+ * readings of the prefix, all at the same time.
+ */
 function warmUpOf({ clients, processes }: Fleet): number {
-  return 3_000 + 5 * clients + 150 * processes;
+  return 3_000 + 15 * clients + 150 * processes;
 }
