@@ -223,9 +223,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "waits-since-the-newest-index",
     file: "queue/line.ts",
-    search: "const options = blocking(modifyIndex, wait, ANSWER_GRACE_MS);",
+    search: "const options = blocking(entry.modifyIndex, wait, ANSWER_GRACE_MS);",
     replacement:
-      "const options = blocking(this.#known.view?.lock.modifyIndex ?? modifyIndex, wait, ANSWER_GRACE_MS);",
+      "const options = blocking(this.#known.view?.lock.modifyIndex ?? 0n, wait, ANSWER_GRACE_MS);",
     breaks: "E-idle",
     seed: 40,
   },
@@ -240,12 +240,18 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a-waiter-that-gave-up-takes-those-ahead-with-it",
     file: "protocol/queue-view.ts",
-    search:
-      "const readAt = place > 0 ? -Infinity : view.readAt;\n    return withIdleFront({ ...view, waiters: others, readAt, isLockStale: true }, now);",
-    replacement:
-      "const waiters = others.slice(place);\n    return withIdleFront({ ...view, waiters, isLockStale: true }, now);",
+    search: "{ ...view, waiters: others, vanished, isLockStale: true }",
+    replacement: "{ ...view, waiters: others.slice(place), vanished, isLockStale: true }",
     breaks: "E-order",
     seed: 289,
+  },
+  {
+    name: "entries-found-gone-by-another-waiter-of-ours",
+    file: "protocol/queue-view.ts",
+    search: "const known = { ...view, waiters, vanished: 0 };",
+    replacement: "const known = { ...view, waiters };",
+    breaks: "E-order",
+    seed: 432,
   },
   {
     name: "slot-passed-on-past-waiters",
