@@ -38,8 +38,9 @@ function lineMap(json: string, { code, shifts }: Tabbed): string {
   const codeLines = code.split("\n");
   for (const [index, segments] of decodedMappings(map).entries()) {
     const codeLine = codeLines[index] ?? "";
-    // Nothing is called where brackets close.
-    if (/^[\s)\]};,]*$/.test(codeLine)) continue;
+    // Nothing is called where there are only brackets, and words that go with them.
+    if (/^[\s)\]};,]*(?:try|finally|else|break|continue|return)?[\s{([;]*$/.test(codeLine))
+      continue;
     const indentation = codeLine.search(/\S/);
     // Of several in the indentation, the last is that of the code.
     const starts = new Map<number, { source: number; line: number }>();
