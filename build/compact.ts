@@ -21,30 +21,35 @@ for (const file of await readdir(dist)) {
     await writeFile(path, code.replace(/(?<=(?:^|[^\\])(?:\\\\)*)\\\n/g, ""));
   } else if (file.endsWith(".map")) {
     const codePath = path.slice(0, -".map".length);
-    // The names of the files are in the map, and all else that is left is of esbuild. The lines stay
-    // where they are.
-    const code = (await readFile(codePath, "utf8")).replace(/^[ \t]*\/\/ .*$/gm, "");
-    const tabbed = withTabs(codePath, code, 2);
+    // Empty lines go, and comments: the names of the files are in the map, and the rest is of esbuild.
+    // No string of the sources goes on in a second line.
+    const lines = [...(await readFile(codePath, "utf8")).split("\n").entries()];
+    const kept = lines.filter(([, line]) => !/^[ \t]*(?:$|\/\/ )/.test(line));
+    const tabbed = withTabs(codePath, kept.map(([, line]) => line).join("\n"), 2);
     await writeFile(codePath, tabbed.code);
-    await writeFile(path, lineMap(await readFile(path, "utf8"), tabbed));
+    const places = kept.map(([place]) => place);
+    await writeFile(path, lineMap(await readFile(path, "utf8"), tabbed, places));
   }
 }
 
-/** The map of the code with tabs: one mapping where a line of the sources begins. */
-function lineMap(json: string, { code, shifts }: Tabbed): string {
+/**
+ * The map of the code with tabs: one mapping where a line of the sources begins.
+ *
+ * @param places where each line of the code stood
+ */
+function lineMap(json: string, { code, shifts }: Tabbed, places: readonly number[]): string {
   const map = new TraceMap(json);
   const lines = new GenMapping({ sourceRoot: sources });
   const nameOf = (source: string | null | undefined): string => (source ?? "").replace(sources, "");
-  const codeLines = code.split("\n");
-  for (const [index, segments] of decodedMappings(map).entries()) {
-    const codeLine = codeLines[index] ?? "";
+  const mappings = decodedMappings(map);
+  for (const [index, codeLine] of code.split("\n").entries()) {
     // Nothing is called where there are only brackets, and words that go with them.
     if (/^[\s)\]};,]*(?:try|finally|else|break|continue|return)?[\s{([;]*$/.test(codeLine))
       continue;
     const indentation = codeLine.search(/\S/);
     // Of several in the indentation, the last is that of the code.
     const starts = new Map<number, { source: number; line: number }>();
-    for (const [column, source, line] of segments) {
+    for (const [column, source, line] of mappings[places[index] ?? -1] ?? []) {
       if (source === undefined || line === undefined) continue;
       starts.set(Math.max(indentation, column - (shifts[index] ?? 0)), { source, line });
     }
