@@ -1,5 +1,11 @@
 import { SemaphoreLimitConflictError } from "../errors.js";
-import { freeSlots, isLastTurnLongAgo, isWaitedFor, type QueueView } from "./queue-view.js";
+import {
+  freeSlots,
+  isLastTurnLongAgo,
+  isWaitedFor,
+  vanishedBehind,
+  type QueueView,
+} from "./queue-view.js";
 import { liveHolders, type ContenderEntry } from "./snapshot.js";
 
 /** A contender of this client. */
@@ -116,7 +122,8 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
   if (ahead.length < free) return { kind: "join", passing: [] };
   const last = ahead.at(-1);
   if (last === undefined) return watchHolders(view, now);
-  if (view.vanished > 0) return followVanished(view, last, free);
+  const vanished = vanishedBehind(view, last);
+  if (vanished > 0) return followVanished(vanished, last, free);
   const place = { ahead, last, target };
   return free === 0
     ? waitForRoom(view, place, now)
@@ -124,7 +131,7 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
 }
 
 /** The one right ahead has gone unseen: it has had its turn, or has given up waiting. */
-function followVanished({ vanished }: QueueView, last: ContenderEntry, free: number): Step {
+function followVanished(vanished: number, last: ContenderEntry, free: number): Step {
   if (vanished >= VANISHED_IN_TURN && free > 0) return { kind: "join", passing: [] };
   return vanished < VANISHED_TO_READ ? { kind: "look ahead", entry: last } : { kind: "read" };
 }

@@ -19,10 +19,10 @@ export interface QueueView extends KnownLock {
   /** The first waiter that others wait for, and since when it was seen with a slot for it. */
   readonly idleFront: { readonly createIndex: bigint; readonly since: number } | undefined;
   /**
-   * How many in a row were gone when their entries were looked at, from the one right ahead of the
-   * first in line here: each has had its turn, or has given up waiting.
+   * Waiters that were gone when their entries were looked at, each right ahead of the other: how many,
+   * and the foremost. Each has had its turn, or has given up waiting.
    */
-  readonly vanished: number;
+  readonly vanished: { readonly count: number; readonly createIndex: bigint } | undefined;
   /** What the last reading of the whole prefix has shown. */
   readonly read: readonly ContenderEntry[];
   /** The greatest index in the last reading of the whole prefix, and when that was asked for. */
@@ -62,7 +62,7 @@ const NOTHING: QueueView = {
   passed: new Map(),
   lastTurn: undefined,
   idleFront: undefined,
-  vanished: 0,
+  vanished: undefined,
   read: [],
   readIndex: 0n,
   readAt: -Infinity,
@@ -92,7 +92,7 @@ export function afterReading(
       ...{ dead, readIndex, readAt: sentAt, readTook: now - sentAt },
       ...{ read: contenders, waiters: contenders },
       aliveAt: new Map(alive.map(({ session }) => [session, sentAt])),
-      ...{ passed: passesOf(before, contenders), lastTurn: undefined, vanished: 0 },
+      ...{ passed: passesOf(before, contenders), lastTurn: undefined, vanished: undefined },
     },
     current,
     // A slot that it shows was free already when it was asked for, as far as those behind go.
@@ -113,11 +113,11 @@ export function afterWrite(
   now: number,
 ): QueueView {
   const waiters = without(view.waiters, ({ session }) => session === left);
-  // Another waiter of this client may be first in line by now, further back.
-  const known = { ...view, waiters, vanished: 0 };
   // What was read of the lock while the answer was on its way may be newer.
   const isNews = lock.modifyIndex > view.lock.modifyIndex;
-  return isNews ? withLock(known, lock, { now }) : withIdleFront(known, now);
+  return isNews
+    ? withLock({ ...view, waiters }, lock, { now })
+    : withIdleFront({ ...view, waiters }, now);
 }
 
 /**
@@ -137,13 +137,13 @@ export function afterEntry(
   if (place === -1) return view;
   const others = view.waiters.toSpliced(place, 1);
   if (entry?.createIndex !== waiter.createIndex) {
-    const vanished = place > 0 ? view.vanished + 1 : 0;
+    const vanished = { count: vanishedBehind(view, waiter) + 1, createIndex: waiter.createIndex };
     return withIdleFront({ ...view, waiters: others, vanished, isLockStale: true }, now);
   }
   if (entry.lockIndex <= waiter.lockIndex) {
     const { modifyIndex, lockIndex } = entry;
     const waiters = view.waiters.with(place, { ...waiter, modifyIndex, lockIndex });
-    return { ...view, waiters, vanished: 0 };
+    return { ...view, waiters, vanished: undefined };
   }
   const ahead = view.waiters.slice(0, place).filter((other) => isWaitedFor(view, other, now));
   // Where there was a slot for each of them as well, those ahead are about to join.
@@ -154,7 +154,7 @@ export function afterEntry(
         waiters: view.waiters.slice(place + 1),
         lastTurn: { createIndex: waiter.createIndex, at: now },
       };
-  return withIdleFront({ ...view, ...known, vanished: 0, isLockStale: true }, now);
+  return withIdleFront({ ...view, ...known, vanished: undefined, isLockStale: true }, now);
 }
 
 /** After something that may have changed the lock entry. */
@@ -191,6 +191,17 @@ export function isWaitedFor({ passed }: QueueView, { createIndex }: ContenderEnt
  */
 export function isLastTurnLongAgo({ lastTurn }: QueueView, now: number): boolean {
   return lastTurn !== undefined && now >= lastTurn.at + FIRST_PASS_MS;
+}
+
+/** How many have vanished right behind a waiter, with nobody in between. */
+export function vanishedBehind(
+  { vanished, waiters }: QueueView,
+  { createIndex }: ContenderEntry,
+): number {
+  if (vanished === undefined || vanished.createIndex < createIndex) return 0;
+  const isBetween = (it: ContenderEntry): boolean =>
+    it.createIndex > createIndex && it.createIndex < vanished.createIndex;
+  return waiters.some(isBetween) ? 0 : vanished.count;
 }
 
 /** How many slots nobody holds, as far as is known. */

@@ -248,8 +248,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "entries-found-gone-by-another-waiter-of-ours",
     file: "protocol/queue-view.ts",
-    search: "const known = { ...view, waiters, vanished: 0 };",
-    replacement: "const known = { ...view, waiters };",
+    search: "if (vanished === undefined || vanished.createIndex < createIndex) return 0;",
+    replacement: "if (vanished === undefined) return 0;",
     breaks: "E-order",
     seed: 432,
   },

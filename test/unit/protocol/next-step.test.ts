@@ -190,43 +190,50 @@ describe("a waiter", () => {
 });
 
 describe("a waiter of which the one right ahead has gone unseen", () => {
-  const ahead = { waiters: contenders(6, 7, 9) };
-  const lookAhead: Step = { kind: "look ahead", entry: contender(7) };
+  const LOOK_AHEAD: Step = { kind: "look ahead", entry: contender(6) };
+  const goneRightAhead = (count: number, given: Partial<QueueView> = {}): QueueView =>
+    viewOf({ waiters: contenders(5, 6, 9), vanished: { count, createIndex: 7n }, ...given });
+
   goesTo([
     {
       that: "looks whether the next is there, while a slot is free",
-      view: viewOf({ ...ahead, vanished: 1 }),
-      step: lookAhead,
+      view: goneRightAhead(1),
+      step: LOOK_AHEAD,
     },
     {
       that: "does so while none is free",
-      view: viewOf({ ...ahead, vanished: 1, lock: FULL }),
-      step: lookAhead,
+      view: goneRightAhead(1, { lock: FULL }),
+      step: LOOK_AHEAD,
     },
     {
       that: "looks at the lock first",
-      view: viewOf({ ...ahead, vanished: 1, isLockStale: true }),
+      view: goneRightAhead(1, { isLockStale: true }),
       step: { kind: "look" },
     },
     {
       that: "joins where the next has gone as well, and a slot is free",
-      view: viewOf({ ...ahead, vanished: 2 }),
+      view: goneRightAhead(2),
       step: JOIN,
     },
     {
       that: "looks at one more where the next has gone as well, and none is free",
-      view: viewOf({ ...ahead, vanished: 2, lock: FULL }),
-      step: lookAhead,
+      view: goneRightAhead(2, { lock: FULL }),
+      step: LOOK_AHEAD,
     },
     {
       that: "reads the prefix where three have gone, and no slot is free",
-      view: viewOf({ ...ahead, vanished: 3, lock: FULL }),
+      view: goneRightAhead(3, { lock: FULL }),
       step: { kind: "read" },
     },
     {
       that: "has nobody to look for where it is the first in line by now",
-      view: viewOf({ waiters: contenders(9), vanished: 1, lock: FULL }),
+      view: goneRightAhead(1, { waiters: contenders(9), lock: FULL }),
       step: { kind: "watch lock", atMost: 800 },
+    },
+    {
+      that: "does not go by those that were gone further ahead, right ahead of another of its client",
+      view: goneRightAhead(2, { waiters: contenders(5, 6, 8, 9) }),
+      step: { kind: "watch entry", entry: contender(8), atMost: 200 },
     },
   ]);
 });

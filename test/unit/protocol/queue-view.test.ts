@@ -280,17 +280,6 @@ describe("a write of ours to the lock", () => {
   });
 });
 
-describe("a write of the client's own, after entries were found gone", () => {
-  const before = viewOf({ lock: lockOf(2), waiters: contenders(7, 8, 9), vanished: 2 });
-
-  test.each([
-    ["that made one a holder", afterWrite(before, lockOf(2, ["s7"], 110n), undefined, NOW)],
-    ["with which one has left", afterWrite(before, before.lock, "s7", NOW)],
-  ])("%s: the next of the client may be further back, where nobody has gone", (_, view) => {
-    expect(view.vanished).toBe(0);
-  });
-});
-
 describe("news of the contender entry of a waiter", () => {
   const before = viewOf({
     lock: lockOf(1, ["h"]),
@@ -352,13 +341,17 @@ describe("news of the contender entry of a waiter", () => {
 
   test("that it is gone: it may have held and left, of which the lock tells, and others with it", () => {
     const view = news(7, null);
-    expect(view).toMatchObject({ isLockStale: true, vanished: 1 });
+    expect(view).toMatchObject({ isLockStale: true, vanished: { count: 1, createIndex: 7n } });
     const further = afterEntry(view, contender(6), null, NOW);
-    expect(further).toMatchObject({ isLockStale: true, vanished: 2 });
+    expect(further).toMatchObject({ isLockStale: true, vanished: { count: 2, createIndex: 6n } });
   });
 
-  test("that it is gone, while it was first in line: there is nobody left to look for", () => {
-    expect(news(5, null)).toMatchObject({ isLockStale: true, vanished: 0 });
+  test.each([
+    ["further back", 9],
+    ["further ahead, with one in between", 5],
+  ])("that it is gone, and another %s: they are not in a row", (_, index) => {
+    const view = afterEntry(news(7, null), contender(index), null, NOW);
+    expect(view.vanished).toEqual({ count: 1, createIndex: BigInt(index) });
   });
 
   test.each([
@@ -366,12 +359,12 @@ describe("news of the contender entry of a waiter", () => {
     ["has been written to", contender(6, { modifyIndex: 110n })],
     ["has become a holder", contender(6, { modifyIndex: 110n, lockIndex: 2n })],
   ])("that it is gone: those further ahead have not where the next %s", (_, entry) => {
-    expect(afterEntry(news(7, null), contender(6), entry, NOW).vanished).toBe(0);
+    expect(afterEntry(news(7, null), contender(6), entry, NOW).vanished).toBeUndefined();
   });
 
   test("that it is gone means nothing any more after a reading", () => {
     const read = afterReading(news(7, null), snapshotOf({ contenders: contenders(5, 6) }), LATER);
-    expect(read.vanished).toBe(0);
+    expect(read.vanished).toBeUndefined();
   });
 
   test("that it is as it was changes nothing", () => {

@@ -50,7 +50,7 @@ export function viewOf(given: Partial<QueueView> = {}): QueueView {
     waiters,
     passed: new Map(),
     lastTurn: undefined,
-    vanished: 0,
+    vanished: undefined,
     idleFront: undefined,
     read: [...entriesOf(...lock.holders), ...waiters],
     readIndex: lock.modifyIndex,
