@@ -78,6 +78,11 @@ async function holdMany(
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+function blockEventLoop(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
+
 /** Those that have been lost, by the number of the slot. */
 function lossesOf(slots: readonly SemaphoreSlot[]): string[] {
   return slots.flatMap(({ signal }, number) =>
@@ -142,13 +147,18 @@ test.each([
   120_000,
 );
 
-test("slots outlive a limit of connections with a dispatcher that was given", async () => {
+test("slots outlive a limit of connections with a dispatcher that was given, and blocked event loops", async () => {
   const address = await agentWithLimit(20);
   const dispatcher = new Agent();
   onTestFinished(() => dispatcher.destroy());
   const neighbour = await hold(connect(address), "neighbour");
   const slots = await holdMany(connect(address, { dispatcher }), 40);
-  await pause(2.5 * TTL_MS);
+  const end = performance.now() + 4 * TTL_MS;
+  while (performance.now() < end) {
+    // All that was due meanwhile is then sent at once.
+    blockEventLoop(TTL_MS / 10);
+    await pause(TTL_MS / 4);
+  }
   expect(lossesOf([neighbour, ...slots])).toEqual([]);
   await Promise.all([neighbour, ...slots].map((slot) => slot.release()));
 }, 60_000);

@@ -1,10 +1,8 @@
-import type { Dispatcher } from "undici";
-
 import type { Ending } from "../../async/cancellation.js";
 import { onAbort } from "../../async/on-abort.js";
-import type { Connection } from "./connection.js";
+import type { Connection, Exchange } from "./connection.js";
+import { isAtOnce, isClosed, isOverLimit, wasAnswered } from "./connection-refusal.js";
 import type { RawAnswer } from "./exchange.js";
-import { isAtOnce, isClosed, isOverLimit } from "./connection-refusal.js";
 
 /** How a connection is used. */
 export interface ConnectionUse {
@@ -90,16 +88,12 @@ export class ConnectionLane {
   }
 
   /** @throws the signal's reason, if it aborts before a connection is free */
-  async use(
-    use: ConnectionUse,
-    exchange: (dispatcher: Dispatcher) => Promise<RawAnswer>,
-  ): Promise<RawAnswer> {
+  async use(use: ConnectionUse, exchange: Exchange): Promise<RawAnswer> {
     const connection = await this.#take(use);
-    // One that was open from before says nothing about the server: an agent may have restarted since.
-    const isNew = !connection.isConnected;
+    const wasConnected = connection.isConnected;
     const sentAt = performance.now();
     try {
-      const answer = await exchange(connection.dispatcher);
+      const answer = await connection.use(exchange);
       if (!isOverLimit(answer)) {
         if (this.#usesOnce) void this.#replace(connection);
         else this.#handOn(connection);
@@ -113,9 +107,11 @@ export class ConnectionLane {
     } catch (error) {
       void this.#replace(connection);
       if (use.signal.aborted || !isClosed(error)) throw error;
-      if (!isNew) this.#mistrustedUntil = performance.now() + MISTRUST_MS;
+      // One that was open from before says nothing about the server: an agent may have restarted since.
+      const wasOpen = wasAnswered(error) ?? wasConnected;
+      if (wasOpen) this.#mistrustedUntil = performance.now() + MISTRUST_MS;
       else if (isAtOnce(sentAt)) this.#options.refused();
-      if (!use.isRepeatable || (isNew && this.#connected === 0)) throw error;
+      if (!use.isRepeatable || (!wasConnected && this.#connected === 0)) throw error;
     }
     return await this.use(use, exchange);
   }

@@ -23,11 +23,10 @@ export function isAtOnce(sentAt: number): boolean {
   return performance.now() < sentAt + AT_ONCE_MS;
 }
 
-/** Whether the other side has closed a connection before it said anything. */
-export function isClosedUnanswered(error: unknown): boolean {
-  if (!isClosed(error) || !("socket" in error)) return false;
+/** Whether the other side had answered anything over a connection, by the error that it ended with. */
+export function wasAnswered(error: unknown): boolean | undefined {
+  if (!(error instanceof Error) || !("socket" in error)) return undefined;
   const { socket } = error;
-  return (
-    typeof socket === "object" && socket !== null && "bytesRead" in socket && socket.bytesRead === 0
-  );
+  if (typeof socket !== "object" || socket === null || !("bytesRead" in socket)) return undefined;
+  return socket.bytesRead !== 0;
 }

@@ -1,8 +1,21 @@
 import type { Socket } from "node:net";
 
-import type { buildConnector as connecting } from "undici";
+import type { buildConnector as connecting, Dispatcher } from "undici";
 
+import type { RawAnswer } from "./exchange.js";
 import { Client } from "./undici.js";
+
+/** Sends a request, and resolves to its answer. */
+export type Exchange = (dispatcher: Dispatcher) => Promise<RawAnswer>;
+
+/** What one exchange at a time takes place over. */
+export interface Connection {
+  /** Whether it is open, as far as anybody can tell. */
+  readonly isConnected: boolean;
+  use(exchange: Exchange): Promise<RawAnswer>;
+  /** Closes it. Nothing is sent over it any more. */
+  destroy(): Promise<void>;
+}
 
 /** Begins to connect, and says with what. */
 export type Connect = (
@@ -18,14 +31,14 @@ export interface ConnectionSettings {
   readonly keepAliveTimeout: number;
 }
 
-/** A connection for one exchange at a time, opened with the first. */
-export class Connection {
-  readonly dispatcher: Client;
+/** A connection of the client's own, opened with the first exchange. */
+export class OwnConnection implements Connection {
+  readonly #client: Client;
   #socket: Socket | undefined;
   #isDestroyed = false;
 
   constructor({ origin, connect, keepAliveTimeout }: ConnectionSettings) {
-    this.dispatcher = new Client(origin, {
+    this.#client = new Client(origin, {
       keepAliveTimeout,
       connect: (options, callback) => {
         connect(options, callback, (socket) => {
@@ -37,17 +50,49 @@ export class Connection {
   }
 
   get isConnected(): boolean {
-    return this.dispatcher.stats.connected;
+    return this.#client.stats.connected;
+  }
+
+  use(exchange: Exchange): Promise<RawAnswer> {
+    return exchange(this.#client);
   }
 
   async destroy(): Promise<void> {
     this.#isDestroyed = true;
-    await this.dispatcher.destroy();
+    await this.#client.destroy();
     this.#abandon();
   }
 
   /** undici goes on with an attempt, for 10 s where nobody answers. */
   #abandon(): void {
     this.#socket?.destroy(new Error("nobody waits for this connection any more"));
+  }
+}
+
+/**
+ * A place at a dispatcher that the caller provides and closes. Which connection it uses is not to be
+ * seen: where it has had an answer, there is one.
+ */
+export class GivenConnection implements Connection {
+  readonly #dispatcher: Dispatcher;
+  #isConnected = false;
+
+  constructor(dispatcher: Dispatcher) {
+    this.#dispatcher = dispatcher;
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  async use(exchange: Exchange): Promise<RawAnswer> {
+    const answer = await exchange(this.#dispatcher);
+    this.#isConnected = true;
+    return answer;
+  }
+
+  destroy(): Promise<void> {
+    this.#isConnected = false;
+    return Promise.resolve();
   }
 }

@@ -7,12 +7,9 @@ import { Deadline } from "../../async/deadline.js";
 import { isAborted } from "../../async/is-aborted.js";
 import { unlessAborted } from "../../async/unless-aborted.js";
 import { resolveConfig, type ConsulClientConfig, type ResolvedConfig } from "../config/config.js";
-import {
-  GivenConnections,
-  OwnConnections,
-  type Connections,
-  type LaneName,
-} from "./connections.js";
+import { GivenConnection, OwnConnection } from "./connection.js";
+import { Connections, type LaneName } from "./connections.js";
+import { connector } from "./connector.js";
 import {
   badRequest,
   ConsulError,
@@ -85,11 +82,15 @@ export class Transport {
   constructor(config: ConsulClientConfig, refused: () => void = () => undefined) {
     this.#config = resolveConfig(config, process.env);
     this.#failures = new RequestFailures(this.#config);
-    const { dispatcher, tls } = this.#config;
-    this.#connections =
-      dispatcher === undefined
-        ? new OwnConnections(this.#config, refused)
-        : new GivenConnections(dispatcher, refused);
+    const { dispatcher, tls, origin } = this.#config;
+    const connect = connector(this.#config);
+    this.#connections = new Connections(
+      (keepAliveTimeout) =>
+        dispatcher === undefined
+          ? new OwnConnection({ origin, connect, keepAliveTimeout })
+          : new GivenConnection(dispatcher),
+      refused,
+    );
     if (tls?.insecureSkipVerify === true) warnOfInsecureTls(this.#config.displayAddress);
   }
 

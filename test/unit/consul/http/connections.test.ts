@@ -132,14 +132,21 @@ describe("many requests at once", () => {
     expect(server.mostConnections).toBe(1);
   });
 
-  test("have the limits of the dispatcher that was given, and no others", async () => {
+  test("are as few over a dispatcher that was given", async () => {
     const dispatcher = new Agent();
     const given = new ConsulClient({ address: server.address, dispatcher });
-    const outcomes = times(30, () => consulErrorOf(given.session.renew(ID)));
-    await server.received(30);
-    expect(server.mostConnections).toBe(30);
+    server.always((response) => {
+      later(response.req.url?.includes("renew") === true ? SESSION : reply("true"))(response);
+    });
+    await Promise.all(
+      times(150, (number) =>
+        Promise.all([given.kv.delete(`jobs/${number}`), given.session.renew(ID)]),
+      ),
+    );
+    expect(server.requests).toHaveLength(300);
+    // undici opens another one where that of the last answer does not count as free yet.
+    expect(server.mostConnections).toBeLessThanOrEqual(2 * (CALLS + RENEWALS));
     await given.close();
-    await Promise.all(outcomes);
     await dispatcher.destroy();
   });
 });
