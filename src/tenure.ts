@@ -114,7 +114,7 @@ export class Tenure {
     context.hold(this.#onClose);
     const { slot } = this;
     queue.monitor.add({
-      ...{ session, retries, retryTime },
+      ...{ session, index, retries, retryTime },
       signal: slot.ended,
       isHeld: () => slot.held,
       ttl: lease.ttl,

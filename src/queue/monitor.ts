@@ -21,6 +21,8 @@ import { blocking, type LockReading, type PrefixRequests } from "./requests.js";
 /** A slot that is held, as the monitor sees it. */
 export interface MonitoredSlot {
   readonly session: string;
+  /** The index of the write that made it a holder. What has changed since then ends a blocking query. */
+  readonly index: bigint;
   /** Aborts when the slot has ended. */
   readonly signal: Ending;
   /** Whether it is still held by the clock, which every answer is preceded by. */
@@ -152,12 +154,13 @@ export class HolderMonitor {
   }
 
   #lockReader(signal: Ending): Reader {
-    let since = 0n;
+    let seen: bigint | undefined;
     return async (due) => {
+      const since = seen ?? least(due.map(({ index }) => index));
       const query = { ...this.#query(due, since), signal };
       const reading = await this.#requests.readLock(query);
       const { lock, index } = reading;
-      since = nextIndex(since, index);
+      seen = nextIndex(since, index);
       this.#options.lockRead(reading);
       if (due.some(({ session }) => !lock.holders.has(session))) await this.#judge(signal);
       return PAUSE_MS;
@@ -175,7 +178,7 @@ export class HolderMonitor {
         !this.#options.isShared()
       ) {
         const { session } = only;
-        const query = this.#query(due, seen.session === session ? seen.index : 0n);
+        const query = this.#query(due, seen.session === session ? seen.index : only.index);
         const entry = await this.#watchEntry(session, query, signal);
         if (entry === "given up") return 0;
         seen = { session, index: entry?.modifyIndex ?? 0n };
@@ -222,6 +225,10 @@ export class HolderMonitor {
     const ttl = Math.min(...due.map((slot) => slot.ttl));
     return blocking(index, Math.min(LONGEST_WATCH_MS, ttl / 2), Math.min(ANSWER_GRACE_MS, ttl / 4));
   }
+}
+
+function least(indexes: readonly bigint[]): bigint {
+  return indexes.reduce((least, index) => (index < least ? index : least));
 }
 
 /** For how long the readings for a slot may fail. */

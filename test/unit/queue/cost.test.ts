@@ -282,6 +282,12 @@ describe("holders", () => {
     expect(requests.length).toBeLessThan(16 + 20);
   });
 
+  test("wait for what changes after they have come, without a look at it first", async () => {
+    await semaphoreOf(scene.client).acquire();
+    const requests = await requestsOf(scene.client, 1_000);
+    expect(requests.map(({ step }) => step)).toEqual(["watch lock", "watch entry"]);
+  });
+
   test("of one client have one blocking query between them, and one request in half a second", async () => {
     for (let i = 0; i < 10; i += 1) await semaphoreOf(scene.client, 10).acquire();
     await time.pass(10_000);
