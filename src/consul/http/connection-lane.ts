@@ -101,17 +101,19 @@ export class ConnectionLane {
       }
       // It is none of those that have to do.
       await this.#replace(connection);
-      this.#options.refused();
+      if (!use.signal.aborted) this.#options.refused();
       // It was not carried out, and may be over another connection.
       if (this.#connected === 0) return answer;
     } catch (error) {
       void this.#replace(connection);
       if (use.signal.aborted || !isClosed(error)) throw error;
       // One that was open from before says nothing about the server: an agent may have restarted since.
-      const wasOpen = wasAnswered(error) ?? wasConnected;
+      const wasOpen = wasAnswered(error) ?? (wasConnected || !connection.isOwn);
       if (wasOpen) this.#mistrustedUntil = performance.now() + MISTRUST_MS;
       else if (isAtOnce(sentAt)) this.#options.refused();
-      if (!use.isRepeatable || (!wasConnected && this.#connected === 0)) throw error;
+      if (!use.isRepeatable) throw error;
+      // Over another new one it would go no better.
+      if (!wasConnected && (wasOpen || this.#connected === 0)) throw error;
     }
     return await this.use(use, exchange);
   }

@@ -10,6 +10,8 @@ export type Exchange = (dispatcher: Dispatcher) => Promise<RawAnswer>;
 
 /** What one exchange at a time takes place over. */
 export interface Connection {
+  /** Whether it is the client's: what happens to it is then known. */
+  readonly isOwn: boolean;
   /** Whether it is open, as far as anybody can tell. */
   readonly isConnected: boolean;
   use(exchange: Exchange): Promise<RawAnswer>;
@@ -33,6 +35,7 @@ export interface ConnectionSettings {
 
 /** A connection of the client's own, opened with the first exchange. */
 export class OwnConnection implements Connection {
+  readonly isOwn = true;
   readonly #client: Client;
   #socket: Socket | undefined;
   #isDestroyed = false;
@@ -71,9 +74,10 @@ export class OwnConnection implements Connection {
 
 /**
  * A place at a dispatcher that the caller provides and closes. Which connection it uses is not to be
- * seen: where it has had an answer, there is one.
+ * seen: from its first exchange on it counts as open, until one fails.
  */
 export class GivenConnection implements Connection {
+  readonly isOwn = false;
   readonly #dispatcher: Dispatcher;
   #isConnected = false;
 
@@ -86,9 +90,8 @@ export class GivenConnection implements Connection {
   }
 
   async use(exchange: Exchange): Promise<RawAnswer> {
-    const answer = await exchange(this.#dispatcher);
     this.#isConnected = true;
-    return answer;
+    return await exchange(this.#dispatcher);
   }
 
   destroy(): Promise<void> {

@@ -13,6 +13,7 @@ import { z } from "zod";
 
 import { ConsulClient } from "../../../../src/client.js";
 import type { ConsulError } from "../../../../src/consul/http/consul-error.js";
+import { Transport } from "../../../../src/consul/http/transport.js";
 import { consulErrorOf, rejectionOf } from "../../rejection.js";
 import {
   cutMidBody,
@@ -210,6 +211,91 @@ describe("where the agent takes no more connections", () => {
       20,
     );
   });
+});
+
+describe.each([
+  ["of the client's own", (): undefined => undefined],
+  ["of a dispatcher that was given", () => new Agent()],
+])("connections %s", (_, makeDispatcher) => {
+  let calling: ConsulClient;
+
+  beforeEach(() => {
+    const dispatcher = makeDispatcher();
+    calling = new ConsulClient({ address: server.address, ...(dispatcher && { dispatcher }) });
+    onTestFinished(async () => {
+      await calling.close();
+      await dispatcher?.destroy();
+    });
+  });
+
+  test.each([
+    ["a read", {}],
+    ["a blocking query", { index: 5n }],
+  ])("%s that is cut is not sent again and again while another is under way", async (__, index) => {
+    server.always((response) => {
+      (response.req.url?.includes("hung") === true ? keepSilent : cutMidBody())(response);
+    });
+    const hung = consulErrorOf(calling.kv.get("hung", index));
+    await server.received(1);
+    const { code } = await consulErrorOf(calling.kv.get("cut", { ...index, timeout: 5_000 }));
+    expect(code).toBe("CONSUL_UNREACHABLE");
+    expect(server.requests).toHaveLength(2);
+    await calling.close();
+    await hung;
+  });
+
+  test("have room for a renewal while writes hang, also once one was refused", async () => {
+    server.next(SESSION);
+    await calling.session.renew(ID);
+    server.always((response) => {
+      const { url = "" } = response.req;
+      if (url.includes("renew")) SESSION(response);
+      else if (url.includes("index")) resetConnection(response);
+    });
+    const write = (): Promise<ConsulError> => consulErrorOf(calling.kv.put({ key: "hung" }));
+    const hung = times(CALLS, write);
+    await server.received(1 + CALLS);
+    await consulErrorOf(calling.kv.get("refused", { index: 5n }));
+    hung.push(write());
+    await settled();
+    await expect(calling.session.renew(ID, { timeout: 5_000 })).resolves.toMatchObject({ id: ID });
+    await calling.close();
+    await Promise.all(hung);
+  });
+
+  test("are as many as before for blocking queries once a call was refused", async () => {
+    const answers: (() => void)[] = [];
+    server.always((response) => {
+      if (response.req.url?.includes("index") !== true) resetConnection(response);
+      else
+        answers.push(() => {
+          replyToRead("[]")(response);
+        });
+    });
+    const lists = (): Promise<unknown>[] => times(4, () => calling.session.list({ index: 5n }));
+    const before = lists();
+    await server.received(4);
+    await consulErrorOf(calling.kv.get("refused"));
+    for (const answer of answers.splice(0)) answer();
+    await Promise.all(before);
+    const after = lists();
+    await server.received(9);
+    for (const answer of answers) answer();
+    await Promise.all(after);
+  });
+});
+
+test("a connection of a given dispatcher that is reset does not mean that the agent is full", async () => {
+  const dispatcher = new Agent();
+  let refused = 0;
+  const transport = new Transport({ address: server.address, dispatcher }, () => (refused += 1));
+  server.next(reply("true"), resetConnection);
+  await transport.send({ method: "GET", path: "/v1/a", options: {}, lane: "watch" });
+  await settled();
+  await consulErrorOf(transport.send({ method: "GET", path: "/v1/b", options: {} }));
+  expect(refused).toBe(0);
+  await transport.close();
+  await dispatcher.destroy();
 });
 
 describe("where the agent takes but one connection", () => {
