@@ -2,16 +2,7 @@ import type { Connection, Exchange } from "./connection.js";
 import { ConnectionLane, type ConnectionUse, type LaneOptions } from "./connection-lane.js";
 import type { RawAnswer } from "./exchange.js";
 
-/**
- * The group of connections that a request uses. There are few, since an agent accepts 200 from one
- * address, and there are groups, since a renewal must not wait for slow requests:
- *
- * - `watch`: a blocking query, which occupies a connection of its own for minutes.
- * - `renewal`: the renewal of a session, which must be sent even while writes hang.
- * - `creation`: the creation of a session. The first opens a connection for renewals, which then is
- *   there before it is needed.
- * - `call`: everything else.
- */
+/** The group of connections that a request uses. */
 export type LaneName = "watch" | "renewal" | "creation" | "call";
 
 /**
@@ -25,6 +16,16 @@ const RENEWAL_KEEP_ALIVE_MS = 24 * 60 * 60_000;
 
 /** The connections of one client to one address. */
 export class Connections {
+  /**
+   * There are few connections, since an agent accepts 200 from one address, and there are groups of
+   * them, since a renewal must not wait for slow requests:
+   *
+   * - `watch`: a blocking query, which occupies a connection of its own for minutes.
+   * - `renewal`: the renewal of a session, which must be sent even while writes hang.
+   * - `creation`: the creation of a session. The first opens a connection for renewals, which then
+   *   is there before it is needed.
+   * - `call`: everything else.
+   */
   readonly #lanes: Readonly<Record<Exclude<LaneName, "creation">, ConnectionLane>>;
   readonly #refused: () => void;
 
