@@ -59,6 +59,7 @@ export class CleanUp {
   #hasLeft = false;
   #failure: Error | undefined;
   #isAwaited = true;
+  #isOver = false;
 
   /** `remains` is asked for each attempt: what was under way may have ended since. */
   constructor(
@@ -73,7 +74,15 @@ export class CleanUp {
     const timeout = Math.max(SHORTEST_ATTEMPT_MS, Math.min(LONGEST_ATTEMPT_MS, lease.ttl / 4));
     this.#attempt = { timeout };
     this.finished = inSharedContext(() => this.#run(keep));
-    this.finished.catch(() => undefined);
+    const over = (): void => {
+      this.#isOver = true;
+    };
+    this.finished.then(over, over);
+  }
+
+  /** Whether it has finished, or failed: until then it may take away what the session makes next. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /**

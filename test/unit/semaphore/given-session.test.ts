@@ -187,6 +187,23 @@ describe("a session of the user's", () => {
     await sem.release();
   });
 
+  test("does not enter again while it is still being taken away, at the end of a wait", async () => {
+    const other = scene.newClient().semaphorePrefix(PREFIX, 1);
+    await other.acquire();
+    const acquiring = new Watched(semaphore().acquire({ timeout: "3s" }));
+    await time.pass(1_000);
+    scene.consul.deleteKey(`${PREFIX}/${session}`);
+    // Node's timers leave out what is less than a millisecond, and come as much too early.
+    time.block(0.5);
+    scene.always("leave", silent);
+    scene.forget();
+    await other.release();
+    await time.pass(10_000);
+    expect(acquiring.outcome).toMatchObject({ error: { code: "SEMAPHORE_TIMEOUT" } });
+    expect(scene.of("leave").length).toBeGreaterThan(0);
+    expect(scene.of("enter and read")).toEqual([]);
+  });
+
   test("leaves its waiter with an error where it ends in the queue", async () => {
     await scene.newClient().semaphorePrefix(PREFIX, 1).acquire();
     const acquiring = new Watched(semaphore().acquire());
