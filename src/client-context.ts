@@ -1,5 +1,3 @@
-import { inspect } from "node:util";
-
 import { callAfter } from "./async/call-after.js";
 import { Cancellation, type Ending } from "./async/cancellation.js";
 import type { Background } from "./async/serial-queue.js";
@@ -11,6 +9,7 @@ import { cleanPath } from "./protocol/keys.js";
 import { Queue } from "./queue/queue.js";
 import { PrefixRequests } from "./queue/requests.js";
 import { WatchQuota } from "./queue/watch-quota.js";
+import { show } from "./shown-value.js";
 import { IdleSessions } from "./session/idle-sessions.js";
 import { Watchdogs } from "./session/watchdog.js";
 
@@ -135,6 +134,5 @@ export function contextOf(client: unknown): ClientContext {
     const found = client[context];
     if (found instanceof ClientContext) return found;
   }
-  const shown = `${inspect(client, { breakLength: Infinity, depth: 0 })} (${typeof client})`;
-  throw new SemaphoreOptionsError(`missing client: got ${shown}, expected a ConsulClient`);
+  throw new SemaphoreOptionsError(`missing client: got ${show(client)}, expected a ConsulClient`);
 }

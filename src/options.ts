@@ -1,11 +1,10 @@
 import { hostname } from "node:os";
-import { inspect } from "node:util";
-
 import { z } from "zod";
 
 import { parseDuration, type Duration } from "./consul/duration.js";
 import { cleanPath } from "./protocol/keys.js";
 import { SemaphoreOptionsError } from "./errors.js";
+import { show } from "./shown-value.js";
 
 /**
  * The name of a session that was given none (Go: `DefaultSemaphoreSessionName`).
@@ -279,9 +278,7 @@ const signalSchema = z.custom<AbortSignal>(
  */
 export function requireFunction(fn: unknown): void {
   if (typeof fn === "function") return;
-  throw new SemaphoreOptionsError(
-    `invalid function: got ${show(fn)}, expected what to run with the slot`,
-  );
+  throw new SemaphoreOptionsError(`invalid function: got ${show(fn)}, expected a function`);
 }
 
 /**
@@ -394,7 +391,7 @@ function duration(name: string, { least = 0, problem = "is negative" } = {}) {
       return z.NEVER;
     };
     const given = durationSchema.safeParse(value);
-    if (!given.success) return refuse(`got ${show(value)}`);
+    if (!given.success) return refuse(`got ${show(value)}, expected "30s" or milliseconds`);
     try {
       if (parseDuration(given.data) >= least) return given.data;
     } catch (error) {
@@ -412,8 +409,4 @@ function describeIssue(issue: z.core.$ZodIssue, known: readonly string[]): strin
         (issue.keys.includes("semaphoreTryOnce") ? "(call tryAcquire to try once) " : "") +
         `(known: ${known.join(", ")})`
     : issue.message;
-}
-
-function show(value: unknown): string {
-  return `${inspect(value, { breakLength: Infinity, depth: 0 })} (${typeof value})`;
 }

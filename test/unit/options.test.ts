@@ -264,7 +264,7 @@ describe("a bad option", () => {
 
 describe("other bad input", () => {
   test.each([
-    [{ sessionChecks: [1] }, "invalid sessionChecks: got [ 1 ] (object)"],
+    [{ sessionChecks: [1] }, "invalid sessionChecks: got [Array] (object)"],
     [{ session: ".lock" }, "invalid session: got '.lock' (string)"],
     [{ session: "" }, "invalid session: got '' (string)"],
     [{ sessionName: "" }, "invalid sessionName: got '' (string)"],
@@ -275,6 +275,17 @@ describe("other bad input", () => {
     expect(refusal({ ...VALID, ...options })?.message).toContain(message);
   });
 
+  test("keeps to itself what an object holds: it may be a secret", () => {
+    const given = { address: "x", token: "s3cret" };
+    const refusals = [
+      refusal({ ...VALID, prefix: given }),
+      refusal({ ...VALID, value: given }),
+      refusal({ ...VALID, session: [given] }),
+    ];
+    for (const error of refusals) expect(error?.message).not.toContain("s3cret");
+    expect(refusals[0]?.message).toContain("got { address, token } (object)");
+  });
+
   test.each([[null], [[]]])("is named where there are no options: %j", (options) => {
     expect(refusal(options)?.message).toContain("missing semaphore options: got");
   });
@@ -282,7 +293,7 @@ describe("other bad input", () => {
   test("is no function", () => {
     expect(() => {
       requireFunction(new AbortController().signal);
-    }).toThrow("expected what to run with the slot");
+    }).toThrow("expected a function");
   });
 });
 
