@@ -189,8 +189,8 @@ export class Semaphore {
    * @throws what `fn` throws, also where the slot was lost or cannot be released: neither hides it
    * @throws {@link SemaphoreLostError} when the slot was lost while `fn` ran and `fn` did not throw, as
    *   soon as `fn` has settled
-   * @throws {@link SemaphoreClosedError} when the end of the client gave the slot back meanwhile and
-   *   `fn` did not throw
+   * @throws {@link SemaphoreClosedError} when the end of the client gave the slot back meanwhile, and
+   *   `fn` did not throw, or threw the reason of `slot.signal`
    * @throws as `acquire`, before `fn` is called, and as `release`, after `fn` has done well
    * @throws {@link SemaphoreOptionsError} when `fn` is no function
    * @example
@@ -225,7 +225,9 @@ export class Semaphore {
       const released = slot.release().catch(() => undefined);
       // What is left of a lost slot is cleaned up behind the caller.
       if (slot.loss() === undefined) await released;
-      throw error;
+      // What works with the slot's signal throws its reason.
+      const isClosed = tenure.isClosed && error === slot.signal.reason;
+      throw isClosed ? caller.report(new SemaphoreClosedError()) : error;
     }
     try {
       await slot.release();

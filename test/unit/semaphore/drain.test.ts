@@ -1,4 +1,6 @@
 // The end of a client that lets the work in its slots come to its end.
+import { once } from "node:events";
+
 import { beforeEach, describe, expect, test } from "vitest";
 
 import type { Semaphore, SemaphoreSlot } from "../../../src/index.js";
@@ -56,6 +58,20 @@ describe("a drain", () => {
     expect(scene.left).toEqual([]);
     await time.pass(60_000);
     expect(running.outcome).toMatchObject({ error: { code: "SEMAPHORE_CLOSED" } });
+  });
+
+  test("has a run whose function throws the reason of its signal say that the client was closed", async () => {
+    const working = new Watched(
+      scene.client.semaphorePrefix(PREFIX, 1).run(async ({ signal }) => {
+        await once(signal, "abort");
+        signal.throwIfAborted();
+      }),
+    );
+    await time.pass(1_000);
+    await scene.client.close();
+    expect(working.outcome).toMatchObject({
+      error: { name: "SemaphoreClosedError", prefix: PREFIX },
+    });
   });
 
   test("rejects waiters and new calls at once", async () => {
