@@ -68,8 +68,8 @@ export interface ConsulClientConfig {
   readonly tls?: ConsulTlsConfig | undefined;
   /**
    * The undici `Dispatcher` that sends the requests, for a proxy, a mock or your own settings (Go:
-   * `HttpClient`). Closing the client does not close it. Default: the client's own connections, at
-   * most 8 and one for each blocking query.
+   * `HttpClient`). Closing the client does not close it. Default: the client's own connections. It uses
+   * 8 at most, and up to 32 for blocking queries of semaphores.
    */
   readonly dispatcher?: Dispatcher | undefined;
 }
@@ -95,7 +95,10 @@ const configSchema = z.strictObject({
   token: z.string().optional(),
   tokenFile: z.string().optional(),
   httpAuth: z
-    .union([z.string(), z.strictObject({ username: z.string(), password: z.string().optional() })])
+    .union(
+      [z.string(), z.strictObject({ username: z.string(), password: z.string().optional() })],
+      { error: "expected { username, password }" },
+    )
     .optional(),
   namespace: z.string().optional(),
   partition: z.string().optional(),

@@ -68,8 +68,9 @@ export function adviceOnStatus(status: number, body: string): string {
     return "ask a server of that datacenter, or use a session of yours that was made there";
   }
   if (/invalid session ttl/i.test(body)) {
-    return "numbers are milliseconds: see sessionTTL, or ttl of session.create";
+    return "that is in nanoseconds; sessionTTL, or ttl of session.create, is a duration or milliseconds";
   }
+  if (/no path to datacenter/i.test(body)) return "is datacenter the name of one?";
   if (status === 401 || status === 407) return "a proxy in front of Consul requires httpAuth";
   return "";
 }

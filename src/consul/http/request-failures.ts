@@ -127,6 +127,9 @@ export class RequestFailures {
 
   #whyDenied(text: string, permission: string | undefined): string {
     const { hasToken } = this.#config.credentials;
+    if (hasToken && text.includes("ACL not found")) {
+      return "Consul does not know the token (option token or tokenFile, or their variables)";
+    }
     // Agents since 1.12 name it themselves.
     const isNamed = text.includes("lacks permission '");
     if (isNamed && hasToken) return "";

@@ -90,6 +90,13 @@ describe("a refusal says what the token lacks", () => {
     );
   });
 
+  test("or that Consul does not know it", async () => {
+    server.always(reply("ACL not found", { status: 403 }));
+    const { message } = await consulErrorOf(newClient({ token: "secret" }).kv.get("a"));
+    expect(message).toContain("Consul does not know the token");
+    expect(message).not.toContain("it lacks");
+  });
+
   test("in Consul's words, where agents since 1.12 name it", async () => {
     const words =
       "Permission denied: token with AccessorID 'a1' lacks permission 'key:list' on \"a/\"";
