@@ -6,6 +6,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { addMapping, GenMapping, setSourceContent, toEncodedMap } from "@jridgewell/gen-mapping";
 import { decodedMappings, TraceMap } from "@jridgewell/trace-mapping";
 
+import { withoutInternalDocs } from "./internal-docs.js";
 import { withTabs, type Tabbed } from "./tabs.js";
 
 const dist = "./dist";
@@ -14,7 +15,8 @@ const sources = "../src/";
 for (const file of await readdir(dist)) {
   const path = `${dist}/${file}`;
   if (file.endsWith(".d.cts")) {
-    await writeFile(path, withTabs(file, await readFile(path, "utf8"), 4).code);
+    const types = withoutInternalDocs(file, await readFile(path, "utf8"));
+    await writeFile(path, withTabs(file, types, 4).code);
   } else if (file === "consul-in-memory.cjs") {
     // No string goes on in a second line, where rollup's indentation would become part of it.
     const code = await readFile(path, "utf8");
