@@ -480,8 +480,14 @@ describe.concurrent("a refusal is told at once, and nothing stays", () => {
       proxy.decide = ({ path }) => (path.startsWith("/v1/txn") ? "refuse" : "pass");
       const sem = await semaphoreOf(whose, setting, context);
 
-      const step = whose === "its own" ? "join" : "contender entry";
-      expect(String(await rejectionAtOnce(sem.acquire()))).toContain(FAILURES[step]);
+      // A newcomer whose reading has taken long has to queue first.
+      const { join, "contender entry": entry } = FAILURES;
+      const expected = whose === "its own" ? [join, entry] : [entry];
+      const failure = String(await rejectionAtOnce(sem.acquire()));
+      expect(
+        expected.some((words) => failure.includes(words)),
+        failure,
+      ).toBe(true);
 
       await settled(sem);
       await expectNothingLeft(prefix);
