@@ -99,7 +99,7 @@ export interface SemaphoreOptions {
    * How long a session made here outlives its last renewal: after a crash its slot is free between
    * one and two TTLs later (Go: `SessionTTL`). A longer one survives longer outages. Consul wants
    * 10 s to 24 h, if not configured otherwise, and refuses others when a slot is asked for. Less than
-   * a second is refused here. Default: `"15s"`.
+   * 100 ms is refused here. Default: `"15s"`.
    */
   readonly sessionTTL?: Duration | undefined;
   /**
