@@ -178,6 +178,11 @@ const prefixSchema = z
     error: (issue) => `invalid prefix ${show(issue.input)}: half of a surrogate pair`,
     abort: true,
   })
+  .refine((prefix) => !/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(prefix), {
+    error: (issue) =>
+      `invalid prefix ${show(issue.input)}: Consul refuses paths with such a character`,
+    abort: true,
+  })
   .refine((prefix) => !/^\.{1,2}(\/|$)/.test(cleanPath(prefix)), {
     error: (issue) => `invalid prefix ${show(issue.input)}: it names no folder of the KV store`,
   });

@@ -275,6 +275,13 @@ describe("other bad input", () => {
     expect(refusal({ ...VALID, ...options })?.message).toContain(message);
   });
 
+  test.each(["a\u00a0b", "a\nb", "👨\u200d👩"])(
+    "is a prefix whose paths Consul refuses: %j",
+    (prefix) => {
+      expect(refusal({ ...VALID, prefix })?.message).toContain("invalid prefix");
+    },
+  );
+
   test("keeps to itself what an object holds: it may be a secret", () => {
     const given = { address: "x", token: "s3cret" };
     const refusals = [
