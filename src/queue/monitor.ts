@@ -104,6 +104,8 @@ export class HolderMonitor {
     onAbort(slot.signal, () => {
       cancel();
       this.#slots.delete(slot);
+      // Its entry may stay for a while, if its release does not get through.
+      this.giveUpEntryWatch();
       if (this.#slots.size > 0) return;
       this.#stop?.abort("nobody holds");
       this.#stop = undefined;
@@ -155,12 +157,16 @@ export class HolderMonitor {
 
   #lockReader(signal: Ending): Reader {
     let seen: bigint | undefined;
+    let watched = new Set<MonitoredSlot>();
     return async (due) => {
-      const since = seen ?? least(due.map(({ index }) => index));
+      // One that was not looked for so far may have been put out since its own write.
+      const indexes = due.filter((slot) => !watched.has(slot)).map(({ index }) => index);
+      const since = least(seen === undefined ? indexes : [seen, ...indexes]);
       const query = { ...this.#query(due, since), signal };
       const reading = await this.#requests.readLock(query);
       const { lock, index } = reading;
       seen = nextIndex(since, index);
+      watched = new Set(due);
       this.#options.lockRead(reading);
       if (due.some(({ session }) => !lock.holders.has(session))) await this.#judge(signal);
       return PAUSE_MS;
