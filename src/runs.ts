@@ -142,7 +142,7 @@ export class Runs {
       this.#waiting.add(run);
       // The limit may be raised meanwhile.
       this.#offNews ??= this.#source.queue.onNews(() => {
-        this.#callUp();
+        this.callUp();
       });
     });
   }
@@ -157,10 +157,11 @@ export class Runs {
   /** A run has neither a slot nor a contender any more. */
   #ended(): void {
     this.#active -= 1;
-    this.#callUp();
+    this.callUp();
   }
 
-  #callUp(): void {
+  /** Has as many of those that wait in memory contend as there may. */
+  callUp(): void {
     while (this.#mayContend) {
       const [first] = this.#waiting;
       if (first === undefined) return;
@@ -170,8 +171,7 @@ export class Runs {
   }
 
   get #mayContend(): boolean {
-    // One session is one contender.
-    const { session } = this.#source.options;
-    return this.#active < (session === undefined ? this.#source.limit : 1);
+    // With a session of the user's they take turns with acquire, in the order of their calls.
+    return this.#source.options.session !== undefined || this.#active < this.#source.limit;
   }
 }

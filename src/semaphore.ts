@@ -265,9 +265,9 @@ export class Semaphore {
           ...{ isTransient, pauseFactor, until, signal: context.closing },
         });
         context.track(resizing);
-        await resizing;
+        await this.#source.resize(limit, () => resizing);
       });
-      this.#source.limit = limit;
+      this.#runs.callUp();
     });
   }
 
@@ -295,7 +295,7 @@ export class Semaphore {
           const snapshot = await queue.read();
           if (snapshot.lock.modifyIndex === 0n) return;
           if (liveHolders(snapshot).size > 0) throw new SemaphoreInUseError();
-          if (!(await queue.requests.deleteLock(snapshot.lock))) throw new SemaphoreInUseError();
+          if (!(await queue.deleteLock(snapshot.lock))) throw new SemaphoreInUseError();
         });
       });
     });

@@ -3,7 +3,7 @@ import { Deadline } from "./async/deadline.js";
 import { SerialQueue } from "./async/serial-queue.js";
 import { contextOf, type ClientContext, type SemaphoreClient } from "./client-context.js";
 import type { ResolvedSemaphoreOptions } from "./options.js";
-import { limitFor } from "./protocol/next-step.js";
+import { limitFor, type Waiter } from "./protocol/next-step.js";
 import { contend, type Holding, type TooLate, type Wait } from "./queue/contend.js";
 import type { Queue } from "./queue/queue.js";
 import type { SessionLease } from "./session/lease.js";
@@ -26,6 +26,9 @@ export class SlotSource {
   readonly #sessions: SessionSource;
   /** Its own limit, for where it does not adopt another. */
   #limit: number;
+  #resizes = 0;
+  #resizedAt = -1n;
+  readonly #limits: Pick<Waiter, "limit" | "adoptsLimit">;
   /** One session is one slot: with one of the user's, those that want it take turns. */
   readonly #turns = new SerialQueue();
   #endTurn = (): void => undefined;
@@ -39,16 +42,35 @@ export class SlotSource {
     this.queue = this.context.queue(options.prefix, options.scope);
     this.#sessions = new SessionSource(this.context, options);
     this.#limit = options.limit;
+    const limitOf = (): number => this.#limit;
+    const adopts = (): boolean => options.adoptLimit || this.#resizes > 0;
+    this.#limits = {
+      get limit() {
+        return limitOf();
+      },
+      get adoptsLimit() {
+        return adopts();
+      },
+    };
   }
 
   /** The limit that it goes by now. */
   get limit(): number {
-    const { adoptLimit: adoptsLimit } = this.options;
-    return limitFor({ limit: this.#limit, adoptsLimit }, this.queue.limit);
+    return limitFor(this.#limits, this.queue.limit);
   }
 
-  set limit(limit: number) {
-    this.#limit = limit;
+  /** While it changes the limit, it goes by whatever is there. */
+  async resize(limit: number, write: () => Promise<bigint>): Promise<void> {
+    this.#resizes += 1;
+    try {
+      const index = await write();
+      // Of two at once, the one whose write came last.
+      if (index < this.#resizedAt) return;
+      this.#resizedAt = index;
+      this.#limit = limit;
+    } finally {
+      this.#resizes -= 1;
+    }
   }
 
   /** Waits for a slot in Consul. */
@@ -80,16 +102,17 @@ export class SlotSource {
   }
 
   async #contend(wait: Wait): Promise<Holding | TooLate> {
-    const { prefix, value, adoptLimit, semaphoreWaitTime: longestWatch } = this.options;
+    const { prefix, value, semaphoreWaitTime: longestWatch } = this.options;
     const openSession = (until: number): Promise<SessionLease> =>
       this.#sessions.open({ ...wait, until });
-    const options = { prefix, limit: this.#limit, adoptLimit, value, longestWatch, openSession };
+    const options = { prefix, limits: this.#limits, value, longestWatch, openSession };
     return await contend(this.queue, options, wait);
   }
 
   /** Resolves to whether its turn came in time. */
   async #takeTurn({ until, signal }: Patience): Promise<boolean> {
-    const deadline = new Deadline(until - performance.now(), signal);
+    const deadline =
+      until === Infinity ? undefined : new Deadline(until - performance.now(), signal);
     try {
       await new Promise<void>((resolve, reject) => {
         const turn = (): Promise<void> =>
@@ -97,14 +120,14 @@ export class SlotSource {
             this.#endTurn = end;
             resolve();
           });
-        this.#turns.run(turn, deadline).catch(reject);
+        this.#turns.run(turn, deadline ?? signal).catch(reject);
       });
       return true;
     } catch (error) {
-      if (deadline.expired) return false;
+      if (deadline?.expired === true) return false;
       throw error;
     } finally {
-      deadline.dispose();
+      deadline?.dispose();
     }
   }
 

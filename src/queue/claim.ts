@@ -28,8 +28,8 @@ export interface ClaimedQueue extends LeftQueue {
 
 export interface ClaimOptions {
   readonly value: Uint8Array | string | undefined;
-  readonly limit: number;
-  readonly adoptLimit: boolean;
+  /** The limit that it goes by, which may change while it waits. */
+  readonly limits: Pick<Waiter, "limit" | "adoptsLimit">;
   /** How long one blocking query lasts at most, in milliseconds. */
   readonly longestWatch: number;
 }
@@ -66,13 +66,12 @@ const SHORTEST_TRY_MS = 1_000;
 /** A session's place on a prefix: it enters, waits, holds, and takes itself away again. */
 export class Claim implements Waiter {
   readonly lease: SessionLease;
-  readonly limit: number;
-  readonly adoptsLimit: boolean;
   /** What its contender entry says. */
   readonly entry: ContenderWrite;
   /** How long one blocking query lasts at most: it finds a dead connection. In milliseconds. */
   readonly watchTime: number;
   readonly #queue: ClaimedQueue;
+  readonly #limits: ClaimOptions["limits"];
   #state: ClaimState = { kind: "nothing" };
   /** Writes whose outcome nobody knows, and which may yet arrive. */
   readonly #unanswered = new Set<"entry" | "swap">();
@@ -80,6 +79,7 @@ export class Claim implements Waiter {
   readonly #waiting = new Cancellation();
   #settle: Settle | undefined;
   #isSwapUnderWay = false;
+  #isHandedOver = false;
   /** Whether it was seen that there is no slot for it. */
   #hasHadToWait = false;
   /** Whether its caller waits no longer, and whether it does not try any more either. */
@@ -91,14 +91,21 @@ export class Claim implements Waiter {
   constructor(
     queue: ClaimedQueue,
     lease: SessionLease,
-    { value, limit, adoptLimit, longestWatch }: ClaimOptions,
+    { value, limits, longestWatch }: ClaimOptions,
   ) {
     this.#queue = queue;
     this.lease = lease;
-    this.limit = limit;
-    this.adoptsLimit = adoptLimit;
+    this.#limits = limits;
     this.watchTime = Math.min(Math.max(longestWatch, SHORTEST_WATCH_MS), LONGEST_WATCH_MS);
     this.entry = { session: lease.id, value };
+  }
+
+  get limit(): number {
+    return this.#limits.limit;
+  }
+
+  get adoptsLimit(): boolean {
+    return this.#limits.adoptsLimit;
   }
 
   get session(): string {
@@ -256,8 +263,9 @@ export class Claim implements Waiter {
   }
 
   /** A write that makes it a holder is about to be sent. */
-  beforeSwap(isHolder = false): void {
+  beforeSwap({ isHolder = false, isHandedOver = false } = {}): void {
     this.#isSwapUnderWay = true;
+    this.#isHandedOver = isHandedOver;
     if (!isHolder) this.#state = { kind: "holder" };
   }
 
@@ -299,7 +307,8 @@ export class Claim implements Waiter {
   }
 
   #endIfOver(): void {
-    if (!this.#isTimeOver || this.#isSwapUnderWay) return;
+    // The write of another that leaves may take long: the cleanup takes away what it may have left.
+    if (!this.#isTimeOver || (this.#isSwapUnderWay && !this.#isHandedOver)) return;
     if (this.#hasHadToWait || this.#isTryOver) this.#endTooLate();
   }
 

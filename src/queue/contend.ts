@@ -91,7 +91,10 @@ export async function contend(
         outcome = claim.lease.checkLost() ? "gone" : index;
       } else if (await claim.enter(stepUntil(), signal)) {
         hasEntered = true;
-        const { prefix, limit } = options;
+        const {
+          prefix,
+          limits: { limit },
+        } = options;
         const { session } = claim;
         outcome = await traced(waitChannel, { prefix, limit, where: "consul", session }, () =>
           claim.wait(wait.until, signal),

@@ -1,6 +1,7 @@
 import type { Ending } from "../async/cancellation.js";
 import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { SemaphoreRequestError } from "../errors.js";
+import type { LockState } from "../protocol/lock-entry.js";
 import { standingOf, type Standing } from "../protocol/next-step.js";
 import { afterWrite } from "../protocol/queue-view.js";
 import { readState } from "../protocol/semaphore-state.js";
@@ -106,21 +107,31 @@ export class Queue implements ClaimedQueue {
     return await this.#exit.passOn(claim, timeout);
   }
 
-  /** Writes another limit, while others hold and wait. */
-  async resize(limit: number, options: OwnRequestOptions): Promise<void> {
-    await this.#writes.inTurn(() => this.#resize(limit, options));
+  /** Deletes the lock entry as it was read. Resolves to whether it was still that one. */
+  async deleteLock(read: LockState): Promise<boolean> {
+    const sentAt = performance.now();
+    const isDeleted = await this.requests.deleteLock(read);
+    const lock = { limit: undefined, holders: new Set<string>(), modifyIndex: 0n };
+    if (isDeleted) this.#known.lockShows({ lock, index: 0n, sentAt, now: performance.now() });
+    return isDeleted;
   }
 
-  async #resize(limit: number, options: OwnRequestOptions): Promise<void> {
+  /** Writes another limit, while others hold and wait. */
+  async resize(limit: number, options: OwnRequestOptions): Promise<bigint> {
+    return await this.#writes.inTurn(() => this.#resize(limit, options));
+  }
+
+  async #resize(limit: number, options: OwnRequestOptions): Promise<bigint> {
     let refusedAt = -1n;
     for (;;) {
       const lock = await this.#known.look(options);
-      if (lock.limit === limit) return;
+      if (lock.limit === limit) return lock.modifyIndex;
       const operations = this.requests.transactions.resize(lock, limit);
       const outcome = await this.#writes.send(operations, options.timeout);
       if (outcome.applied) {
-        this.#known.wrote({ ...lock, limit, modifyIndex: this.#writes.indexIn(outcome) });
-        return;
+        const modifyIndex = this.#writes.indexIn(outcome);
+        this.#known.wrote({ ...lock, limit, modifyIndex });
+        return modifyIndex;
       }
       // Consul refused, and nothing has changed since: to go on would never end.
       if (refusedAt === lock.modifyIndex) {

@@ -1,0 +1,149 @@
+// Calls, losses and answers that meet at moments when little is known.
+import { beforeEach, describe, expect, test } from "vitest";
+
+import type { ConsulClient, Semaphore, SemaphoreOptions } from "../../../src/index.js";
+import { Scene } from "../client-of-fake.js";
+import { FakeTime } from "../fake-time.js";
+import { answerLate, silent } from "../faults.js";
+import { valueOf, Watched } from "../outcome.js";
+
+const PREFIX = "jobs";
+const FLAGS = 0xe0f69a2baa414de0n;
+
+let time: FakeTime;
+let scene: Scene;
+
+beforeEach(() => {
+  time = new FakeTime();
+  scene = new Scene();
+});
+
+const semaphore = (
+  given: Partial<SemaphoreOptions> = {},
+  client: ConsulClient = scene.client,
+): Semaphore => client.semaphoreOpts({ prefix: PREFIX, limit: 1, ...given });
+
+const work = (ms: number): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+
+describe("a loss is told within a second", () => {
+  test("where the slot was put out right after its join, while another of the client is held", async () => {
+    const first = await semaphore({ limit: 2 }).acquire();
+    await time.pass(5_000);
+    scene.next("enter and join", answerLate(200));
+    const acquiring = new Watched(semaphore({ limit: 2 }).acquire());
+    await time.pass(260);
+    const second = valueOf(acquiring);
+    const value = JSON.stringify({ Limit: 2, Holders: { [first.session]: true } });
+    await scene.client.kv.put({ key: `${PREFIX}/.lock`, flags: FLAGS, value });
+    await time.pass(1_000);
+    expect([first.held, second.held]).toEqual([true, false]);
+  });
+
+  test("where the release of another slot of the client hangs", async () => {
+    const other = semaphore({ limit: 2 });
+    await other.acquire();
+    await time.pass(8_200);
+    const slot = await semaphore({ limit: 2 }).acquire();
+    scene.always(({ step }) => step.startsWith("leave"), silent);
+    void other.release().catch(() => undefined);
+    await time.pass(300);
+    scene.consul.destroySession(slot.session);
+    await time.pass(1_000);
+    expect(slot.held).toBe(false);
+  });
+});
+
+describe("a wait", () => {
+  test("of acquire with a session of the user's is not passed by later runs", async () => {
+    const session = await scene.client.session.create({ ttl: "15s", behavior: "delete" });
+    const sem = semaphore({ session });
+    let runs = 0;
+    const run = (): void => {
+      void sem.run(async () => {
+        runs += 1;
+        await work(100);
+      });
+    };
+    run();
+    await time.pass(50);
+    const acquiring = new Watched(sem.acquire());
+    await time.pass(10);
+    for (let more = 0; more < 20; more += 1) {
+      run();
+      await time.pass(100);
+    }
+    expect(valueOf(acquiring).held).toBe(true);
+    expect(runs).toBe(1);
+    await sem.release();
+    await time.pass(10_000);
+    expect(runs).toBe(21);
+  });
+
+  test("is over with its timeout while a slot is passed on to it, and that hangs", async () => {
+    const first = semaphore();
+    await first.acquire();
+    const acquiring = new Watched(semaphore().acquire({ timeout: 2_000 }));
+    await time.pass(1_900);
+    scene.next("hand over", silent);
+    void first.release();
+    await time.pass(1_300);
+    expect(acquiring.outcome).toMatchObject({ error: { code: "SEMAPHORE_TIMEOUT" } });
+    await time.pass(20_000);
+    expect(scene.lock(PREFIX)?.holders).toEqual([]);
+    expect(scene.contenders(PREFIX)).toEqual([]);
+  });
+});
+
+describe("resize", () => {
+  test("lets runs of its semaphore in that wait in memory", async () => {
+    const sem = semaphore();
+    let atWork = 0;
+    for (let run = 0; run < 3; run += 1) {
+      void sem.run(async () => {
+        atWork += 1;
+        await work(30_000);
+      });
+    }
+    await time.pass(5_000);
+    await sem.resize(3);
+    await time.pass(1_000);
+    expect(atWork).toBe(3);
+    await time.pass(60_000);
+  });
+
+  test.each([
+    ["acquire", (sem: Semaphore): Promise<unknown> => sem.acquire()],
+    ["run", (sem: Semaphore): Promise<unknown> => sem.run(() => "done")],
+  ])("has no %s of its semaphore refused that waits meanwhile", async (_, call) => {
+    await semaphore({ adoptLimit: true }, scene.newClient()).acquire();
+    const sem = semaphore();
+    const waiting = new Watched(call(sem));
+    await time.pass(1_000);
+    await sem.resize(2);
+    await time.pass(1_000);
+    expect(waiting.outcome).toHaveProperty("value");
+  });
+
+  test("that is called twice at once leaves the limit that is in Consul", async () => {
+    const sem = semaphore();
+    scene.next("resize", answerLate(500));
+    const both = Promise.all([sem.resize(2), sem.resize(3)]);
+    await time.pass(2_000);
+    await both;
+    expect(sem.limit).toBe(scene.lock(PREFIX)?.limit);
+  });
+});
+
+test("a semaphore that adopts the limit knows that its destroy has taken it away", async () => {
+  const before = semaphore({ limit: 5 }, scene.newClient());
+  await before.acquire();
+  await before.release();
+  const sem = semaphore({ adoptLimit: true });
+  await sem.acquire();
+  await sem.release();
+  await sem.destroy();
+  expect(sem.limit).toBe(1);
+});
