@@ -3,7 +3,7 @@ import { Deadline } from "./async/deadline.js";
 import { SerialQueue } from "./async/serial-queue.js";
 import { contextOf, type ClientContext, type SemaphoreClient } from "./client-context.js";
 import type { ResolvedSemaphoreOptions } from "./options.js";
-import { limitFor, type Waiter } from "./protocol/next-step.js";
+import { limitFor } from "./protocol/next-step.js";
 import { contend, type Holding, type TooLate, type Wait } from "./queue/contend.js";
 import type { Queue } from "./queue/queue.js";
 import type { SessionLease } from "./session/lease.js";
@@ -24,11 +24,11 @@ export class SlotSource {
   readonly queue: Queue;
   readonly options: ResolvedSemaphoreOptions;
   readonly #sessions: SessionSource;
-  /** Its own limit, for where it does not adopt another. */
-  #limit: number;
+  /** Its own limit, and whether it goes by that of the lock entry where there is one. */
+  readonly #own: { limit: number; adoptsLimit: boolean };
+  /** How many calls of resize are under way, and the last write of one. */
   #resizes = 0;
   #resizedAt = -1n;
-  readonly #limits: Pick<Waiter, "limit" | "adoptsLimit">;
   /** One session is one slot: with one of the user's, those that want it take turns. */
   readonly #turns = new SerialQueue();
   #endTurn = (): void => undefined;
@@ -41,35 +41,27 @@ export class SlotSource {
     this.options = options;
     this.queue = this.context.queue(options.prefix, options.scope);
     this.#sessions = new SessionSource(this.context, options);
-    this.#limit = options.limit;
-    const limitOf = (): number => this.#limit;
-    const adopts = (): boolean => options.adoptLimit || this.#resizes > 0;
-    this.#limits = {
-      get limit() {
-        return limitOf();
-      },
-      get adoptsLimit() {
-        return adopts();
-      },
-    };
+    this.#own = { limit: options.limit, adoptsLimit: options.adoptLimit };
   }
 
   /** The limit that it goes by now. */
   get limit(): number {
-    return limitFor(this.#limits, this.queue.limit);
+    return limitFor(this.#own, this.queue.limit);
   }
 
   /** While it changes the limit, it goes by whatever is there. */
   async resize(limit: number, write: () => Promise<bigint>): Promise<void> {
     this.#resizes += 1;
+    this.#own.adoptsLimit = true;
     try {
       const index = await write();
       // Of two at once, the one whose write came last.
       if (index < this.#resizedAt) return;
       this.#resizedAt = index;
-      this.#limit = limit;
+      this.#own.limit = limit;
     } finally {
       this.#resizes -= 1;
+      this.#own.adoptsLimit = this.options.adoptLimit || this.#resizes > 0;
     }
   }
 
@@ -105,7 +97,7 @@ export class SlotSource {
     const { prefix, value, semaphoreWaitTime: longestWatch } = this.options;
     const openSession = (until: number): Promise<SessionLease> =>
       this.#sessions.open({ ...wait, until });
-    const options = { prefix, limits: this.#limits, value, longestWatch, openSession };
+    const options = { prefix, limits: this.#own, value, longestWatch, openSession };
     return await contend(this.queue, options, wait);
   }
 

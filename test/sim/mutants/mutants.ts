@@ -315,9 +315,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "adopted-limit-is-for-good",
     file: "slot-source.ts",
-    search: "const options = { prefix, limit: this.#limit, adoptLimit, value,",
+    search: "const options = { prefix, limits: this.#own, value,",
     replacement:
-      "const adopts = adoptLimit && this.queue.limit === undefined;\n    if (adoptLimit) this.#limit = this.limit;\n    Object.assign(this.options, { adoptLimit: adopts });\n    const options = { prefix, limit: this.#limit, adoptLimit: adopts, value,",
+      "if (this.#own.adoptsLimit && this.queue.limit !== undefined)\n      Object.assign(this.#own, { limit: this.limit, adoptsLimit: false });\n    const options = { prefix, limits: this.#own, value,",
     breaks: "state",
     seed: 16,
   },
