@@ -60,6 +60,9 @@ const CHECK_MS = 500;
  */
 const LONGEST_WATCH_MS = 25_000;
 
+/** The first waits since the index of a write: where servers were restored meanwhile, they hear of nothing. */
+const FIRST_WATCH_MS = 500;
+
 /** What an answer may need beyond the wait of its query; at most a quarter of a TTL. */
 const ANSWER_GRACE_MS = 5_000;
 
@@ -162,7 +165,8 @@ export class HolderMonitor {
       // One that was not looked for so far may have been put out since its own write.
       const indexes = due.filter((slot) => !watched.has(slot)).map(({ index }) => index);
       const since = least(seen === undefined ? indexes : [seen, ...indexes]);
-      const query = { ...this.#query(due, since), signal };
+      const longest = seen === undefined ? FIRST_WATCH_MS : LONGEST_WATCH_MS;
+      const query = { ...this.#query(due, since, longest), signal };
       const reading = await this.#requests.readLock(query);
       const { lock, index } = reading;
       seen = nextIndex(since, index);
@@ -184,7 +188,10 @@ export class HolderMonitor {
         !this.#options.isShared()
       ) {
         const { session } = only;
-        const query = this.#query(due, seen.session === session ? seen.index : only.index);
+        const query =
+          seen.session === session
+            ? this.#query(due, seen.index)
+            : this.#query(due, only.index, FIRST_WATCH_MS);
         const entry = await this.#watchEntry(session, query, signal);
         if (entry === "given up") return 0;
         seen = { session, index: entry?.modifyIndex ?? 0n };
@@ -227,9 +234,9 @@ export class HolderMonitor {
   }
 
   /** A query that suits the slot with the shortest TTL. */
-  #query(due: readonly MonitoredSlot[], index: bigint) {
+  #query(due: readonly MonitoredSlot[], index: bigint, longest = LONGEST_WATCH_MS) {
     const ttl = Math.min(...due.map((slot) => slot.ttl));
-    return blocking(index, Math.min(LONGEST_WATCH_MS, ttl / 2), Math.min(ANSWER_GRACE_MS, ttl / 4));
+    return blocking(index, Math.min(longest, ttl / 2), Math.min(ANSWER_GRACE_MS, ttl / 4));
   }
 }
 

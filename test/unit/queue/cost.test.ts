@@ -284,7 +284,7 @@ describe("holders", () => {
 
   test("wait for what changes after they have come, without a look at it first", async () => {
     await semaphoreOf(scene.client).acquire();
-    const requests = await requestsOf(scene.client, 1_000);
+    const requests = await requestsOf(scene.client, 500);
     expect(requests.map(({ step }) => step)).toEqual(["watch lock", "watch entry"]);
   });
 

@@ -42,6 +42,20 @@ describe("a loss is told within a second", () => {
     expect([first.held, second.held]).toEqual([true, false]);
   });
 
+  test("where servers were restored right after the join", async () => {
+    for (let other = 0; other < 200; other += 1) {
+      await scene.client.kv.put({ key: "other", value: String(other) });
+    }
+    const slot = await semaphore().acquire();
+    await time.pass(10);
+    scene.consul.turnBackIndexes(150n);
+    await time.pass(1_000);
+    const value = JSON.stringify({ Limit: 1, Holders: {} });
+    await scene.client.kv.put({ key: `${PREFIX}/.lock`, flags: FLAGS, value });
+    await time.pass(1_000);
+    expect(slot.held).toBe(false);
+  });
+
   test("where the release of another slot of the client hangs", async () => {
     const other = semaphore({ limit: 2 });
     await other.acquire();
