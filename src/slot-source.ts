@@ -61,6 +61,8 @@ export class SlotSource {
       this.#own.limit = limit;
     } finally {
       this.#resizes -= 1;
+      // After a restore, indexes may be smaller.
+      if (this.#resizes === 0) this.#resizedAt = -1n;
       this.#own.adoptsLimit = this.options.adoptLimit || this.#resizes > 0;
     }
   }
