@@ -246,14 +246,6 @@ export const MUTANTS: readonly Mutant[] = [
     seed: 289,
   },
   {
-    name: "entries-found-gone-by-another-waiter-of-ours",
-    file: "protocol/queue-view.ts",
-    search: "if (vanished === undefined || vanished.createIndex < createIndex) return 0;",
-    replacement: "if (vanished === undefined) return 0;",
-    breaks: "E-order",
-    seed: 432,
-  },
-  {
     name: "slot-passed-on-past-waiters",
     file: "protocol/next-step.ts",
     search: "isUncontended(view, holder, now) &&",
