@@ -48,6 +48,9 @@ function lineMap(json: string, { code, shifts }: Tabbed, places: readonly number
     // Nothing is called where there are only brackets, and words that go with them.
     if (/^[\s)\]};,]*(?:try|finally|else|break|continue|return)?[\s{([;]*$/.test(codeLine))
       continue;
+    // Nor by names and plain values alone.
+    if (/^[\s\w:,;"{}]*$/.test(codeLine) && !/\b(?:await|new|throw|yield)\b/.test(codeLine))
+      continue;
     const indentation = codeLine.search(/\S/);
     // Of several in the indentation, the last is that of the code.
     const starts = new Map<number, { source: number; line: number }>();

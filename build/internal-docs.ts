@@ -1,6 +1,6 @@
 import ts from "typescript";
 
-/** Types without the docs of what they do not export: nobody gets to see it. */
+/** Types without the docs of what they do not export, which nobody gets to see, and without empty lines. */
 export function withoutInternalDocs(file: string, types: string): string {
   const { statements } = ts.createSourceFile(file, types, ts.ScriptTarget.Latest);
   const exported = new Set(statements.flatMap(namesExported));
@@ -10,7 +10,8 @@ export function withoutInternalDocs(file: string, types: string): string {
       const isInternal = namesDeclared(statement).some((name) => !exported.has(name));
       return isInternal ? text.replace(/^[ \t]*\/\*\*[^]*?\*\/\n/gm, "") : text;
     })
-    .join("");
+    .join("")
+    .replace(/\n{2,}/g, "\n");
 }
 
 function namesExported(statement: ts.Statement): readonly string[] {
