@@ -60,7 +60,7 @@ const CHECK_MS = 500;
  */
 const LONGEST_WATCH_MS = 25_000;
 
-/** The first waits since the index of a write: where servers were restored meanwhile, they hear of nothing. */
+/** The first wait, since a write of ours: where servers were restored after it, it hears of nothing. */
 const FIRST_WATCH_MS = 500;
 
 /** What an answer may need beyond the wait of its query; at most a quarter of a TTL. */
@@ -90,7 +90,7 @@ export class HolderMonitor {
   readonly #slots = new Map<MonitoredSlot, { readonly since: number }>();
   #stop: Cancellation | undefined;
   /** The blocking query on the contender entry of the only slot. */
-  #entryWatch: Cancellation | undefined;
+  #entryWatch: { readonly session: string; readonly watch: Cancellation } | undefined;
 
   constructor(requests: PrefixRequests, options: HolderMonitorOptions) {
     this.#requests = requests;
@@ -108,7 +108,7 @@ export class HolderMonitor {
       cancel();
       this.#slots.delete(slot);
       // Its entry may stay for a while, if its release does not get through.
-      this.giveUpEntryWatch();
+      if (this.#entryWatch?.session === slot.session) this.giveUpEntryWatch();
       if (this.#slots.size > 0) return;
       this.#stop?.abort("nobody holds");
       this.#stop = undefined;
@@ -123,7 +123,7 @@ export class HolderMonitor {
 
   /** Gives up the connection that the only slot has for its entry: others need it. */
   giveUpEntryWatch(): void {
-    this.#entryWatch?.abort("given up");
+    this.#entryWatch?.watch.abort("given up");
   }
 
   /** Reads again and again, with the pause that a reading asks for. */
@@ -211,7 +211,8 @@ export class HolderMonitor {
     query: OwnQueryOptions,
     signal: Ending,
   ): Promise<KVEntry | null | "given up"> {
-    const watch = (this.#entryWatch = new FirstOf(signal));
+    const watch = new FirstOf(signal);
+    this.#entryWatch = { session, watch };
     try {
       return await this.#requests.readContender(session, { ...query, signal: watch });
     } catch (error) {

@@ -298,6 +298,21 @@ describe("holders", () => {
     expect(checks.length).toBeLessThanOrEqual(121);
   });
 
+  test("that are released soon leave the blocking queries of another as they are", async () => {
+    await semaphoreOf(scene.client, 2).acquire();
+    await time.pass(2_000);
+    const before = watchesOf(scene.client);
+    expect(before).toHaveLength(2);
+    for (let turn = 0; turn < 10; turn += 1) {
+      const sem = semaphoreOf(scene.client, 2);
+      await sem.acquire();
+      await sem.release();
+      await time.pass(10);
+    }
+    const isEntry = ({ step }: { readonly step: string }): boolean => step === "watch entry";
+    expect(watchesOf(scene.client).filter(isEntry)).toEqual(before.filter(isEntry));
+  });
+
   test("that are released soon cost no reading", async () => {
     const sem = semaphoreOf(scene.client);
     await sem.acquire();
