@@ -78,8 +78,8 @@ export class Claim implements Waiter {
   #enteredAt = Infinity;
   readonly #waiting = new Cancellation();
   #settle: Settle | undefined;
-  #isSwapUnderWay = false;
-  #isHandedOver = false;
+  /** The write under way that makes it a holder: its own, or that of another which leaves. */
+  #swap: "own" | "handover" | undefined;
   /** Whether it was seen that there is no slot for it. */
   #hasHadToWait = false;
   /** Whether its caller waits no longer, and whether it does not try any more either. */
@@ -124,7 +124,7 @@ export class Claim implements Waiter {
 
   /** Whether a slot can be passed on to it: it waits, and has nothing under way. */
   get isOpen(): boolean {
-    return !this.#isSwapUnderWay && !this.#waiting.aborted && !this.lease.checkLost();
+    return this.#swap === undefined && !this.#waiting.aborted && !this.lease.checkLost();
   }
 
   // What it does by itself.
@@ -262,16 +262,21 @@ export class Claim implements Waiter {
     this.#endIfOver();
   }
 
-  /** A write that makes it a holder is about to be sent. */
-  beforeSwap({ isHolder = false, isHandedOver = false } = {}): void {
-    this.#isSwapUnderWay = true;
-    this.#isHandedOver = isHandedOver;
+  /** A write of its own that makes it a holder is about to be sent. */
+  beforeSwap(isHolder = false): void {
+    this.#swap = "own";
     if (!isHolder) this.#state = { kind: "holder" };
+  }
+
+  /** Another that leaves is about to send one. */
+  beforeHandover(): void {
+    this.#swap = "handover";
+    this.#state = { kind: "holder" };
   }
 
   /** That write was refused. */
   afterSwap(): void {
-    this.#isSwapUnderWay = false;
+    this.#swap = undefined;
     this.#endIfOver();
   }
 
@@ -283,7 +288,7 @@ export class Claim implements Waiter {
 
   /** That write has made it a holder. */
   holds(since: bigint): void {
-    this.#isSwapUnderWay = false;
+    this.#swap = undefined;
     this.#state = { kind: "holder", since };
     this.#settle?.resolve(this.lease.checkLost() ? "gone" : since);
   }
@@ -307,8 +312,8 @@ export class Claim implements Waiter {
   }
 
   #endIfOver(): void {
-    // The write of another that leaves may take long: the cleanup takes away what it may have left.
-    if (!this.#isTimeOver || (this.#isSwapUnderWay && !this.#isHandedOver)) return;
+    // A handover may take long: what it may yet leave, the cleanup takes away.
+    if (!this.#isTimeOver || this.#swap === "own") return;
     if (this.#hasHadToWait || this.#isTryOver) this.#endTooLate();
   }
 

@@ -114,7 +114,7 @@ export async function contend(
     if (outcome !== "gone") standing = outcome.standing;
     const isOver = outcome !== "gone" || left <= 0;
     await cleanUp.within(isOver ? ABORT_GRACE_MS : left).catch(ignore);
-    // Timers come up to a millisecond early. What is cleaned up yet is not to meet the next claim.
+    // A timer may come a moment early. The next claim must not meet a cleanup that still goes on.
     const isInTime = cleanUp.isOver && performance.now() < wait.until;
     if (isOver || !isInTime) return { kind: "too late", standing };
     await sleep(Math.min(pauses.next(), wait.until - performance.now()), signal);

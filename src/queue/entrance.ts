@@ -109,7 +109,7 @@ export class Entrance {
     const operations = isHolder
       ? transactions.rejoin(claim.entry, view, limit)
       : transactions.join(claim.entry, view, limit);
-    claim.beforeSwap({ isHolder });
+    claim.beforeSwap(isHolder);
     try {
       const outcome = await this.#writes.send(operations, claim.requestTimeout());
       if (!outcome.applied) {

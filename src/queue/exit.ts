@@ -118,7 +118,7 @@ export class Exit {
     operations: readonly KVOperation[],
     timeout: number | undefined,
   ): Promise<Written> {
-    successor?.beforeSwap({ isHandedOver: true });
+    successor?.beforeHandover();
     try {
       // The last of the operations is a deletion, which answers with no entry.
       const outcome = await this.#send(operations, operations.length - 1, timeout);
