@@ -74,7 +74,9 @@ export class SlotSource {
     this.#makeWay?.();
     this.#makeWay = undefined;
     try {
-      if (!(await this.#takeTurn(wait))) return { kind: "too late", standing: undefined };
+      if (!(await this.#takeTurn(wait))) {
+        return { kind: "too late", standing: this.queue.standingOf() };
+      }
     } finally {
       this.#waitingForTurn -= 1;
     }

@@ -96,6 +96,17 @@ describe("a wait", () => {
     expect(runs).toBe(21);
   });
 
+  test("for the turn of a session of the user's says how things stand when it is over", async () => {
+    const session = await scene.client.session.create({ ttl: "15s", behavior: "delete" });
+    const sem = semaphore({ session });
+    await sem.acquire();
+    const running = new Watched(sem.run(() => "done", { timeout: 1_000 }));
+    await time.pass(1_000);
+    expect(running.outcome).toMatchObject({
+      error: { code: "SEMAPHORE_TIMEOUT", held: 1, limit: 1, ahead: 0 },
+    });
+  });
+
   test("is over with its timeout while a slot is passed on to it, and that hangs", async () => {
     const first = semaphore();
     await first.acquire();
