@@ -9,7 +9,7 @@ import { cleanPath } from "./protocol/keys.js";
 import { Queue } from "./queue/queue.js";
 import { PrefixRequests } from "./queue/requests.js";
 import { WatchQuota } from "./queue/watch-quota.js";
-import { show } from "./shown-value.js";
+import { shownWithType } from "./shown-value.js";
 import { IdleSessions } from "./session/idle-sessions.js";
 import { Watchdogs } from "./session/watchdog.js";
 
@@ -134,5 +134,7 @@ export function contextOf(client: unknown): ClientContext {
     const found = client[context];
     if (found instanceof ClientContext) return found;
   }
-  throw new SemaphoreOptionsError(`missing client: got ${show(client)}, expected a ConsulClient`);
+  throw new SemaphoreOptionsError(
+    `missing client: got ${shownWithType(client)}, expected a ConsulClient`,
+  );
 }

@@ -1,10 +1,11 @@
 import { hostname } from "node:os";
+
 import { z } from "zod";
 
 import { parseDuration, type Duration } from "./consul/duration.js";
 import { cleanPath } from "./protocol/keys.js";
 import { SemaphoreOptionsError } from "./errors.js";
-import { show } from "./shown-value.js";
+import { shownWithType } from "./shown-value.js";
 
 /**
  * The name of a session that was given none (Go: `DefaultSemaphoreSessionName`).
@@ -164,27 +165,31 @@ const SESSION_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const durationSchema = z.union([z.string(), z.number()]);
 
 const prefixSchema = z
-  .string({ error: (issue) => `missing prefix: got ${show(issue.input)}, expected a string` })
+  .string({
+    error: (issue) => `missing prefix: got ${shownWithType(issue.input)}, expected a string`,
+  })
   .min(1, { error: `missing prefix: got ""`, abort: true })
   .refine((prefix) => !prefix.startsWith("/"), {
-    error: (issue) => `invalid prefix ${show(issue.input)}: a key must not begin with "/"`,
+    error: (issue) => `invalid prefix ${shownWithType(issue.input)}: a key must not begin with "/"`,
     abort: true,
   })
   .refine((prefix) => prefix === prefix.trim(), {
-    error: (issue) => `invalid prefix ${show(issue.input)}: white space at its beginning or end`,
+    error: (issue) =>
+      `invalid prefix ${shownWithType(issue.input)}: white space at its beginning or end`,
     abort: true,
   })
   .refine((prefix) => prefix.isWellFormed(), {
-    error: (issue) => `invalid prefix ${show(issue.input)}: half of a surrogate pair`,
+    error: (issue) => `invalid prefix ${shownWithType(issue.input)}: half of a surrogate pair`,
     abort: true,
   })
   .refine((prefix) => !/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(prefix), {
     error: (issue) =>
-      `invalid prefix ${show(issue.input)}: Consul refuses paths with such a character`,
+      `invalid prefix ${shownWithType(issue.input)}: Consul refuses paths with such a character`,
     abort: true,
   })
   .refine((prefix) => !/^\.{1,2}(\/|$)/.test(cleanPath(prefix)), {
-    error: (issue) => `invalid prefix ${show(issue.input)}: it names no folder of the KV store`,
+    error: (issue) =>
+      `invalid prefix ${shownWithType(issue.input)}: it names no folder of the KV store`,
   });
 
 /** Consul's own least TTL is 10 s, but its agents can be configured; in tests down to this. */
@@ -207,12 +212,14 @@ const optionsSchema = z.strictObject({
   limit: limitSchema,
   adoptLimit: z
     .boolean({
-      error: (issue) => `invalid adoptLimit: got ${show(issue.input)}, expected true or false`,
+      error: (issue) =>
+        `invalid adoptLimit: got ${shownWithType(issue.input)}, expected true or false`,
     })
     .default(false),
   value: z
     .union([z.string(), z.instanceof(Uint8Array)], {
-      error: (issue) => `invalid value: got ${show(issue.input)}, expected a string or Uint8Array`,
+      error: (issue) =>
+        `invalid value: got ${shownWithType(issue.input)}, expected a string or Uint8Array`,
     })
     .refine((value) => Buffer.byteLength(value) <= MOST_VALUE_BYTES, {
       error: ({ input }) =>
@@ -227,7 +234,8 @@ const optionsSchema = z.strictObject({
   }).default(DEFAULT_SEMAPHORE_SESSION_TTL),
   sessionChecks: z
     .custom<readonly string[]>((checks) => z.array(z.string()).safeParse(checks).success, {
-      error: (issue) => `invalid sessionChecks: got ${show(issue.input)}, expected a list of names`,
+      error: (issue) =>
+        `invalid sessionChecks: got ${shownWithType(issue.input)}, expected a list of names`,
     })
     .transform((checks) => [...checks])
     .default([]),
@@ -255,7 +263,7 @@ export type ResolvedSemaphoreOptions = Omit<
 /** @throws SemaphoreOptionsError that shows each bad value. */
 export function resolveOptions(options: SemaphoreOptions): ResolvedSemaphoreOptions {
   if (!z.looseObject({}).safeParse(options).success) {
-    throw new SemaphoreOptionsError(`missing semaphore options: got ${show(options)}`);
+    throw new SemaphoreOptionsError(`missing semaphore options: got ${shownWithType(options)}`);
   }
   const given = checked(optionsSchema, options);
   const { namespace, partition, monitorRetryTime, semaphoreWaitTime, ...others } = given;
@@ -273,7 +281,9 @@ const signalSchema = z.custom<AbortSignal>(
     value !== null &&
     "aborted" in value &&
     "addEventListener" in value,
-  { error: (issue) => `invalid signal: got ${show(issue.input)}, expected an AbortSignal` },
+  {
+    error: (issue) => `invalid signal: got ${shownWithType(issue.input)}, expected an AbortSignal`,
+  },
 );
 
 /**
@@ -283,7 +293,9 @@ const signalSchema = z.custom<AbortSignal>(
  */
 export function requireFunction(fn: unknown): void {
   if (typeof fn === "function") return;
-  throw new SemaphoreOptionsError(`invalid function: got ${show(fn)}, expected a function`);
+  throw new SemaphoreOptionsError(
+    `invalid function: got ${shownWithType(fn)}, expected a function`,
+  );
 }
 
 /**
@@ -318,7 +330,9 @@ const closeSchema = z.strictObject({ drain: duration("invalid drain").default(0)
  */
 export function resolveDrain(options: CloseOptions): number {
   if (!z.record(z.string(), z.unknown()).safeParse(options).success) {
-    throw new SemaphoreOptionsError(`invalid options: got ${show(options)}, expected { drain }`);
+    throw new SemaphoreOptionsError(
+      `invalid options: got ${shownWithType(options)}, expected { drain }`,
+    );
   }
   return parseDuration(checked(closeSchema, options).drain);
 }
@@ -348,7 +362,7 @@ export function resolveWait(wait: unknown): ResolvedWait {
   // An AbortController, for one, has a signal as well.
   if (!z.record(z.string(), z.unknown()).safeParse(wait).success) {
     throw new SemaphoreOptionsError(
-      `invalid wait: got ${show(wait)}, expected an AbortSignal, or { signal, timeout }`,
+      `invalid wait: got ${shownWithType(wait)}, expected an AbortSignal, or { signal, timeout }`,
     );
   }
   const { signal, timeout } = checked(waitSchema, wait);
@@ -377,14 +391,14 @@ function text(
   valid: (value: string) => boolean = (value) => value !== "",
 ) {
   return z.custom<string>((value) => typeof value === "string" && valid(value), {
-    error: (issue) => `invalid ${name}: got ${show(issue.input)}, expected ${expected}`,
+    error: (issue) => `invalid ${name}: got ${shownWithType(issue.input)}, expected ${expected}`,
   });
 }
 
 function wholeNumber(least: number, problem: string) {
   return z.custom<number>((value) => Number.isSafeInteger(value) && Number(value) >= least, {
     error: ({ input }) =>
-      `${problem}: got ${show(input)}, expected a whole number of at least ${least}`,
+      `${problem}: got ${shownWithType(input)}, expected a whole number of at least ${least}`,
   });
 }
 
@@ -396,7 +410,8 @@ function duration(name: string, { least = 0, problem = "is negative" } = {}) {
       return z.NEVER;
     };
     const given = durationSchema.safeParse(value);
-    if (!given.success) return refuse(`got ${show(value)}, expected "30s" or milliseconds`);
+    if (!given.success)
+      return refuse(`got ${shownWithType(value)}, expected "30s" or milliseconds`);
     try {
       if (parseDuration(given.data) >= least) return given.data;
     } catch (error) {

@@ -1,6 +1,5 @@
-import { inspect } from "node:util";
-
 import { badRequest, type ConsulError } from "./http/consul-error.js";
+import { shown } from "../shown-value.js";
 
 // The arguments of the KV store are checked before they are sent. Types do not protect a caller in
 // plain JavaScript, whose `acquire` without a session would be an unconditional write.
@@ -36,7 +35,7 @@ export function checkedUint64(request: RequestLine, name: string, value: unknown
 /** @throws ConsulError */
 export function checkedSession(request: RequestLine, session: unknown): string {
   if (typeof session === "string" && session !== "") return session;
-  throw refusal(request, `invalid session ${inspect(session)}`);
+  throw refusal(request, `invalid session ${shown(session)}`);
 }
 
 /** The path of a key. All its characters but the slashes are encoded. */
@@ -55,7 +54,7 @@ export function checkedKey(
   { mayBeEmpty = false }: KeyOptions = {},
 ): string {
   const refuse = (problem: string): ConsulError =>
-    badRequest(method, "/v1/kv/", `invalid key ${inspect(key)}: ${problem}`);
+    badRequest(method, "/v1/kv/", `invalid key ${shown(key)}: ${problem}`);
   if (typeof key !== "string") throw refuse(`expected a string, got ${typeof key}`);
   if (key === "" && !mayBeEmpty) throw refuse("it must not be empty");
   if (key.startsWith("/")) throw refuse("it must not begin with a '/'");

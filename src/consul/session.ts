@@ -1,5 +1,3 @@
-import { inspect } from "node:util";
-
 import { readAnswer, sessionEntriesSchema, sessionIdSchema, writeResultSchema } from "./answers.js";
 import { badRequest } from "./http/consul-error.js";
 import { formatDuration, parseDuration, type Duration } from "./duration.js";
@@ -12,6 +10,7 @@ import {
 } from "./query.js";
 import type { RequestOptions } from "./http/request-options.js";
 import type { Transport } from "./http/transport.js";
+import { shown } from "../shown-value.js";
 
 /**
  * A Consul session (Go: `SessionEntry`).
@@ -218,7 +217,7 @@ function sessionPath(method: string, operation: string, id: string): string {
   const path = `/v1/session/${operation}/`;
   if (typeof id === "string" && id !== "" && id.isWellFormed())
     return path + encodeURIComponent(id);
-  throw badRequest(method, path, `invalid session ID ${inspect(id)}`);
+  throw badRequest(method, path, `invalid session ID ${shown(id)}`);
 }
 
 /** Consul reads a value below a microsecond as a number of seconds. */

@@ -288,6 +288,8 @@ describe("other bad input", () => {
       refusal({ ...VALID, prefix: given }),
       refusal({ ...VALID, value: given }),
       refusal({ ...VALID, session: [given] }),
+      refusal({ ...VALID, session: new URL("http://s3cret@x") }),
+      refusal({ ...VALID, session: new Map([["token", "s3cret"]]) }),
     ];
     for (const error of refusals) expect(error?.message).not.toContain("s3cret");
     expect(refusals[0]?.message).toContain("got { address, token } (object)");

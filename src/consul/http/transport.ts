@@ -82,15 +82,12 @@ export class Transport {
   constructor(config: ConsulClientConfig, refused: () => void = () => undefined) {
     this.#config = resolveConfig(config, process.env);
     this.#failures = new RequestFailures(this.#config);
-    const { dispatcher, tls, origin } = this.#config;
-    const connect = connector(this.#config);
-    this.#connections = new Connections(
-      (keepAliveTimeout) =>
-        dispatcher === undefined
-          ? new OwnConnection({ origin, connect, keepAliveTimeout })
-          : new GivenConnection(dispatcher),
-      refused,
-    );
+    const { dispatcher, tls } = this.#config;
+    const open =
+      dispatcher === undefined
+        ? openerOf(this.#config)
+        : (): GivenConnection => new GivenConnection(dispatcher);
+    this.#connections = new Connections(open, refused);
     if (tls?.insecureSkipVerify === true) warnOfInsecureTls(this.#config.displayAddress);
   }
 
@@ -237,6 +234,13 @@ export class Transport {
         this.#failures.denied(request, { status, body: text }, permission),
     };
   }
+}
+
+/** Opens connections of the client's own. */
+function openerOf(config: ResolvedConfig): (keepAliveTimeout: number) => OwnConnection {
+  const { origin } = config;
+  const connect = connector(config);
+  return (keepAliveTimeout) => new OwnConnection({ origin, connect, keepAliveTimeout });
 }
 
 function warnOfInsecureTls(address: string): void {

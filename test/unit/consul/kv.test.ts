@@ -400,6 +400,11 @@ describe("a call that the types forbid", () => {
     ["deleteCas", [{ key: "a" }], "invalid modifyIndex undefined (undefined)"],
     ["put", [{ key: "a", value: 5 }], "invalid value (number)"],
     ["put", [{ key: 5n }], "invalid key 5n: expected a string, got bigint"],
+    [
+      "put",
+      [{ key: { key: "a", token: "secret" } }],
+      "invalid key { key, token }: expected a string",
+    ],
     ["get", ["a", { datacenter: "\ud800" }], "invalid dc"],
     ["acquire", [{ key: "a", session: "\ud800" }], "invalid acquire"],
     ["get", ["a", { index: 1n, wait: "soon" }], 'time: invalid duration "soon"'],
