@@ -76,6 +76,7 @@ export class Claim implements Waiter {
   /** Writes whose outcome nobody knows, and which may yet arrive. */
   readonly #unanswered = new Set<"entry" | "swap">();
   #enteredAt = Infinity;
+  #entersAnew = false;
   readonly #waiting = new Cancellation();
   #settle: Settle | undefined;
   /** The write under way that makes it a holder: its own, or that of another which leaves. */
@@ -145,7 +146,7 @@ export class Claim implements Waiter {
     }
   }
 
-  /** Makes the contender entry. Resolves to whether there still is a session to do it with. */
+  /** Makes the contender entry. Resolves to whether it can wait with it; else it begins anew. */
   async enter(until: number, signal: Ending | undefined): Promise<boolean> {
     if (this.#state.kind === "nothing") this.#state = { kind: "contender" };
     let refusal: string | undefined;
@@ -160,7 +161,7 @@ export class Claim implements Waiter {
       if (this.lease.own && this.lease.checkLost()) return false;
       throw error;
     }
-    if (refusal === undefined) return true;
+    if (refusal === undefined) return !this.#entersAnew;
     // The entry of a session of ours is its own; but one that was ended while it was idle has left it
     // under lock-delay, of which Consul speaks first.
     const isSessions = /invalid session|lock delay|lock is already held/i.test(refusal);
@@ -249,9 +250,11 @@ export class Claim implements Waiter {
 
   /**
    * Its session has had a slot before it came here, which is not for it to clean up; but one that
-   * counted as dead, for want of a contender entry, is (`isRevived`).
+   * counted as dead, for want of a contender entry, is (`isRevived`). Where its slot has gone meanwhile,
+   * as with a lowered limit, it has to leave the lock and enter anew (`isTooMany`).
    */
-  resumes(isRevived: boolean): void {
+  resumes(isRevived: boolean, isTooMany: boolean): void {
+    this.#entersAnew = isTooMany;
     if (this.#state.kind !== "contender") return;
     this.#state = isRevived ? { kind: "holder" } : { kind: "nothing" };
   }

@@ -5,7 +5,7 @@ import type { KVOperation } from "../consul/transaction.js";
 import { SemaphoreRequestError } from "../errors.js";
 import { limitFor, mayJoinAtOnce, requireSameLimit } from "../protocol/next-step.js";
 import { afterPassing, type QueueView } from "../protocol/queue-view.js";
-import { readSnapshot } from "../protocol/snapshot.js";
+import { liveHolders, readSnapshot } from "../protocol/snapshot.js";
 import type { Claim } from "./claim.js";
 import type { KnownQueue } from "./known-queue.js";
 import type { Line } from "./line.js";
@@ -84,7 +84,9 @@ export class Entrance {
     requireSameLimit(snapshot, claim);
     const own = snapshot.contenders.find(({ session }) => session === claim.session);
     if (own !== undefined && snapshot.lock.holders.has(claim.session)) {
-      claim.resumes(own.createIndex > snapshot.lock.modifyIndex);
+      const isRevived = own.createIndex > snapshot.lock.modifyIndex;
+      const isTooMany = liveHolders(snapshot).size > limitFor(claim, snapshot.lock.limit);
+      claim.resumes(isRevived, isRevived && isTooMany);
     }
     return undefined;
   }

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { ConsulClient, Semaphore, SemaphoreOptions } from "../../../src/index.js";
 import { Scene } from "../client-of-fake.js";
 import { FakeTime } from "../fake-time.js";
-import { answerLate, silent } from "../faults.js";
+import { answerLate, answerSwallowed, silent } from "../faults.js";
 import { valueOf, Watched } from "../outcome.js";
 
 const PREFIX = "jobs";
@@ -159,6 +159,42 @@ describe("resize", () => {
     await time.pass(2_000);
     await both;
     expect(sem.limit).toBe(scene.lock(PREFIX)?.limit);
+  });
+});
+
+describe("a holder that counted as dead has no slot above a limit that was lowered meanwhile", () => {
+  const elsewhere = (given: Partial<SemaphoreOptions> = {}): Semaphore =>
+    semaphore({ limit: 2, adoptLimit: true, ...given }, scene.newClient());
+
+  test("where its swap went unanswered", async () => {
+    const held = await elsewhere().acquire();
+    scene.next("enter and join", answerSwallowed);
+    const acquiring = new Watched(elsewhere().acquire());
+    await time.pass(1_000);
+    const entry = scene.contenders(PREFIX).find(({ session }) => session !== held.session);
+    scene.consul.deleteKey(entry?.key ?? "");
+    await elsewhere().resize(1);
+    await time.pass(20_000);
+    expect([held.held, acquiring.outcome]).toEqual([true, undefined]);
+    await held.release();
+    await time.pass(1_000);
+    expect(valueOf(acquiring).held).toBe(true);
+  });
+
+  test("where it comes back with a session of the user's", async () => {
+    const session = await scene.client.session.create({ behavior: "delete" });
+    const held = await elsewhere().acquire();
+    await elsewhere({ session }).acquire();
+    await time.pass(1_000);
+    scene.consul.deleteKey(`${PREFIX}/${session}`);
+    await time.pass(1_000);
+    await elsewhere().resize(1);
+    const acquiring = new Watched(elsewhere({ session }).acquire());
+    await time.pass(20_000);
+    expect([held.held, acquiring.outcome]).toEqual([true, undefined]);
+    await held.release();
+    await time.pass(1_000);
+    expect(valueOf(acquiring).held).toBe(true);
   });
 });
 
