@@ -205,7 +205,7 @@ export class PrefixRequests {
     if (seen === 0n) return await read(options);
     return await this.#watches.watch({
       signal,
-      query: (either) => read({ ...options, signal: either }),
+      query: () => read(options),
       look: async () => {
         const now = performance.now();
         // It is to end when the query would have, and occupies a connection that others need.

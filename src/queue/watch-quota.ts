@@ -1,5 +1,4 @@
-import type { Cancellation, Ending } from "../async/cancellation.js";
-import { FirstOf } from "../async/first-of.js";
+import type { Ending } from "../async/cancellation.js";
 import { isAborted } from "../async/is-aborted.js";
 import { sleep } from "../async/sleep.js";
 
@@ -7,7 +6,7 @@ import { sleep } from "../async/sleep.js";
 export interface WatchedKey<Found> {
   readonly signal: Ending | undefined;
   /** A blocking query. */
-  readonly query: (signal: Cancellation) => Promise<Found>;
+  readonly query: () => Promise<Found>;
   /** A look without a wait. Resolves to nothing while there is nothing new. */
   readonly look: () => Promise<Found | undefined>;
 }
@@ -26,10 +25,11 @@ const LOOK_MS_PER_KEY = 10;
 
 /**
  * Shares a bounded number of connections between the blocking queries of one client. Those beyond are
- * replaced by looking again and again. When the agent refuses connections, half of them give way.
+ * replaced by looking again and again. When the agent refuses connections, half of them run out: to
+ * abort them would free nothing, since the agent counts a connection until its query has an answer.
  */
 export class WatchQuota {
-  readonly #queries = new Set<Cancellation>();
+  #queries = 0;
   #most = MOST_QUERIES;
   #refusedAt = -Infinity;
   #loweredAt = -Infinity;
@@ -49,29 +49,26 @@ export class WatchQuota {
     this.#refusedAt = now;
     if (now < this.#loweredAt + REFUSED_TOGETHER_MS) return;
     this.#loweredAt = now;
-    this.#most = Math.floor(Math.min(this.#most, this.#queries.size) / 2);
-    for (const query of [...this.#queries].slice(this.#most)) query.abort("given way");
+    this.#most = Math.floor(Math.min(this.#most, this.#queries) / 2);
   }
 
   get #hasRoom(): boolean {
     if (performance.now() >= this.#refusedAt + LOWERED_MS) this.#most = MOST_QUERIES;
-    return this.#queries.size < this.#most;
+    return this.#queries < this.#most;
   }
 
   /** Resolves to nothing where there is no room for a query, or where the agent has refused one. */
   async #query<Found>({ signal, query }: WatchedKey<Found>): Promise<Found | undefined> {
     if (!this.#hasRoom) return undefined;
     const refusedAt = this.#refusedAt;
-    const ending = new FirstOf(signal);
-    this.#queries.add(ending);
+    this.#queries += 1;
     try {
-      return await query(ending);
+      return await query();
     } catch (error) {
       if (isAborted(signal) || this.#refusedAt === refusedAt) throw error;
       return undefined;
     } finally {
-      ending.dispose();
-      this.#queries.delete(ending);
+      this.#queries -= 1;
     }
   }
 
