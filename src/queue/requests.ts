@@ -1,5 +1,6 @@
 import { Backoff } from "../async/backoff.js";
 import type { Ending } from "../async/cancellation.js";
+import { isAborted } from "../async/is-aborted.js";
 import { sleep } from "../async/sleep.js";
 import { parseDuration } from "../consul/duration.js";
 import type { OwnEndpoints } from "../consul/endpoints.js";
@@ -203,6 +204,7 @@ export class PrefixRequests {
       return { entry, index: entry?.modifyIndex ?? meta.index };
     };
     if (seen === 0n) return await read(options);
+    let last: KeyReading | undefined;
     return await this.#watches.watch({
       signal,
       query: () => read(options),
@@ -216,9 +218,15 @@ export class PrefixRequests {
           wait: undefined,
           timeout: Math.min(left, LONGEST_LOOK_MS),
         };
-        const reading = await read(look);
+        try {
+          last = await read(look);
+        } catch (error) {
+          // Until the look before this one nothing had changed, and that was readable.
+          if (last === undefined || isAborted(signal)) throw error;
+          return last;
+        }
         const isOver = performance.now() >= sentAt + wait;
-        return isOver || reading.index !== seen ? reading : undefined;
+        return isOver || last.index !== seen ? last : undefined;
       },
     });
   }

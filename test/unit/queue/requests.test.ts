@@ -3,9 +3,10 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { KVEntry } from "../../../src/consul/kv.js";
 import { SEMAPHORE_FLAG_VALUE } from "../../../src/protocol/lock-entry.js";
 import { blocking, PrefixRequests, wordsOf } from "../../../src/queue/requests.js";
+import { WatchQuota } from "../../../src/queue/watch-quota.js";
 import { FakeKV } from "../fake-kv.js";
 import { read, SESSION } from "../session/fake-sessions.js";
-import { after, inTurn, refusal } from "../failures.js";
+import { after, hang, inTurn, refusal } from "../failures.js";
 import { Watched } from "../outcome.js";
 import { rejectionOf } from "../rejection.js";
 
@@ -173,6 +174,56 @@ describe("a blocking query", () => {
     await vi.advanceTimersByTimeAsync(0);
     expect(reading.outcome).toMatchObject({ at: start + 10 });
     expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("looks in place of a blocking query", () => {
+  const QUERY = blocking(5n, 4_000, 2_000);
+  const unchanged = () => read<KVEntry | null>(lock(1, ["a"]));
+  const failing = () => Promise.reject(refusal(500, "No cluster leader"));
+
+  beforeEach(() => {
+    const watches = new WatchQuota();
+    // With no query under way, no connection is left for one.
+    watches.giveWay();
+    requests = new PrefixRequests({ kv }, "jobs//", SCOPE, watches);
+  });
+
+  test("last as long as its wait where nothing changes", async () => {
+    kv.onGet = unchanged;
+    const reading = new Watched(requests.readLock(QUERY));
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(reading.outcome).toMatchObject({ at: start + 4_000, value: { index: 5n } });
+    expect(kv.calls.every(({ options }) => options.index === undefined)).toBe(true);
+  });
+
+  test("have read the key where the last of them fails", async () => {
+    kv.onGet = inTurn(unchanged, unchanged, unchanged, failing);
+    const reading = new Watched(requests.readLock(QUERY));
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(reading.outcome).toMatchObject({ at: start + 2_000, value: { index: 5n } });
+    expect(kv.calls).toHaveLength(4);
+  });
+
+  test("have failed where the first of them does", async () => {
+    kv.onGet = inTurn(failing, unchanged);
+    const reading = new Watched(requests.readLock(QUERY));
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(reading.outcome).toMatchObject({
+      at: start + 500,
+      error: { code: "SEMAPHORE_READ_FAILED" },
+    });
+  });
+
+  test("end with the wait, whatever they have read", async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    kv.onGet = () => (kv.calls.length === 1 ? unchanged() : hang({ signal }));
+    const reading = new Watched(requests.readLock({ ...QUERY, signal }));
+    await vi.advanceTimersByTimeAsync(1_200);
+    controller.abort("enough");
+    await vi.advanceTimersByTimeAsync(0);
+    expect(reading.outcome).toMatchObject({ at: start + 1_200, error: "enough" });
   });
 });
 
