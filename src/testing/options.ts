@@ -1,3 +1,5 @@
+import { inspect } from "node:util";
+
 /**
  * The options of a `TestConsul`.
  *
@@ -30,4 +32,26 @@ export interface TestConsulOptions {
 export interface TestConsulListenOptions extends TestConsulOptions {
   /** The port of the loopback interface. Default: one that is free. */
   readonly port?: number | undefined;
+}
+
+/** @throws TypeError for what is none of a TestConsul's options, or not as they have to be */
+export function checkOptions(options: Readonly<Record<string, unknown>>): void {
+  const { random, shortestTtl, ...others } = options;
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined) {
+    throw new TypeError(
+      `unknown option ${JSON.stringify(unknown)} (known: random, shortestTtl, and port for TestConsul.listen)`,
+    );
+  }
+  if (random !== undefined && typeof random !== "function") {
+    throw new TypeError(
+      `invalid random ${inspect(random)}, expected a function such as Math.random`,
+    );
+  }
+  const isTime = typeof shortestTtl === "number" && shortestTtl > 0 && shortestTtl < Infinity;
+  if (shortestTtl !== undefined && !isTime) {
+    throw new TypeError(
+      `invalid shortestTtl ${inspect(shortestTtl)}, expected milliseconds, such as 1_000`,
+    );
+  }
 }

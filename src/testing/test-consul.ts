@@ -6,7 +6,7 @@ import { FakeConsul } from "./fake-consul/fake-consul.js";
 import { globalClock } from "./global-clock.js";
 import { HttpServer } from "./http-server.js";
 import { Network } from "./network.js";
-import type { TestConsulListenOptions, TestConsulOptions } from "./options.js";
+import { checkOptions, type TestConsulListenOptions, type TestConsulOptions } from "./options.js";
 
 /**
  * A {@link TestConsul} that other processes can use, from {@link TestConsul.listen}.
@@ -60,8 +60,13 @@ export class TestConsul implements AsyncDisposable {
   #server: HttpServer | undefined;
   #closed: Promise<void> | undefined;
 
-  /** Creates an empty Consul, with a leader and a working network. */
+  /**
+   * Creates an empty Consul, with a leader and a working network.
+   *
+   * @throws TypeError for an invalid option
+   */
   constructor(options: TestConsulOptions = {}) {
+    checkOptions({ ...options });
     const { random, shortestTtl } = options;
     this.#consul = new FakeConsul({
       clock: globalClock,
@@ -90,13 +95,16 @@ export class TestConsul implements AsyncDisposable {
    * const service = spawn("./service", { env });
    * ```
    *
-   * @throws Error if it cannot listen at the port
+   * @throws Error if it cannot listen at the port, TypeError for another invalid option
    */
-  static async listen(options: TestConsulListenOptions = {}): Promise<TestConsulServer> {
+  static async listen({
+    port = 0,
+    ...options
+  }: TestConsulListenOptions = {}): Promise<TestConsulServer> {
     const consul = new TestConsul(options);
     const network = consul.#network;
     const server = network.connect((carrier) => new HttpServer(carrier));
-    const address = await server.listen(options.port ?? 0);
+    const address = await server.listen(port);
     network.share(server, address);
     consul.#server = server;
     return Object.assign(consul, { address });

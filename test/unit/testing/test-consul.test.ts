@@ -168,3 +168,21 @@ describe("the end", () => {
     await expect(late.kv.get("a")).rejects.toMatchObject({ code: "CONSUL_UNREACHABLE" });
   });
 });
+
+describe("options", () => {
+  test.each([
+    [{ shortestTTL: 100 }, 'unknown option "shortestTTL" (known: random, shortestTtl, and port'],
+    [
+      { port: 8500 },
+      'unknown option "port" (known: random, shortestTtl, and port for TestConsul.li',
+    ],
+    [{ shortestTtl: "1s" }, "invalid shortestTtl '1s', expected milliseconds, such as 1_000"],
+    [{ shortestTtl: 0 }, "invalid shortestTtl 0, expected milliseconds"],
+    [{ shortestTtl: Infinity }, "invalid shortestTtl Infinity, expected milliseconds"],
+    [{ shortestTtl: NaN }, "invalid shortestTtl NaN, expected milliseconds"],
+    [{ random: 0.5 }, "invalid random 0.5, expected a function such as Math.random"],
+  ])("such as %o are refused", (options: Record<string, unknown>, message) => {
+    expect(() => new TestConsul(options)).toThrow(TypeError);
+    expect(() => new TestConsul(options)).toThrow(message);
+  });
+});
