@@ -12,6 +12,8 @@ import { withTabs, type Tabbed } from "./tabs.js";
 const dist = "./dist";
 /** Where all sources are, as seen from there: it stands in a map once. */
 const sources = "../src/";
+/** For bundlers, which leave nothing out of a function. */
+const PURE = "/* @__PURE__ */ ";
 for (const file of await readdir(dist)) {
   const path = `${dist}/${file}`;
   if (file.endsWith(".d.cts")) {
@@ -27,19 +29,23 @@ for (const file of await readdir(dist)) {
     // No string of the sources goes on in a second line.
     const lines = [...(await readFile(codePath, "utf8")).split("\n").entries()];
     const kept = lines.filter(([, line]) => !/^[ \t]*(?:$|\/\/ )/.test(line));
-    const tabbed = withTabs(codePath, kept.map(([, line]) => line).join("\n"), 2);
+    const plain = kept.map(([, line]) => line.replaceAll(PURE, ""));
+    const tabbed = withTabs(codePath, plain.join("\n"), 2);
     await writeFile(codePath, tabbed.code);
-    const places = kept.map(([place]) => place);
-    await writeFile(path, lineMap(await readFile(path, "utf8"), tabbed, places));
+    await writeFile(path, lineMap(await readFile(path, "utf8"), tabbed, kept));
   }
 }
 
 /**
  * The map of the code with tabs: one mapping where a line of the sources begins.
  *
- * @param places where each line of the code stood
+ * @param built where each line of the code stood, and what it was there
  */
-function lineMap(json: string, { code, shifts }: Tabbed, places: readonly number[]): string {
+function lineMap(
+  json: string,
+  { code, shifts }: Tabbed,
+  built: readonly (readonly [place: number, line: string])[],
+): string {
   const map = new TraceMap(json);
   const lines = new GenMapping({ sourceRoot: sources });
   const nameOf = (source: string | null | undefined): string => (source ?? "").replace(sources, "");
@@ -54,9 +60,11 @@ function lineMap(json: string, { code, shifts }: Tabbed, places: readonly number
     const indentation = codeLine.search(/\S/);
     // Of several in the indentation, the last is that of the code.
     const starts = new Map<number, { source: number; line: number }>();
-    for (const [column, source, line] of mappings[places[index] ?? -1] ?? []) {
+    const [place = -1, was = ""] = built[index] ?? [];
+    for (const [column, source, line] of mappings[place] ?? []) {
       if (source === undefined || line === undefined) continue;
-      starts.set(Math.max(indentation, column - (shifts[index] ?? 0)), { source, line });
+      const dropped = (was.slice(0, column).split(PURE).length - 1) * PURE.length;
+      starts.set(Math.max(indentation, column - dropped - (shifts[index] ?? 0)), { source, line });
     }
     let last = { source: -1, line: -1 };
     for (const [column, start] of starts) {
