@@ -119,9 +119,12 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
   if (ahead === undefined) return { kind: "gone" };
 
   const free = freeSlots(view, limit);
-  if (ahead.length < free) return { kind: "join", passing: [] };
   const last = ahead.at(-1);
-  if (last === undefined) return watchHolders(view, now);
+  // They join one by one, also where several slots are free: who hears of a new holder takes it that
+  // those ahead of that have had their turns.
+  if (last === undefined) {
+    return free > 0 ? { kind: "join", passing: [] } : watchHolders(view, now);
+  }
   const vanished = vanishedBehind(view, last);
   if (vanished > 0) return followVanished(vanished, last, free);
   const place = { ahead, last, target };
@@ -157,7 +160,7 @@ function waitForRoom(view: QueueView, place: Place, now: number): Step {
   return step.kind === "look" ? { kind: "check" } : step;
 }
 
-/** A slot is free, which is for those ahead. */
+/** A slot is free, which those ahead are to take first. */
 function waitForOthers(
   view: QueueView,
   place: Place,
@@ -171,7 +174,7 @@ function waitForOthers(
   // Of a slot that only dead holders leave those ahead hear when they check.
   const isOpen = view.lock.holders.size < limit;
   const noticed = isOpen ? 0 : HOLDERS_LIVE_MS;
-  const others = ahead.length - free;
+  const others = Math.max(0, ahead.length - free);
   const passAt =
     noticed +
     PATIENCE_IN_READINGS * view.readTook +
@@ -260,7 +263,8 @@ export function isNextInLine(view: QueueView, me: Waiter): boolean {
   if (view.lastTurn !== undefined) return false;
   return (
     view.lock.limit === limitFor(me, view.lock.limit) &&
-    ahead.length < freeSlots(view, view.lock.limit)
+    ahead.length === 0 &&
+    freeSlots(view, view.lock.limit) > 0
   );
 }
 

@@ -146,14 +146,13 @@ export function afterEntry(
     return { ...view, waiters, vanished: undefined };
   }
   const ahead = view.waiters.slice(0, place).filter((other) => isWaitedFor(view, other, now));
-  // Where there was a slot for each of them as well, those ahead are about to join.
-  const areAhead = ahead.length < (view.lock.limit ?? Infinity);
-  const known = areAhead
-    ? { waiters: others }
-    : {
-        waiters: view.waiters.slice(place + 1),
-        lastTurn: { createIndex: waiter.createIndex, at: now },
-      };
+  const known =
+    ahead.length === 0
+      ? { waiters: others }
+      : {
+          waiters: view.waiters.slice(place + 1),
+          lastTurn: { createIndex: waiter.createIndex, at: now },
+        };
   return withIdleFront({ ...view, ...known, vanished: undefined, isLockStale: true }, now);
 }
 

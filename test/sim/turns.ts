@@ -40,9 +40,8 @@ const GRACE_MS = 600;
 const NOT_WAITED_FOR_MS = 5_600;
 
 /**
- * Each client goes by what it has seen. Where several slots come free at once, the second in line may
- * be the faster one, and who hears of its turn takes those ahead of it for gone: that may happen once,
- * and once more in a hundred turns.
+ * Each client goes by what it has seen. Where something disturbs them, one may take those ahead of it
+ * for gone: that may happen once, and once more in a hundred turns.
  */
 const TURNS_IN_ORDER = 100;
 
@@ -247,8 +246,8 @@ export class Turns {
     this.#timesOutOfTurn += 1;
     // Those behind the one that has passed them hear of that, and do not wait for them either.
     for (const { waiter } of patient) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
-    // With one slot there is never room for two: where nothing disturbs, there is no excuse.
-    const isStrict = this.#queue.limit === 1 && this.#isUndisturbed(now);
+    // Where nothing disturbs, there is no excuse.
+    const isStrict = this.#isUndisturbed(now);
     if (this.#timesOutOfTurn <= 1 + this.#turns / TURNS_IN_ORDER && !isStrict) return undefined;
     const waited = (now - first.since).toFixed(0);
     return {

@@ -296,6 +296,12 @@ describe("news of the contender entry of a waiter", () => {
     expect(view).toMatchObject({ isLockStale: true, readAt: HEARD });
   });
 
+  test("that its lock was taken again: nobody joins behind others, also where there is room for all", () => {
+    const view = news(7, touched, { ...before, lock: lockOf(9, ["h"]) });
+    expect(waitedFor(view)).toEqual(["s8", "s9"]);
+    expect(view.lastTurn).toEqual({ createIndex: 7n, at: NOW });
+  });
+
   /** A reading that shows the holder, and all that came before it. */
   const readAfter = (view: QueueView): QueueView =>
     afterReading(
