@@ -246,6 +246,15 @@ export const MUTANTS: readonly Mutant[] = [
     seed: 289,
   },
   {
+    name: "waiters-join-at-once-where-there-is-room-for-all",
+    file: "protocol/next-step.ts",
+    search: "const last = ahead.at(-1);",
+    replacement:
+      'if (ahead.length < free) return { kind: "join", passing: [] }; const last = ahead.at(-1);',
+    breaks: "E-order",
+    seed: 96,
+  },
+  {
     name: "slot-passed-on-past-waiters",
     file: "protocol/next-step.ts",
     search: "isUncontended(view, holder, now) &&",
