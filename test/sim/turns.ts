@@ -239,12 +239,13 @@ export class Turns {
         return { kind: "E-starved", problem };
       }
       if (!isExcused) patient.push(ready);
+      // Those behind the taker hear of its turn, and do not wait for this one either.
+      else if (!this.#world.isBarger(taker)) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
     }
     if (!this.#inOrder || this.#isTroubled(takerLink, now)) return undefined;
     const [first] = patient;
     if (first === undefined || patient.length <= this.#queue.freeSlots) return undefined;
     this.#timesOutOfTurn += 1;
-    // Those behind the one that has passed them hear of that, and do not wait for them either.
     for (const { waiter } of patient) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
     // Where nothing disturbs, there is no excuse.
     const isStrict = this.#isUndisturbed(now);

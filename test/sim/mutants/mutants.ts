@@ -72,7 +72,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "return { ...this.#scope, consistent: true, ...options };",
     replacement: "return { ...this.#scope, ...options };",
     breaks: "D-needless-loss",
-    seed: 3378,
+    seed: 3563,
   },
   {
     name: "join-with-an-unconditional-write",
@@ -112,7 +112,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'const index = answer.header("x-consul-index");',
     replacement: 'const index = answer.header("x-consul-index") ?? "1";',
     breaks: "D-needless-loss",
-    seed: 3015,
+    seed: 3177,
   },
   {
     name: "one-too-many",
@@ -157,8 +157,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "everybody-takes-what-is-free",
     file: "protocol/next-step.ts",
-    search: "if (ahead.length < free) return",
-    replacement: "if (free > 0) return",
+    search: "const last = ahead.at(-1);",
+    replacement: 'if (free > 0) return { kind: "join", passing: [] }; const last = ahead.at(-1);',
     breaks: "E-order",
     seed: 39,
   },
@@ -227,7 +227,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement:
       "const options = blocking(this.#known.view?.lock.modifyIndex ?? 0n, wait, ANSWER_GRACE_MS);",
     breaks: "E-idle",
-    seed: 40,
+    seed: 96,
   },
   {
     name: "slot-handed-to-any-waiter-of-ours",
@@ -352,6 +352,6 @@ export const MUTANTS: readonly Mutant[] = [
     search: "context.track(this.#cleanUp().within(LOST_GRACE_MS));",
     replacement: "finished();",
     breaks: "wire",
-    seed: 3337,
+    seed: 3825,
   },
 ];
