@@ -40,8 +40,8 @@ const GRACE_MS = 600;
 const NOT_WAITED_FOR_MS = 5_600;
 
 /**
- * Each client goes by what it has seen. Where something disturbs them, one may take those ahead of it
- * for gone: that may happen once, and once more in a hundred turns.
+ * Each client goes by what it has seen. Behind those that do not move, and where something disturbs
+ * them, one may take those ahead of it for gone: once, and once more in a hundred turns.
  */
 const TURNS_IN_ORDER = 100;
 
@@ -247,12 +247,15 @@ export class Turns {
     if (first === undefined || patient.length <= this.#queue.freeSlots) return undefined;
     this.#timesOutOfTurn += 1;
     for (const { waiter } of patient) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
-    // Where nothing disturbs, there is no excuse.
-    const isStrict = this.#isUndisturbed(now);
-    if (this.#timesOutOfTurn <= 1 + this.#turns / TURNS_IN_ORDER && !isStrict) return undefined;
+    const isUndisturbed = this.#isUndisturbed(now);
+    // With one slot there is never room for two: where nothing disturbs, there is no excuse.
+    const isAllowed =
+      this.#timesOutOfTurn <= 1 + this.#turns / TURNS_IN_ORDER &&
+      !(this.#queue.limit === 1 && isUndisturbed);
+    if (isAllowed && !isUndisturbed) return undefined;
     const waited = (now - first.since).toFixed(0);
     return {
-      kind: "E-order",
+      kind: isAllowed ? "E-exact-order" : "E-order",
       problem:
         `${session} had a slot (${slotsWere} were free) before ${first.waiter.user} ` +
         `(${first.waiter.session}), who came before it, and has waited ${waited} ms`,

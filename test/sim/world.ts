@@ -122,7 +122,8 @@ export class World implements LinkObserver, Bystander {
 
   report(violation: Violation | undefined): void {
     if (violation === undefined || this.#violation !== undefined) return;
-    if (this.#only !== undefined && violation.kind !== this.#only) return;
+    const isWanted = violation.kind === this.#only;
+    if (!isWanted && (this.#only !== undefined || violation.kind === "E-exact-order")) return;
     this.#violation = violation;
     const queue = this.state.waiters.map(({ session }) => session ?? "");
     const named = queue.map((session) => `${this.state.userOf(session)} (${session})`);

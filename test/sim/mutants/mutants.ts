@@ -250,7 +250,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "protocol/queue-view.ts",
     search: "if (vanished === undefined || vanished.createIndex < createIndex) return 0;",
     replacement: "if (vanished === undefined) return 0;",
-    breaks: "E-order",
+    breaks: "E-exact-order",
     seed: 96,
   },
   {
@@ -259,7 +259,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "const last = ahead.at(-1);",
     replacement:
       'if (ahead.length < free) return { kind: "join", passing: [] }; const last = ahead.at(-1);',
-    breaks: "E-order",
+    breaks: "E-exact-order",
     seed: 96,
   },
   {
