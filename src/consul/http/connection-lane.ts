@@ -93,10 +93,9 @@ export class ConnectionLane {
     const wasConnected = connection.isConnected;
     const sentAt = performance.now();
     try {
-      const answer = await connection.use(exchange);
+      const answer = await connection.use(exchange, this.#usesOnce);
       if (!isOverLimit(answer)) {
-        if (this.#usesOnce) void this.#replace(connection);
-        else this.#handOn(connection);
+        this.#free(connection);
         return answer;
       }
       // It is none of those that have to do.
@@ -176,6 +175,15 @@ export class ConnectionLane {
     const connection = this.#options.open();
     this.#connections.add(connection);
     return connection;
+  }
+
+  #free(connection: Connection): void {
+    if (this.#usesOnce) void this.#replace(connection);
+    else if (this.#makesDo) {
+      connection.whenFree(() => {
+        this.#handOn(connection);
+      });
+    } else this.#handOn(connection);
   }
 
   #handOn(connection: Connection): void {

@@ -5,8 +5,8 @@ import type { buildConnector as connecting, Dispatcher } from "undici";
 import type { RawAnswer } from "./exchange.js";
 import { Client } from "./undici.js";
 
-/** Sends a request, and resolves to its answer. */
-export type Exchange = (dispatcher: Dispatcher) => Promise<RawAnswer>;
+/** Sends a request, and resolves to its answer. `closes`: it is the last one of its connection. */
+export type Exchange = (dispatcher: Dispatcher, closes: boolean) => Promise<RawAnswer>;
 
 /** What one exchange at a time takes place over. */
 export interface Connection {
@@ -14,7 +14,9 @@ export interface Connection {
   readonly isOwn: boolean;
   /** Whether it is open, as far as anybody can tell. */
   readonly isConnected: boolean;
-  use(exchange: Exchange): Promise<RawAnswer>;
+  use(exchange: Exchange, closes: boolean): Promise<RawAnswer>;
+  /** Calls `call` when another exchange finds the connection of the last answer, rather than a new one. */
+  whenFree(call: () => void): void;
   /** Closes it. Nothing is sent over it any more. */
   destroy(): Promise<void>;
 }
@@ -56,8 +58,12 @@ export class OwnConnection implements Connection {
     return this.#client.stats.connected;
   }
 
-  use(exchange: Exchange): Promise<RawAnswer> {
-    return exchange(this.#client);
+  use(exchange: Exchange, closes: boolean): Promise<RawAnswer> {
+    return exchange(this.#client, closes);
+  }
+
+  whenFree(call: () => void): void {
+    call();
   }
 
   async destroy(): Promise<void> {
@@ -74,7 +80,8 @@ export class OwnConnection implements Connection {
 
 /**
  * A place at a dispatcher that the caller provides and closes. Which connection it uses is not to be
- * seen: from its first exchange on it counts as open, until one fails.
+ * seen: from its first exchange on it counts as open, until one fails. There must be no more open
+ * than places: undici's pool may leave them unused, and open others, which an agent may refuse.
  */
 export class GivenConnection implements Connection {
   readonly isOwn = false;
@@ -89,9 +96,14 @@ export class GivenConnection implements Connection {
     return this.#isConnected;
   }
 
-  async use(exchange: Exchange): Promise<RawAnswer> {
+  async use(exchange: Exchange, closes: boolean): Promise<RawAnswer> {
     this.#isConnected = true;
-    return await exchange(this.#dispatcher);
+    return await exchange(this.#dispatcher, closes);
+  }
+
+  /** undici's pool counts a connection as busy until the turn of the event loop after the next. */
+  whenFree(call: () => void): void {
+    setImmediate(setImmediate, call);
   }
 
   destroy(): Promise<void> {

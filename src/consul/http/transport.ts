@@ -57,6 +57,14 @@ export interface ConsulAnswer {
   denied(permission: string | undefined, text: string): ConsulError;
 }
 
+/** How a request is sent. */
+interface ExchangeWay {
+  readonly dispatcher: Dispatcher;
+  /** Whether its connection is closed after the answer. */
+  readonly closes: boolean;
+  readonly signal: Ending;
+}
+
 const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** Enough for hundreds of contenders with the longest values that Consul stores. */
@@ -111,7 +119,8 @@ export class Transport {
           ...{ lane, signal: deadline, until: deadline.at },
           isRepeatable: method === "GET" || lane === "renewal",
         },
-        (dispatcher) => this.#exchangeWithToken(consulRequest, path, dispatcher, deadline),
+        (dispatcher, closes) =>
+          this.#exchangeWithToken(consulRequest, path, { dispatcher, closes, signal: deadline }),
       );
       this.#answered = true;
       const answer = this.#answer({ method, path }, raw);
@@ -162,25 +171,23 @@ export class Transport {
   async #exchangeWithToken(
     request: ConsulRequest,
     path: string,
-    dispatcher: Dispatcher,
-    signal: Ending,
+    way: ExchangeWay,
   ): Promise<RawAnswer> {
     const { credentials } = this.#config;
     const { headers } = credentials;
-    const answer = await this.#exchange(request, path, headers, dispatcher, signal);
+    const answer = await this.#exchange(request, path, headers, way);
     const isDenied = answer.status === 403 || request.isDenied?.(answer) === true;
-    if (!isDenied || !(await unlessAborted(credentials.renew(headers), signal))) {
+    if (!isDenied || !(await unlessAborted(credentials.renew(headers), way.signal))) {
       return answer;
     }
-    return await this.#exchange(request, path, credentials.headers, dispatcher, signal);
+    return await this.#exchange(request, path, credentials.headers, way);
   }
 
   #exchange(
     { method, body }: ConsulRequest,
     path: string,
     headers: Record<string, string>,
-    dispatcher: Dispatcher,
-    signal: Ending,
+    { dispatcher, closes, signal }: ExchangeWay,
   ): Promise<RawAnswer> {
     const { origin, basePath } = this.#config;
     const options = {
@@ -189,6 +196,7 @@ export class Transport {
       // only limit.
       headersTimeout: 0,
       bodyTimeout: 0,
+      reset: closes,
     };
     return exchange(dispatcher, options, { signal, maxBytes: MAX_RESPONSE_BYTES });
   }

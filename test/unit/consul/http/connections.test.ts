@@ -32,6 +32,11 @@ const SESSION = reply(
     `"CreateIndex":1,"ModifyIndex":1}]`,
 );
 
+const OVER_LIMIT = reply("Your IP is issuing too many concurrent connections", {
+  status: 429,
+  headers: { connection: "close" },
+});
+
 const addressSchema = z.object({ port: z.int() });
 
 const CALLS = 6;
@@ -189,13 +194,7 @@ describe("a renewal's connection", () => {
 describe("where the agent takes no more connections", () => {
   test.each([
     ["closes them", resetConnection],
-    [
-      "says so",
-      reply("Your IP is issuing too many concurrent connections", {
-        status: 429,
-        headers: { connection: "close" },
-      }),
-    ],
+    ["says so", OVER_LIMIT],
   ])("and %s, one that there is does for all", async (_, refusal) => {
     let open: unknown;
     server.next((response) => {
@@ -282,6 +281,38 @@ describe.each([
     await server.received(9);
     for (const answer of answers) answer();
     await Promise.all(after);
+  });
+});
+
+describe("over a dispatcher that was given, where the agent takes no more connections", () => {
+  let given: ConsulClient;
+
+  beforeEach(() => {
+    const dispatcher = new Agent();
+    given = new ConsulClient({ address: server.address, dispatcher });
+    onTestFinished(async () => {
+      await given.close();
+      await dispatcher.destroy();
+    });
+  });
+
+  test("no more are opened than there are calls at once", async () => {
+    server.next(OVER_LIMIT);
+    server.always(later(later(reply("true"))));
+    await Promise.all(times(300, (number) => given.kv.delete(`jobs/${number}`)));
+    expect(server.requests).toHaveLength(301);
+    // One more is the one that was refused.
+    expect(server.mostConnections).toBeLessThanOrEqual(CALLS + 1);
+  });
+
+  test("blocking queries leave none behind, and calls do", async () => {
+    server.next(OVER_LIMIT);
+    await consulErrorOf(given.kv.delete("refused"));
+    server.always(replyToRead("[]"));
+    await given.session.list({ index: 5n });
+    expect(server.last.headers.connection).toBe("close");
+    await given.session.list();
+    expect(server.last.headers.connection).toBe("keep-alive");
   });
 });
 
