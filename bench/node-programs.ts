@@ -10,6 +10,7 @@ const entries = {
   semaphore: join(import.meta.dirname, "load", "semaphore-process.ts"),
   runs: join(import.meta.dirname, "load", "runs-process.ts"),
   fleet: join(import.meta.dirname, "fleet", "fleet-process.ts"),
+  bare: join(import.meta.dirname, "fleet", "bare-process.ts"),
   writes: join(import.meta.dirname, "load", "writes-process.ts"),
   proxy: join(import.meta.dirname, "wire", "counting-proxy-process.ts"),
 };
@@ -42,6 +43,7 @@ export async function buildNodePrograms(): Promise<NodePrograms> {
     semaphore: program("semaphore"),
     runs: program("runs"),
     fleet: program("fleet"),
+    bare: program("bare"),
     writes: program("writes"),
     proxy: program("proxy"),
   };

@@ -9,6 +9,8 @@ export interface FleetOptions {
   readonly measureMs: number;
   readonly rounds: number;
   readonly withGo: boolean;
+  /** Whether a bare queue is measured as well. */
+  readonly withBare: boolean;
   readonly withProfile: boolean;
   /** Where the results go. */
   readonly json: string;
@@ -26,6 +28,7 @@ export const fleetUsage = `npm run bench:fleet -- [options]
   --seconds N     how long each program is measured in a round, after a warm-up (default: 5)
   --rounds N      how often each program is measured, in turn (default: 3)
   --no-go         without the Go original
+  --bare          also a queue of the same kind that has none of the library's duties
   --profile       also what our process does in a cycle, in a pass of its own
   --json FILE     where the results go
                   (default: bench/results/fleet.json, of a part .cache/bench/fleet.json)
@@ -45,6 +48,7 @@ export function parseFleetOptions(args: readonly string[]): FleetOptions | "help
       seconds: { type: "string", default: "5" },
       rounds: { type: "string", default: "3" },
       "no-go": { type: "boolean", default: false },
+      bare: { type: "boolean", default: false },
       profile: { type: "boolean", default: false },
       json: { type: "string" },
       plot: { type: "string" },
@@ -59,6 +63,7 @@ export function parseFleetOptions(args: readonly string[]): FleetOptions | "help
     measureMs: 1_000 * positive("--seconds", values.seconds),
     rounds: positiveInteger("--rounds", values.rounds),
     withGo: !values["no-go"],
+    withBare: values.bare,
     withProfile: values.profile,
     json:
       values.json ??

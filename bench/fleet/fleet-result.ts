@@ -10,6 +10,8 @@ export interface FleetResult {
   readonly ours: readonly FleetOutcome[];
   /** Missing where the original was not to be measured, or could not be built. */
   readonly go?: readonly FleetOutcome[];
+  /** A queue of the same kind without the library's duties, if it was asked for. */
+  readonly bare?: readonly FleetOutcome[];
   /** Cycles per second of a queue in memory around two KV writes. */
   readonly floor?: number;
   /** Ours with its requests counted: its times mean nothing. */

@@ -32,7 +32,8 @@ const columns: readonly Column[] = [
 
 export const fleetLegend = [
   "fleet: clients, ms of hold, the limit where it is not 2, and after a slash the number of processes",
-  "where it is not 1; each client has one waiter. floor: two KV writes around a queue in memory.",
+  "where it is not 1; each client has one waiter. bare: a queue of the same kind without the library's",
+  "duties. floor: two KV writes around a queue in memory.",
   "ideal: the share of the cycles that the hold allows. longest: the longest wait; > where it went on.",
   "served: the share of the clients that had a slot at all, in the warm-up or after it.",
   "holders: the most at once. From requests on: for one cycle, counted in a pass of its own.",
@@ -48,7 +49,7 @@ export function fleetHeader(): string {
 
 /** A line for each program. */
 export function fleetLines(result: FleetResult): string[] {
-  const { fleet, ours, go, floor } = result;
+  const { fleet, ours, go, bare, floor } = result;
   const ratio = ratioToGo(result);
   const traffic = trafficOfResult(result);
   const profile = profileOf(result);
@@ -58,6 +59,7 @@ export function fleetLines(result: FleetResult): string[] {
       ...(traffic === undefined ? [] : trafficCells(traffic)),
     ]),
     ...(go === undefined ? [] : [line(result, ["", "Go"], go, [""])]),
+    ...(bare === undefined ? [] : [line(result, ["", "bare"], bare, [""])]),
     ...(floor === undefined ? [] : [textRow(columns, ["", "floor", brief(floor)])]),
     ...(profile === undefined ? [] : [profileLine(profile)]),
   ];

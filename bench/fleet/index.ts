@@ -61,11 +61,12 @@ async function run(options: FleetOptions): Promise<number> {
 async function measure(
   fleet: Fleet,
   { binary, programs, original }: Prepared,
-  { measureMs, rounds, withProfile }: FleetOptions,
+  { measureMs, rounds, withBare, withProfile }: FleetOptions,
 ): Promise<FleetResult> {
   const ours: FleetTrial = { binary, program: programs.fleet, fleet, measureMs };
   const ourRounds: FleetOutcome[] = [];
   const goRounds: FleetOutcome[] = [];
+  const bareRounds: FleetOutcome[] = [];
   // In turn, so that what slows the machine for a while slows both.
   for (let round = 0; round < rounds; round += 1) {
     // What has failed once is not tried again: it may take long to fail.
@@ -74,11 +75,15 @@ async function measure(
       const program = inFleet(original.program);
       goRounds.push(await runFleet({ ...ours, program, fleet: { ...fleet, processes: 1 } }));
     }
+    if (withBare && failureOf(bareRounds) === undefined) {
+      bareRounds.push(await runFleet({ ...ours, program: programs.bare }));
+    }
   }
   return {
     fleet,
     ours: ourRounds,
     ...("program" in original ? { go: goRounds } : {}),
+    ...(withBare ? { bare: bareRounds } : {}),
     counted: await runFleet({ ...ours, count: true }),
     ...(withProfile ? { profiled: await runFleet({ ...ours, profile: true }) } : {}),
   };
