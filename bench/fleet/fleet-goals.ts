@@ -37,7 +37,8 @@ const requests: Figure = {
   what: "requests a cycle, renewals apart",
   of: (result) => {
     const traffic = trafficOfResult(result);
-    return traffic && traffic.requests - traffic.renewals;
+    // Of a cycle at either end of the measured time a part of the requests is counted.
+    return traffic && Math.round(100 * (traffic.requests - traffic.renewals)) / 100;
   },
   show: (value) => value.toFixed(1),
 };

@@ -64,6 +64,19 @@ describe("the goals", () => {
     ]);
   });
 
+  test.each([
+    [2.5, true],
+    // A request of a cycle that ended later.
+    [2.5002, true],
+    [2.51, false],
+  ])("count %d requests a cycle, half a renewal among them", (requests, met) => {
+    const found = verdicts(
+      "1x0: at most 2.0 requests",
+      result("1x0", { counted: counted(requests) }),
+    );
+    expect(found).toEqual([["2.0", met]]);
+  });
+
   test.each(["300x0", "1000x0"])("ask of %s that every client has its turn", (name) => {
     const part = "have had a slot";
     const unfair = [measured(), measured({ shareServed: 0.9 })];
