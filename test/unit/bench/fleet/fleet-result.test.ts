@@ -134,7 +134,7 @@ test.each<[string, Partial<FleetResult>, number, boolean]>([
 describe("the table", () => {
   test("has a line for each program", () => {
     const go = [measured({ cyclesPerSecond: 8, longestWaitEnded: false })];
-    const lines = [fleetHeader(), ...fleetLines(result("300x20x10", { go, floor: 90 }))];
+    const lines = [fleetHeader(), ...fleetLines(result("300x20x10", { go, bare: go, floor: 90 }))];
     expect(lines.map((line) => line.trim().split(/ {2,}/))).toEqual([
       expect.arrayContaining(["fleet", "cycles/s", "x Go", "ideal", "requests", "kB"]),
       ["300x20x10", "ours", "100", "12.5", "20 %", "1.23 s", "100 %", "2"].concat([
@@ -149,6 +149,7 @@ describe("the table", () => {
         "12.3",
       ]),
       ["Go", "8.00", "2 %", "> 1.23 s", "100 %", "2"],
+      ["bare", "8.00", "2 %", "> 1.23 s", "100 %", "2"],
       ["floor", "90.0"],
     ]);
   });
