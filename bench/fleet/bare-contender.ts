@@ -29,10 +29,11 @@ const WAIT_MS_PER_WAITER = 100;
 const LONGEST_WAIT_MS = 10_000;
 
 /**
- * The waiting of this library without its duties, for what Consul and undici take of a cycle: each
- * waits for the one right ahead, lists the prefix once, and joins with one write. It renews no
+ * A queue of this library's kind without its duties, for what Consul and undici take of a cycle: each
+ * waits for the entry of one ahead, lists the prefix once, and joins with one write. It renews no
  * session, checks no answer, survives no failure, waits for ever for who has stopped, and holds
- * a slot that it has lost.
+ * a slot that it has lost. The first two watch the lock entry, and those for whom there is room
+ * join at once: it does not care for the order in which they do.
  */
 export class BareContender implements FleetContender {
   readonly #prefix: string;

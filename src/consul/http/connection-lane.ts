@@ -177,6 +177,7 @@ export class ConnectionLane {
     return connection;
   }
 
+  /** Where the server refuses none, a connection too many costs less than to wait for one. */
   #free(connection: Connection): void {
     if (this.#usesOnce) void this.#replace(connection);
     else if (this.#makesDo) {
