@@ -1,4 +1,5 @@
 import type { OwnRequestOptions } from "./http/request-options.js";
+import type { EntryOptions } from "./kv-answers.js";
 import type { KV } from "./kv.js";
 import type { OwnQueryOptions } from "./query.js";
 import type { Sessions, SessionSpec } from "./session.js";
@@ -31,10 +32,10 @@ export interface OwnEndpoints {
 
 interface OwnKV {
   get(key: string, options?: OwnQueryOptions): ReturnType<KV["get"]>;
-  list(prefix: string, options?: OwnQueryOptions): ReturnType<KV["list"]>;
+  list(prefix: string, options?: OwnQueryOptions & EntryOptions): ReturnType<KV["list"]>;
   txn(
     operations: readonly KVOperation[],
-    options?: OwnRequestOptions & Pick<OwnQueryOptions, "consistent">,
+    options?: OwnRequestOptions & Pick<OwnQueryOptions, "consistent"> & EntryOptions,
   ): ReturnType<KV["txn"]>;
   delete(key: string, options?: OwnRequestOptions): ReturnType<KV["delete"]>;
   deleteCas(

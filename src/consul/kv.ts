@@ -1,4 +1,5 @@
-import { readAnswer, readEntries, writeResultSchema } from "./answers.js";
+import { readAnswer, writeResultSchema } from "./answers.js";
+import { readEntries, type EntryOptions } from "./kv-answers.js";
 import type { KVEntry, KVWrite } from "./kv-entry.js";
 import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
 import { planQuery, readMeta, type QueryOptions, type QueryResult } from "./query.js";
@@ -190,7 +191,7 @@ export class KV {
   async #read(
     path: string,
     query: ConsulRequest["query"],
-    options: QueryOptions,
+    options: QueryOptions & EntryOptions,
   ): Promise<QueryResult<readonly KVEntry[]>> {
     const plan = planQuery(path, options);
     const answer = await this.#transport.send({
@@ -203,7 +204,7 @@ export class KV {
     });
     const meta = readMeta(answer, options);
     if (answer.status === 404) return { value: [], meta };
-    return { value: readEntries(answer), meta };
+    return { value: readEntries(answer, options), meta };
   }
 
   async #write(

@@ -1,4 +1,5 @@
-import { readAnswer, readResults, transactionErrorsSchema } from "./answers.js";
+import { readAnswer, transactionErrorsSchema } from "./answers.js";
+import { readResults, type EntryOptions } from "./kv-answers.js";
 import { checkedKey, checkedSession, checkedUint64, checkedValue } from "./kv-input.js";
 import type { KVEntry, KVWrite } from "./kv-entry.js";
 import { requireLeader, type QueryOptions } from "./query.js";
@@ -121,7 +122,7 @@ const READS: ReadonlySet<KVOperation["verb"]> = new Set<KVOperation["verb"]>([
 export async function transact(
   transport: Transport,
   operations: readonly KVOperation[],
-  options: RequestOptions & Pick<QueryOptions, "consistent">,
+  options: RequestOptions & Pick<QueryOptions, "consistent"> & EntryOptions,
 ): Promise<TransactionOutcome> {
   const scope = transport.scope(options);
   // The leader applies every write anyway.
@@ -135,7 +136,7 @@ export async function transact(
     isDenied: ({ status, body }) => status === 409 && DENIED_IN_ANSWER.test(body),
   });
   if (consistent) requireLeader(answer);
-  if (answer.status === 200) return { applied: true, entries: readResults(answer) };
+  if (answer.status === 200) return { applied: true, entries: readResults(answer, options) };
   const errors = readAnswer(answer, transactionErrorsSchema, "the errors of a transaction");
   const denied = errors.find(({ what }) => DENIED.test(what));
   if (denied === undefined) {

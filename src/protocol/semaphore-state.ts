@@ -50,7 +50,7 @@ export function readState(
 ): Omit<SemaphoreState, "limit"> & { readonly limit: number | undefined } {
   const snapshot = readSnapshot(keys, entries);
   const holding = liveHolders(snapshot);
-  const contenders = contendersAmong(keys, entries, (it) => new ShownContender(it));
+  const contenders = contendersAmong(keys, entries).map((entry) => new ShownContender(entry));
   return {
     limit: snapshot.lock.limit,
     holders: contenders.filter(({ session }) => holding.has(session)),
@@ -64,10 +64,10 @@ class ShownContender implements Contender {
   readonly value: Uint8Array | null;
   readonly createIndex: bigint;
 
-  constructor({ session, entry }: { readonly session: string; readonly entry: KVEntry }) {
+  constructor({ session, value, createIndex }: Contender) {
     this.session = session;
-    this.value = entry.value;
-    this.createIndex = entry.createIndex;
+    this.value = value;
+    this.createIndex = createIndex;
   }
 
   toJSON(): object {

@@ -5,6 +5,7 @@ import { sleep } from "../async/sleep.js";
 import { parseDuration } from "../consul/duration.js";
 import type { OwnEndpoints } from "../consul/endpoints.js";
 import type { OwnRequestOptions } from "../consul/http/request-options.js";
+import type { EntryOptions } from "../consul/kv-answers.js";
 import type { KVEntry } from "../consul/kv.js";
 import type { OwnQueryOptions, QueryMeta } from "../consul/query.js";
 import type { KVOperation, TransactionOutcome } from "../consul/transaction.js";
@@ -63,6 +64,8 @@ export class PrefixRequests {
   readonly transactions: Transactions;
   readonly #kv: OwnEndpoints["kv"];
   readonly #scope: OwnRequestOptions;
+  /** Of the values of many entries, that of the lock alone is wanted as a rule. */
+  readonly #lockAlone: EntryOptions;
   readonly #watches: WatchQuota;
   readonly #idlePauses = new Backoff(IDLE_PAUSES);
 
@@ -77,21 +80,26 @@ export class PrefixRequests {
     watches = new WatchQuota(),
   ) {
     this.#kv = kv;
-    this.#scope = scope;
     this.#watches = watches;
     this.keys = prefixKeys(prefix);
+    this.#scope = scope;
+    this.#lockAlone = { valueAt: this.keys.lock };
     this.transactions = new Transactions(this.keys);
   }
 
   /** Reads the whole prefix. */
   async readAll(options: OwnRequestOptions = {}): Promise<Reading> {
     const sentAt = performance.now();
-    const snapshot = readSnapshot(this.keys, await this.list(options));
+    const snapshot = readSnapshot(this.keys, await this.#list({ ...options, ...this.#lockAlone }));
     return { snapshot, sentAt, now: performance.now() };
   }
 
-  /** All entries of the prefix. */
-  async list(options: OwnRequestOptions = {}): Promise<readonly KVEntry[]> {
+  /** All entries of the prefix, with their values. */
+  async list(): Promise<readonly KVEntry[]> {
+    return await this.#list({});
+  }
+
+  async #list(options: OwnRequestOptions & EntryOptions): Promise<readonly KVEntry[]> {
     const { value: entries, meta } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
       this.#kv.list(this.keys.prefix, this.#query(options)),
     );
@@ -136,7 +144,7 @@ export class PrefixRequests {
     options: OwnRequestOptions = {},
   ): Promise<Written> {
     return await failingAs(code, options.signal, () =>
-      this.#kv.txn(operations, { ...this.#scope, ...options }),
+      this.#kv.txn(operations, { ...this.#scope, ...options, ...this.#lockAlone }),
     );
   }
 
@@ -167,7 +175,7 @@ export class PrefixRequests {
     for (let from = 0; from < operations.length; from += MOST_OPERATIONS) {
       const some = operations.slice(from, from + MOST_OPERATIONS);
       const outcome = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
-        this.#kv.txn(some, this.#query(options)),
+        this.#kv.txn(some, this.#query({ ...options, ...this.#lockAlone })),
       );
       if (!outcome.applied) return undefined;
       entries.push(...outcome.entries);
@@ -241,7 +249,7 @@ export class PrefixRequests {
     );
   }
 
-  #query(options: OwnQueryOptions): OwnQueryOptions {
+  #query(options: OwnQueryOptions & EntryOptions): OwnQueryOptions & EntryOptions {
     return { ...this.#scope, consistent: true, ...options };
   }
 }

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { ConsulClient } from "../../../src/client.js";
+import type { OwnEndpoints } from "../../../src/consul/endpoints.js";
 import { consulErrorOf } from "../rejection.js";
 import { reply, replyToRead, ScriptedServer } from "../scripted-server.js";
 
@@ -155,6 +156,59 @@ describe("reading", () => {
     const error = await consulErrorOf(client.kv.get("jobs/a"));
     expect(error).toMatchObject({ code: "CONSUL_BAD_ANSWER", status: 200 });
     expect(String(error.cause)).toContain(field);
+  });
+});
+
+describe("a list", () => {
+  const uint64 = fc.oneof(
+    fc.constantFrom(0n, FLAGS, FLAGS + 1n, 2n ** 53n, 2n ** 53n + 1n, 2n ** 64n - 1n),
+    fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+  );
+
+  test("has all numbers exact, whatever the others are", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(uint64, uint64), { minLength: 1 }), async (numbers) => {
+        const json = numbers.map(([Flags, ModifyIndex]) =>
+          entryJson({ Flags: String(Flags), ModifyIndex: String(ModifyIndex) }),
+        );
+        server.next(replyToRead(`[${json.join(",")}]`));
+        const { value } = await client.kv.list("jobs/");
+        expect(value.map(({ flags, modifyIndex }) => [flags, modifyIndex])).toEqual(numbers);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("has the value of one key alone, where no other is wanted", async () => {
+    const kv: OwnEndpoints["kv"] = client.kv;
+    const values = { a: '"YQ=="', b: '"Yg=="', c: '"no base64!"' };
+    const [a, b, c] = Object.entries(values).map(([key, Value]) =>
+      entryJson({ Key: JSON.stringify(key), Value }),
+    );
+    const shown = [new Uint8Array([97]), null];
+    server.next(replyToRead(`[${a},${b}]`));
+    const { value: list } = await kv.list("", { valueAt: "a" });
+    expect(list.map(({ value }) => value)).toEqual(shown);
+    server.next(reply(`{"Results":[{"KV":${a}},{"KV":${b}}]}`));
+    const outcome = await kv.txn([{ verb: "get-tree", key: "jobs/" }], { valueAt: "a" });
+    expect(outcome).toMatchObject({ entries: shown.map((value) => ({ value })) });
+    server.next(replyToRead(`[${a},${c}]`));
+    expect(await consulErrorOf(kv.list("", { valueAt: "c" }))).toMatchObject({
+      code: "CONSUL_BAD_ANSWER",
+    });
+  });
+
+  test("says which entry is wrong", async () => {
+    server.next(replyToRead(`[${entryJson()},${entryJson({ Key: "5" })}]`));
+    const { cause } = await consulErrorOf(client.kv.list("jobs/"));
+    expect(String(cause)).toBe("TypeError: Key of entry 1 is wrong");
+  });
+
+  test.each(["[]", "{}", "null", '"text"'])("does not take %s for one", async (body) => {
+    server.next(replyToRead(body));
+    const error = await consulErrorOf(client.kv.list("jobs/"));
+    expect(error).toMatchObject({ code: "CONSUL_BAD_ANSWER" });
+    expect(error.message).toContain("expected a list of key/value entries");
   });
 });
 

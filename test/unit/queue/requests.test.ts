@@ -55,12 +55,16 @@ function lock(limit: number, holders: readonly string[], modifyIndex = 5n): KVEn
 const OURS = entry({ key: CONTENDER, session: SESSION, modifyIndex: 6n });
 
 describe("a reading of the whole prefix", () => {
-  test("lists what is below it, consistently and in its scope, and says when", async () => {
+  test("lists what is below it, the lock's value alone, consistently and in its scope", async () => {
     kv.onList = () => after(20, undefined).then(() => read([lock(3, [SESSION]), OURS]));
     const reading = new Watched(requests.readAll({ timeout: 1_000 }));
     await vi.advanceTimersByTimeAsync(20);
     expect(kv.calls).toEqual([
-      { method: "list", key: "jobs/", options: { ...SCOPE, consistent: true, timeout: 1_000 } },
+      {
+        method: "list",
+        key: "jobs/",
+        options: { ...SCOPE, consistent: true, timeout: 1_000, valueAt: LOCK },
+      },
     ]);
     expect(reading.outcome).toMatchObject({
       value: {
@@ -241,7 +245,7 @@ describe("whether sessions contend", () => {
           { verb: "check-session", key: "jobs/a", session: "a" },
           { verb: "check-session", key: "jobs/b", session: "b" },
         ],
-        options: { ...SCOPE, consistent: true, timeout: 1_000 },
+        options: { ...SCOPE, consistent: true, timeout: 1_000, valueAt: LOCK },
       },
     ]);
   });

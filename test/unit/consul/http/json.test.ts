@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { parseJson, parseJsonQuickly } from "../../../../src/consul/http/json.js";
+import { bigFlagsIn, parseJson } from "../../../../src/consul/http/json.js";
 
 const FLAGS = 16210313421097356768n;
 
@@ -137,33 +137,40 @@ describe("parsing Consul's JSON", () => {
   });
 });
 
-describe("parsing it quickly", () => {
+describe("flags beyond 2^53 in a text", () => {
   test.each([String(FLAGS), "9007199254740993", "18446744073709551615"])(
-    "keeps flags of %s, as Consul and its dev agents write them",
+    "are told where all are %s, as Consul and its dev agents write them",
     (flags) => {
-      for (const json of [`[{"Flags":${flags}}]`, `[{"Flags": ${flags},\n"Key":"a"}]`]) {
-        expect(parseJsonQuickly(json)).toMatchObject([{ Flags: flags }]);
-      }
+      expect(bigFlagsIn(`[{"Flags":${flags}},{"Flags":0,"Key":"a"}]`)).toBe(flags);
+      expect(bigFlagsIn(`[{"Flags": ${flags},\n"Key":"a"},{"Flags": ${flags}\n}]`)).toBe(flags);
     },
   );
 
-  test("makes any other big integer one that is not safe", () => {
-    fc.assert(
-      fc.property(fc.bigInt({ min: 2n ** 53n, max: 2n ** 64n - 1n }), (index) => {
-        const parsed = parseJsonQuickly(`{"ModifyIndex":${index}}`);
-        expect(parsed).toEqual({ ModifyIndex: Number(index) });
-        expect(Number.isSafeInteger(Number(index))).toBe(false);
-      }),
-    );
+  test.each([
+    ["other digits", "16210313421097356769"],
+    ["more digits", "162103134210973567680"],
+    ["fewer, which are big as well", "1621031342109735676"],
+    ["an exponent", "1.6210313421097356768e19"],
+    ["a fraction", "16210313421097356768.5"],
+    ["a sign", "-16210313421097356768"],
+  ])("are not told where some have %s", (_, other) => {
+    const one = `{"Flags":${FLAGS}}`;
+    expect(bigFlagsIn(`[${one},{"Flags":${other}}]`)).toBeUndefined();
+    expect(bigFlagsIn(`[${one},{"Flags" : ${other} }]`)).toBeUndefined();
+    expect(bigFlagsIn(`[{"Flags":${other}},${one}]`)).toBeUndefined();
   });
 
-  test("leaves strings as they are", () => {
-    const string = `"\\"Flags\\":${FLAGS},"`;
-    expect(parseJsonQuickly(`{"Value":${string}}`)).toEqual({ Value: `"Flags":${FLAGS},` });
-  });
+  test.each([`{"Flags":42}`, "{}", "", `{"Value":"\\"Flags\\":${FLAGS},"}`])(
+    "are none in %s",
+    (text) => {
+      expect(bigFlagsIn(text)).toBeUndefined();
+    },
+  );
 
-  test("refuses with a SyntaxError, as JSON.parse does", () => {
-    expect(() => parseJsonQuickly("{")).toThrow(SyntaxError);
+  test("are not looked for in strings", () => {
+    const text = `{"Value":"\\"Flags\\":${FLAGS + 1n},","Flags":${FLAGS}}`;
+    expect(JSON.parse(text)).toHaveProperty("Value", `"Flags":${FLAGS + 1n},`);
+    expect(bigFlagsIn(text)).toBe(String(FLAGS));
   });
 });
 
