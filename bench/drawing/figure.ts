@@ -22,8 +22,9 @@ text{font:12px system-ui,-apple-system,"Segoe UI",sans-serif;fill:var(--faint)}
 .grid{stroke:var(--grid);fill:none}
 .floor{stroke:var(--faint);stroke-dasharray:4 4;fill:none}
 .line{fill:none;stroke-width:2.5;stroke-linejoin:round;stroke-linecap:round}
-.line.ours{stroke:var(--ours)}.line.go{stroke:var(--go)}
-.dot.ours,text.ours{fill:var(--ours)}.dot.go,text.go{fill:var(--go)}
+.dots{stroke-width:8;stroke-linecap:round}
+path.ours{stroke:var(--ours)}path.go{stroke:var(--go)}
+text.ours{fill:var(--ours)}text.go{fill:var(--go)}
 text.ours,text.go{font-weight:600}
 `;
 

@@ -32,10 +32,7 @@ export function axes(frame: Frame, { title, notes, across, acrossLabel, up }: Ax
     label(title, left, top - 62, { look: "title" }),
     ...notes.flatMap(({ who, text }, index) => {
       const y = top - 42 + 18 * index;
-      return [
-        element("circle", { cx: left + 5, cy: y - 4, r: 4.5, class: `dot ${who}` }),
-        label(text, left + 16, y, { look: who }),
-      ];
+      return [dots([[left + 5, y - 4]], who), label(text, left + 16, y, { look: who })];
     }),
     lines(
       [
@@ -65,6 +62,10 @@ export function ticksOf(scale: LogScale): Tick[] {
   }));
 }
 
-export function dots(points: readonly (readonly [number, number])[], who: Who): string[] {
-  return points.map(([cx, cy]) => element("circle", { cx, cy, r: 4, class: `dot ${who}` }));
+/** Lines without a length, whose round ends are what is seen of them. */
+export function dots(points: readonly (readonly [number, number])[], who: Who): string {
+  return lines(
+    points.map(([x, y]) => [x, y, x, y]),
+    `dots ${who}`,
+  );
 }

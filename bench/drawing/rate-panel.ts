@@ -1,5 +1,5 @@
 import { LogScale } from "./log-scale.js";
-import { label, path } from "./markup.js";
+import { element, label, path } from "./markup.js";
 import { axes, dots, ticksOf, type Frame, type Who } from "./panel.js";
 
 /** A rate for a number of contenders; undefined where it failed. */
@@ -47,13 +47,16 @@ export function ratePanel(panel: RatePanel, frame: Frame): string[] {
     const places = points.map(({ x, y }): [number, number] => [x, y]);
     return [
       path(places, `line ${who}`),
-      ...dots(places, who),
-      ...points.map(({ x, y, rate }) =>
-        // Each on its own side of the lines, which lie one above the other; but not on the floor's.
-        label(rate.toFixed(rate < 10 ? 1 : 0), x, y + (who === "ours" && !isByFloor ? -9 : 18), {
-          anchor: "middle",
-          look: who,
-        }),
+      dots(places, who),
+      element(
+        "g",
+        { "text-anchor": "middle" },
+        ...points.map(({ x, y, rate }) =>
+          // Each on its own side of the lines, which lie one above the other; but not on the floor's.
+          label(rate.toFixed(rate < 10 ? 1 : 0), x, y + (who === "ours" && !isByFloor ? -9 : 18), {
+            look: who,
+          }),
+        ),
       ),
     ];
   };
