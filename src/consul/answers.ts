@@ -47,13 +47,9 @@ export const sessionEntriesSchema = z.array(
     })),
 );
 
-/** What checks an answer, as a schema of zod's does. */
+/** What checks an answer and makes something of it, as a schema of zod's does. It throws if it is wrong. */
 export interface AnswerReader<Result> {
-  safeParse(
-    json: unknown,
-  ):
-    | { readonly success: true; readonly data: Result }
-    | { readonly success: false; readonly error: unknown };
+  parse(json: unknown): Result;
 }
 
 /**
@@ -66,12 +62,18 @@ export function readAnswer<Result>(
   reader: AnswerReader<Result>,
   expected: string,
 ): Result {
-  const quick = reader.safeParse(parsed(answer, expected, JSON.parse));
-  if (quick.success) return quick.data;
-  // It may be for an integer beyond 2^53, which was rounded.
-  const exact = reader.safeParse(parsed(answer, expected, parseJson));
-  if (exact.success) return exact.data;
-  throw answer.malformed(expected, { cause: exact.error });
+  const rounded = parsed(answer, expected, JSON.parse);
+  try {
+    return reader.parse(rounded);
+  } catch {
+    // It may be for an integer beyond 2^53.
+  }
+  const exact = parsed(answer, expected, parseJson);
+  try {
+    return reader.parse(exact);
+  } catch (cause) {
+    throw answer.malformed(expected, { cause });
+  }
 }
 
 function parsed(answer: ConsulAnswer, expected: string, parse: (text: string) => unknown): unknown {

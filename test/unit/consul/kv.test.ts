@@ -198,10 +198,10 @@ describe("a list", () => {
     });
   });
 
-  test("says which entry is wrong", async () => {
+  test("says which field of an entry is wrong", async () => {
     server.next(replyToRead(`[${entryJson()},${entryJson({ Key: "5" })}]`));
     const { cause } = await consulErrorOf(client.kv.list("jobs/"));
-    expect(String(cause)).toBe("TypeError: Key of entry 1 is wrong");
+    expect(String(cause)).toBe("TypeError: the field Key of an entry is wrong");
   });
 
   test.each(["[]", "{}", "null", '"text"'])("does not take %s for one", async (body) => {
