@@ -60,9 +60,9 @@ class EntryReader {
       flags: this.#flags(Flags),
       session: Session ?? null,
       createIndex,
-      // Of a long list, most have not changed since.
+      // Of a long list, most have not changed since. What it has over and over is made once.
       modifyIndex: ModifyIndex === CreateIndex ? createIndex : uint64("ModifyIndex", ModifyIndex),
-      lockIndex: uint64("LockIndex", LockIndex),
+      lockIndex: LockIndex === 1 ? 1n : uint64("LockIndex", LockIndex),
     };
   }
 
