@@ -39,11 +39,21 @@ export function ratePanel(panel: RatePanel, frame: Frame): string[] {
     frame.top,
   );
   const floorY = floor === undefined ? -Infinity : up.place(floor.rate);
-  const line = (who: Who, given: readonly RatePoint[]): string[] => {
-    const points = given.flatMap(({ contenders, rate }) =>
+  const pointsOf = (given: readonly RatePoint[]) =>
+    given.flatMap(({ contenders, rate }) =>
       rate === undefined ? [] : [{ x: across.place(contenders), y: up.place(rate), rate }],
     );
-    const isByFloor = points.some(({ y }) => y - floorY < 24);
+  const ourPoints = pointsOf(ours);
+  // Each number on its own side of the lines, which lie one above the other; but not on the floor's.
+  const isByFloor = ourPoints.some(({ y }) => y - floorY < 24);
+  const numberY = (who: Who, point: { readonly x: number; readonly y: number }): number => {
+    if (who === "ours") return point.y + (isByFloor ? 18 : -9);
+    // Below ours, where that has the place.
+    const isTaken = ({ x, y }: typeof point) => x === point.x && Math.abs(y - point.y) < 14;
+    return point.y + (isByFloor && ourPoints.some(isTaken) ? 34 : 18);
+  };
+  const line = (who: Who, given: readonly RatePoint[]): string[] => {
+    const points = pointsOf(given);
     const places = points.map(({ x, y }): [number, number] => [x, y]);
     return [
       path(places, `line ${who}`),
@@ -52,10 +62,7 @@ export function ratePanel(panel: RatePanel, frame: Frame): string[] {
         "g",
         { "text-anchor": "middle" },
         ...points.map(({ x, y, rate }) =>
-          // Each on its own side of the lines, which lie one above the other; but not on the floor's.
-          label(rate.toFixed(rate < 10 ? 1 : 0), x, y + (who === "ours" && !isByFloor ? -9 : 18), {
-            look: who,
-          }),
+          label(rate.toFixed(rate < 10 ? 1 : 0), x, numberY(who, { x, y }), { look: who }),
         ),
       ),
     ];
