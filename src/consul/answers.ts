@@ -47,8 +47,9 @@ export const sessionEntriesSchema = z.array(
     })),
 );
 
-/** What checks an answer and makes something of it, as a schema of zod's does. It throws if it is wrong. */
+/** Checks and converts the JSON of an answer: a schema of zod's, or the like. */
 export interface AnswerReader<Result> {
+  /** Throws for JSON that is not as expected. */
   parse(json: unknown): Result;
 }
 

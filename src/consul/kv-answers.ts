@@ -51,16 +51,17 @@ class EntryReader {
   read(entry: unknown): KVEntry {
     const { Key, Value, Flags, Session, CreateIndex, ModifyIndex, LockIndex } = fieldsOf(entry);
     if (typeof Key !== "string") throw wrong("Key");
+    if (Value !== null && typeof Value !== "string") throw wrong("Value");
     if (Session !== undefined && typeof Session !== "string") throw wrong("Session");
     const isWanted = this.#valueAt === undefined || this.#valueAt === Key;
     const createIndex = uint64("CreateIndex", CreateIndex);
     return {
       key: Key,
-      value: isWanted && Value !== null ? bytes("Value", Value) : null,
+      value: isWanted && Value !== null ? valueBytes(Value) : null,
       flags: this.#flags(Flags),
       session: Session ?? null,
       createIndex,
-      // Of a long list, most have not changed since. What it has over and over is made once.
+      // Most entries of a long list have not changed since: these need no bigint of their own.
       modifyIndex: ModifyIndex === CreateIndex ? createIndex : uint64("ModifyIndex", ModifyIndex),
       lockIndex: LockIndex === 1 ? 1n : uint64("LockIndex", LockIndex),
     };
@@ -85,10 +86,9 @@ function uint64(field: string, value: unknown): bigint {
 
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
-function bytes(field: string, value: unknown): Uint8Array {
-  const isBase64 = typeof value === "string" && value.length % 4 === 0 && BASE64.test(value);
-  if (isBase64) return new Uint8Array(Buffer.from(value, "base64"));
-  throw wrong(field);
+function valueBytes(value: string): Uint8Array {
+  if (value.length % 4 !== 0 || !BASE64.test(value)) throw wrong("Value");
+  return new Uint8Array(Buffer.from(value, "base64"));
 }
 
 function wrong(field: string): TypeError {

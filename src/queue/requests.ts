@@ -64,8 +64,6 @@ export class PrefixRequests {
   readonly transactions: Transactions;
   readonly #kv: OwnEndpoints["kv"];
   readonly #scope: OwnRequestOptions;
-  /** Of the values of many entries, that of the lock alone is wanted as a rule. */
-  readonly #lockAlone: EntryOptions;
   readonly #watches: WatchQuota;
   readonly #idlePauses = new Backoff(IDLE_PAUSES);
 
@@ -80,17 +78,19 @@ export class PrefixRequests {
     watches = new WatchQuota(),
   ) {
     this.#kv = kv;
+    this.#scope = scope;
     this.#watches = watches;
     this.keys = prefixKeys(prefix);
-    this.#scope = scope;
-    this.#lockAlone = { valueAt: this.keys.lock };
     this.transactions = new Transactions(this.keys);
   }
 
   /** Reads the whole prefix. */
   async readAll(options: OwnRequestOptions = {}): Promise<Reading> {
     const sentAt = performance.now();
-    const snapshot = readSnapshot(this.keys, await this.#list({ ...options, ...this.#lockAlone }));
+    const snapshot = readSnapshot(
+      this.keys,
+      await this.#list({ ...options, valueAt: this.keys.lock }),
+    );
     return { snapshot, sentAt, now: performance.now() };
   }
 
@@ -144,7 +144,7 @@ export class PrefixRequests {
     options: OwnRequestOptions = {},
   ): Promise<Written> {
     return await failingAs(code, options.signal, () =>
-      this.#kv.txn(operations, { ...this.#scope, ...options, ...this.#lockAlone }),
+      this.#kv.txn(operations, { ...this.#scope, ...options, valueAt: this.keys.lock }),
     );
   }
 
@@ -175,7 +175,7 @@ export class PrefixRequests {
     for (let from = 0; from < operations.length; from += MOST_OPERATIONS) {
       const some = operations.slice(from, from + MOST_OPERATIONS);
       const outcome = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
-        this.#kv.txn(some, this.#query({ ...options, ...this.#lockAlone })),
+        this.#kv.txn(some, this.#query({ ...options, valueAt: this.keys.lock })),
       );
       if (!outcome.applied) return undefined;
       entries.push(...outcome.entries);

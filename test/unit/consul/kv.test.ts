@@ -192,10 +192,16 @@ describe("a list", () => {
     server.next(reply(`{"Results":[{"KV":${a}},{"KV":${b}}]}`));
     const outcome = await kv.txn([{ verb: "get-tree", key: "jobs/" }], { valueAt: "a" });
     expect(outcome).toMatchObject({ entries: shown.map((value) => ({ value })) });
-    server.next(replyToRead(`[${a},${c}]`));
-    expect(await consulErrorOf(kv.list("", { valueAt: "c" }))).toMatchObject({
-      code: "CONSUL_BAD_ANSWER",
-    });
+    for (const wrong of [c, entryJson({ Key: '"c"', Value: "5" })]) {
+      server.next(replyToRead(`[${a},${wrong}]`));
+      expect(await consulErrorOf(kv.list("", { valueAt: "c" }))).toMatchObject({
+        code: "CONSUL_BAD_ANSWER",
+      });
+    }
+    // That it is a string is checked of every value.
+    server.next(replyToRead(`[${a},${entryJson({ Value: "5" })}]`));
+    const { cause } = await consulErrorOf(kv.list("", { valueAt: "a" }));
+    expect(String(cause)).toContain("Value");
   });
 
   test("says which field of an entry is wrong", async () => {

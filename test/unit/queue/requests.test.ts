@@ -55,7 +55,7 @@ function lock(limit: number, holders: readonly string[], modifyIndex = 5n): KVEn
 const OURS = entry({ key: CONTENDER, session: SESSION, modifyIndex: 6n });
 
 describe("a reading of the whole prefix", () => {
-  test("lists what is below it, the lock's value alone, consistently and in its scope", async () => {
+  test("lists what is below it consistently, with the lock's value alone, and says when", async () => {
     kv.onList = () => after(20, undefined).then(() => read([lock(3, [SESSION]), OURS]));
     const reading = new Watched(requests.readAll({ timeout: 1_000 }));
     await vi.advanceTimersByTimeAsync(20);
