@@ -389,7 +389,7 @@ export class SemaphoreRequestError extends SemaphoreError {
 
 /**
  * Whether the same step is worth another try, within the patience that there is for outages. Where
- * nothing has ever answered, the address is probably wrong, and the caller is told at once.
+ * nothing has ever answered, the address is probably wrong, and the caller gets the error at once.
  */
 export function isTransient(error: unknown): boolean {
   const cause = error instanceof SemaphoreRequestError ? error.cause : error;

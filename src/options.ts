@@ -402,7 +402,7 @@ function wholeNumber(least: number, problem: string) {
   });
 }
 
-/** One that is `least` milliseconds long, or else its `problem` is told. */
+/** A duration of at least `least` milliseconds; a shorter one is refused with `problem`. */
 function duration(name: string, { least = 0, problem = "is negative" } = {}) {
   return z.unknown().transform((value, context): Duration => {
     const refuse = (words: string): never => {

@@ -10,12 +10,12 @@ export function element(name: string, attributes: Attributes, ...content: string
     : `<${name}${text}>${content.join("")}</${name}>`;
 }
 
-/** A text whose left end, middle or right end is at the point. */
+/** A text whose left or right end is at the point. */
 export function label(
   text: string,
   x: number,
   y: number,
-  { anchor, look }: { anchor?: "middle" | "end"; look?: string } = {},
+  { anchor, look }: { anchor?: "end"; look?: string } = {},
 ): string {
   const where = anchor === undefined ? {} : { "text-anchor": anchor };
   const how = look === undefined ? {} : { class: look };

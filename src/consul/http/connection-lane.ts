@@ -38,7 +38,7 @@ interface WaitingUse {
 const MISTRUST_MS = 10_000;
 
 /**
- * Who waits, and has no more time than that, gets no connection, which could only be closed again. Many
+ * A use that has no more time than that gets no connection, which could only be closed again. Many
  * may have waited for the same time: at its end, each of them would be handed a new one.
  */
 const LEAST_TIME_MS = 20;
