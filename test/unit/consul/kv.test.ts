@@ -204,6 +204,13 @@ describe("a list", () => {
     expect(String(cause)).toContain("Value");
   });
 
+  test("lends nobody the flags of another entry", async () => {
+    const without = entryJson().replace('"Flags":0,', "");
+    server.next(replyToRead(`[${entryJson({ Flags: String(FLAGS) })},${without}]`));
+    const { cause } = await consulErrorOf(client.kv.list("jobs/"));
+    expect(String(cause)).toContain("Flags");
+  });
+
   test("says which field of an entry is wrong", async () => {
     server.next(replyToRead(`[${entryJson()},${entryJson({ Key: "5" })}]`));
     const { cause } = await consulErrorOf(client.kv.list("jobs/"));
