@@ -26,15 +26,12 @@ import {
 } from "./options.js";
 import type { SemaphoreState } from "./protocol/semaphore-state.js";
 import { liveHolders } from "./protocol/snapshot.js";
-import type { TooLate } from "./queue/contend.js";
+import { STEP_PATIENCE_MS, type TooLate } from "./queue/contend.js";
 import { Runs } from "./runs.js";
 import { SingleSlot } from "./single-slot.js";
 import { SlotSource, type Patience } from "./slot-source.js";
 import type { SemaphoreSlot } from "./slot.js";
 import type { Tenure } from "./tenure.js";
-
-/** How long a request that has nothing to do with waiting is tried, in milliseconds. */
-const RESIZE_PATIENCE_MS = 15_000;
 
 /**
  * A counting semaphore whose slots are shared by processes all over a fleet (Go: `Semaphore`). Make
@@ -260,7 +257,7 @@ export class Semaphore {
       requireLimit(limit);
       const { context, queue } = this.#source;
       await this.#untilClosed(async () => {
-        const until = performance.now() + RESIZE_PATIENCE_MS;
+        const until = performance.now() + STEP_PATIENCE_MS;
         const resizing = retry(() => queue.resize(limit, { timeout: attemptTimeout(until) }), {
           ...{ isTransient, pauseFactor, until, signal: context.closing },
         });

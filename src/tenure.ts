@@ -11,8 +11,8 @@ import {
 } from "./diagnostics.js";
 import { SemaphoreLostError, SemaphoreReleasedError } from "./errors.js";
 import type { Claim } from "./queue/claim.js";
-import type { CleanUp, CleanUpOptions } from "./queue/clean-up.js";
-import type { Holding } from "./queue/contend.js";
+import { CLEAN_UP_GRACE_MS, type CleanUp, type CleanUpOptions } from "./queue/clean-up.js";
+import { STEP_PATIENCE_MS, type Holding } from "./queue/contend.js";
 import type { Queue } from "./queue/queue.js";
 import type { SessionLease } from "./session/lease.js";
 import { HeldSlot } from "./slot.js";
@@ -42,14 +42,10 @@ export interface TenureEnds {
 }
 
 /**
- * How long a caller waits for a release that does not get through: for a TTL, when it is of no use
- * any more, but no longer than a minute; and where there is no TTL, as long as the default one.
+ * How long a caller waits at most for a release that does not get through: as a rule for a TTL, when it
+ * is of no use any more.
  */
 const LONGEST_RELEASE_MS = 60_000;
-const RELEASE_MS = 15_000;
-
-/** How long a caller waits for what is left of a slot that was lost. */
-const LOST_GRACE_MS = 1_000;
 
 /** A slot from the moment when it is held until nothing of it is left in Consul. */
 export class Tenure {
@@ -99,7 +95,7 @@ export class Tenure {
         // next claim has to find it free of what is left.
         if (!lease.own) {
           lost(() => {
-            context.track(this.#cleanUp().within(LOST_GRACE_MS));
+            context.track(this.#cleanUp().within(CLEAN_UP_GRACE_MS));
           });
         }
       },
@@ -156,11 +152,11 @@ export class Tenure {
 
   async #giveBack(isLost: boolean, background: Background): Promise<void> {
     const { ttl } = this.#claim.lease;
-    const patience = ttl === Infinity ? RELEASE_MS : Math.min(ttl, LONGEST_RELEASE_MS);
+    const patience = ttl === Infinity ? STEP_PATIENCE_MS : Math.min(ttl, LONGEST_RELEASE_MS);
     const cleanUp = this.#cleanUp({ keep: isLost ? undefined : this.#keepSession });
     background(cleanUp.finished);
     // A lost slot is no longer there to be released. What is left of it may be long in going.
-    if (isLost) await cleanUp.within(LOST_GRACE_MS).catch(() => undefined);
+    if (isLost) await cleanUp.within(CLEAN_UP_GRACE_MS).catch(() => undefined);
     else await cleanUp.within(patience);
   }
 
@@ -183,7 +179,7 @@ export class Tenure {
     background(cleanUp.finished);
     // A session of ours is not used again; that of the user has to be free of what is left.
     const { own } = this.#claim.lease;
-    const patience = own ? LOST_GRACE_MS : until - performance.now();
+    const patience = own ? CLEAN_UP_GRACE_MS : until - performance.now();
     await cleanUp.within(patience).catch(() => undefined);
     return own || performance.now() < until;
   }

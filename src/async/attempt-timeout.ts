@@ -1,8 +1,8 @@
-/** The longest that one attempt waits for its answer, in milliseconds. */
-const LONGEST_ATTEMPT_MS = 10_000;
+/** The longest that one request waits for its answer unless it is told otherwise, in milliseconds. */
+export const LONGEST_ATTEMPT_MS = 10_000;
 
 /** The shortest, also past the deadline: a request without time to be answered shows nothing. */
-const SHORTEST_ATTEMPT_MS = 1_000;
+export const SHORTEST_ATTEMPT_MS = 1_000;
 
 /**
  * The timeout of one request, in milliseconds, that should be answered before `deadline`, a time of

@@ -1,3 +1,6 @@
+/** For requests that fail for a while. */
+const RETRY_PAUSES: BackoffOptions = { first: 50, longest: 1_000 };
+
 export interface BackoffOptions {
   /** The first pause, in milliseconds; each after it is twice as long. */
   readonly first: number;
@@ -14,7 +17,7 @@ export class Backoff {
   readonly #longest: number;
   #pause: number;
 
-  constructor({ first, longest }: BackoffOptions) {
+  constructor({ first, longest } = RETRY_PAUSES) {
     this.#first = first;
     this.#longest = longest;
     this.#pause = first;

@@ -18,9 +18,6 @@ export interface RetryOptions {
   readonly failed?: ((error: unknown) => void) | undefined;
 }
 
-const FIRST_PAUSE_MS = 50;
-const LONGEST_PAUSE_MS = 1_000;
-
 /**
  * Repeats an idempotent step until it succeeds, with growing pauses. The step runs at least once.
  *
@@ -30,7 +27,7 @@ export async function retry<Result>(
   step: () => Promise<Result>,
   { isTransient, until, signal, keepAlive, pauseFactor, failed }: RetryOptions,
 ): Promise<Result> {
-  const backoff = new Backoff({ first: FIRST_PAUSE_MS, longest: LONGEST_PAUSE_MS });
+  const backoff = new Backoff();
   for (;;) {
     try {
       return await step();

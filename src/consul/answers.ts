@@ -1,12 +1,11 @@
 import { z } from "zod";
 
+import { NANOSECONDS_PER_MS } from "./duration.js";
 import { parseJson } from "./http/json.js";
 import type { ConsulAnswer } from "./http/transport.js";
 import { isUint64, type Uint64 } from "./uint64.js";
 
 const uint64 = z.custom<Uint64>(isUint64, "expected an unsigned 64-bit integer");
-
-const NANOSECONDS_PER_MS = 1e6;
 
 export const transactionErrorsSchema = z
   .object({ Errors: z.array(z.object({ OpIndex: z.int(), What: z.string() })).nonempty() })

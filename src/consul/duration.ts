@@ -24,8 +24,9 @@ const MS_PER_UNIT: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
+export const NANOSECONDS_PER_MS = 1e6;
 /** A Go duration has 63 bits of nanoseconds: about 292 years. */
-const LONGEST_MS = 2 ** 63 / 1e6;
+const LONGEST_MS = 2 ** 63 / NANOSECONDS_PER_MS;
 
 /**
  * Parses a duration as Go's `time.ParseDuration` does. Returns milliseconds.

@@ -11,6 +11,7 @@ import type { Standing, Waiter } from "../protocol/next-step.js";
 import type { ContenderWrite } from "../protocol/transactions.js";
 import type { SessionLease } from "../session/lease.js";
 import { CleanUp, type CleanUpOptions, type LeftQueue } from "./clean-up.js";
+import { LONGEST_WATCH_MS } from "./requests.js";
 
 /** What a claim asks of the queue that it is made in. */
 export interface ClaimedQueue extends LeftQueue {
@@ -57,11 +58,11 @@ export interface Over {
 /** A short wait time is meant for `tryAcquire`, and no reason to ask Consul all the time. */
 const SHORTEST_WATCH_MS = 1_000;
 
-/** Agents of today cut an answer that takes 30 s, and Consul adds up to a sixteenth to the wait. */
-const LONGEST_WATCH_MS = 25_000;
-
-/** With little time, a free slot is tried for that long at least: others may be faster to take it. */
-const SHORTEST_TRY_MS = 1_000;
+/**
+ * However little time there is, what fails on the way into the queue is tried again for that long, and
+ * so is a free slot: others may be faster to take it.
+ */
+export const SHORTEST_TRY_MS = 1_000;
 
 /** A session's place on a prefix: it enters, waits, holds, and takes itself away again. */
 export class Claim implements Waiter {

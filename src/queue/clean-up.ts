@@ -1,9 +1,11 @@
+import { SHORTEST_ATTEMPT_MS } from "../async/attempt-timeout.js";
 import { callAfter } from "../async/call-after.js";
 import { retry } from "../async/retry.js";
 import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
 import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { isOutcomeUnknown, pauseFactor, SemaphoreRequestError } from "../errors.js";
+import { LATE_DELIVERY_MS } from "../session/creation.js";
 import type { SessionLease } from "../session/lease.js";
 
 /** How a session leaves a prefix. */
@@ -35,15 +37,14 @@ export interface CleanUpOptions {
   readonly keep?: ((lease: SessionLease) => void) | undefined;
 }
 
+/** How long a caller whose wait has failed, or whose slot was lost, waits for what is left of it. */
+export const CLEAN_UP_GRACE_MS = 1_000;
+
 /** How long to try to end a session that ends by itself as well. */
 const LONGEST_DESTRUCTION_MS = 60_000;
 
-/** How long after the cleanup a session of the user's is looked for once more. */
-const LATE_CONTENDER_MS = 1_000;
-
 /** How long one request may take: the next attempt may get through at once. */
 const LONGEST_ATTEMPT_MS = 5_000;
-const SHORTEST_ATTEMPT_MS = 1_000;
 
 /**
  * Takes what a session has on a prefix away, and ends the session if it is ours. It tries until that
@@ -182,7 +183,7 @@ export class CleanUp {
    * queue. Where it is back in the queue for good by now, it is removed, and enters again.
    */
   async #removeLateContender(): Promise<void> {
-    await sleep(LATE_CONTENDER_MS, undefined, { keepAlive: false });
+    await sleep(LATE_DELIVERY_MS, undefined, { keepAlive: false });
     await this.#queue.leave(this.#lease.id, { unlessHolder: true }).catch(() => undefined);
   }
 }

@@ -5,7 +5,8 @@ import { sleep } from "../async/sleep.js";
 import { traced, waitChannel } from "../diagnostics.js";
 import type { Standing } from "../protocol/next-step.js";
 import type { SessionLease } from "../session/lease.js";
-import { Claim, type ClaimOptions, type WaitOutcome } from "./claim.js";
+import { Claim, SHORTEST_TRY_MS, type ClaimOptions, type WaitOutcome } from "./claim.js";
+import { CLEAN_UP_GRACE_MS } from "./clean-up.js";
 import type { Queue } from "./queue.js";
 
 /** How long somebody waits for a slot. */
@@ -44,17 +45,11 @@ export interface TooLate {
  */
 export const ABORT_GRACE_MS = 100;
 
-/** How long a failed wait keeps its caller waiting while it cleans up. */
-const FAILURE_GRACE_MS = 1_000;
-
 /**
  * How long each step on the way into the queue is tried. In the queue a waiter survives an outage of
  * any length; but where nothing has ever worked, a caller wants to know why.
  */
-const ENTRY_PATIENCE_MS = 15_000;
-
-/** However little time there is, what fails on the way in is tried again for that long. */
-const SHORTEST_TRY_MS = 1_000;
+export const STEP_PATIENCE_MS = 15_000;
 
 /** A waiter that loses its entry over and over comes back after longer and longer pauses. */
 const REENTRY_PAUSES = { first: 50, longest: 5_000 };
@@ -75,7 +70,7 @@ export async function contend(
   const tryUntil = Math.max(wait.until, performance.now() + SHORTEST_TRY_MS);
   let hasEntered = false;
   const stepUntil = (): number =>
-    hasEntered ? tryUntil : Math.min(tryUntil, performance.now() + ENTRY_PATIENCE_MS);
+    hasEntered ? tryUntil : Math.min(tryUntil, performance.now() + STEP_PATIENCE_MS);
   for (;;) {
     signal.throwIfAborted();
     const claim = new Claim(queue, await options.openSession(stepUntil()), options);
@@ -105,7 +100,7 @@ export async function contend(
     } catch (error) {
       const cleanUp = claim.cleanUp();
       background(cleanUp.finished);
-      await cleanUp.within(signal.aborted ? ABORT_GRACE_MS : FAILURE_GRACE_MS).catch(ignore);
+      await cleanUp.within(signal.aborted ? ABORT_GRACE_MS : CLEAN_UP_GRACE_MS).catch(ignore);
       throw signal.aborted ? signal.reason : error;
     }
     const cleanUp = claim.cleanUp();

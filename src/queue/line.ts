@@ -11,7 +11,7 @@ import { afterCheck, afterEntry } from "../protocol/queue-view.js";
 import { liveHolders, type ContenderEntry } from "../protocol/snapshot.js";
 import type { Claim } from "./claim.js";
 import type { KnownQueue } from "./known-queue.js";
-import { blocking, type PrefixRequests } from "./requests.js";
+import type { PrefixRequests } from "./requests.js";
 import { Watch } from "./watch.js";
 
 export interface LineOptions {
@@ -22,12 +22,6 @@ export interface LineOptions {
   /** Whether a holder is one of this client's. */
   readonly isOwnHolder: (session: string) => boolean;
 }
-
-/** What the answer to a blocking query may need beyond its wait, in milliseconds. */
-const ANSWER_GRACE_MS = 5_000;
-
-/** The pauses of a waiter whose requests fail. */
-const RETRY_PAUSES = { first: 50, longest: 1_000 };
 
 /** How often in a row a refused swap is repeated at once, and the pauses after that. */
 const IMMEDIATE_RETRIES = 3;
@@ -92,7 +86,7 @@ export class Line {
   }
 
   async #serve(): Promise<void> {
-    const pauses = new Backoff(RETRY_PAUSES);
+    const pauses = new Backoff();
     for (let first = this.#first(); first !== undefined; first = this.#first()) {
       if (this.#served !== first) this.#beginRace();
       this.#served = first;
@@ -214,9 +208,8 @@ export class Line {
   }
 
   #startLockWatch(index: bigint, wait: number): Watch {
-    const options = blocking(index, wait, ANSWER_GRACE_MS);
     return this.#start(async (signal) => {
-      this.#known.lockShows(await this.#requests.readLock({ ...options, signal }));
+      this.#known.lockShows(await this.#requests.readLock({ index, wait, signal }));
     });
   }
 
@@ -243,8 +236,8 @@ export class Line {
 
   #startEntryWatch(entry: ContenderEntry, wait: number): Watch {
     // Since its own index, not the newest that is known: it may have changed between the two.
-    const options = blocking(entry.modifyIndex, wait, ANSWER_GRACE_MS);
-    return this.#start((signal) => this.#readEntry(entry, { ...options, signal }));
+    const { modifyIndex: index } = entry;
+    return this.#start((signal) => this.#readEntry(entry, { index, wait, signal }));
   }
 
   async #readEntry(entry: ContenderEntry, options: OwnQueryOptions): Promise<void> {

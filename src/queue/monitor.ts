@@ -16,7 +16,7 @@ import {
   SemaphoreRequestError,
 } from "../errors.js";
 import { liveHolders, type Snapshot } from "../protocol/snapshot.js";
-import { blocking, type LockReading, type PrefixRequests } from "./requests.js";
+import { LONGEST_WATCH_MS, type LockReading, type PrefixRequests } from "./requests.js";
 
 /** A slot that is held, as the monitor sees it. */
 export interface MonitoredSlot {
@@ -50,18 +50,12 @@ const FIRST_READING_MS = 100;
 /** A busy lock changes all the time. A loss is reported within a second all the same. */
 const PAUSE_MS = 250;
 
-/** How often several contender entries are looked at, which no one blocking query can do. */
-const CHECK_MS = 500;
-
 /**
- * A blocking query during which nothing changes is repeated after this time, or after half a TTL: it
- * finds a dead connection. Agents of today cut an answer that takes 30 s, and Consul adds up to
- * a sixteenth to the wait.
+ * How often several contender entries are looked at, which no one blocking query can do. The first
+ * query waits no longer either: where servers were restored after the write of ours that it is since,
+ * it hears of nothing.
  */
-const LONGEST_WATCH_MS = 25_000;
-
-/** The first wait, since a write of ours: where servers were restored after it, it hears of nothing. */
-const FIRST_WATCH_MS = 500;
+const CHECK_MS = 500;
 
 /** What an answer may need beyond the wait of its query; at most a quarter of a TTL. */
 const ANSWER_GRACE_MS = 5_000;
@@ -165,7 +159,7 @@ export class HolderMonitor {
       // One that was not looked for so far may have been put out since its own write.
       const indexes = due.filter((slot) => !watched.has(slot)).map(({ index }) => index);
       const since = least(seen === undefined ? indexes : [seen, ...indexes]);
-      const longest = seen === undefined ? FIRST_WATCH_MS : LONGEST_WATCH_MS;
+      const longest = seen === undefined ? CHECK_MS : LONGEST_WATCH_MS;
       const query = { ...this.#query(due, since, longest), signal };
       const reading = await this.#requests.readLock(query);
       const { lock, index } = reading;
@@ -191,7 +185,7 @@ export class HolderMonitor {
         const query =
           seen.session === session
             ? this.#query(due, seen.index)
-            : this.#query(due, only.index, FIRST_WATCH_MS);
+            : this.#query(due, only.index, CHECK_MS);
         const entry = await this.#watchEntry(session, query, signal);
         if (entry === "given up") return 0;
         seen = { session, index: entry?.modifyIndex ?? 0n };
@@ -237,7 +231,9 @@ export class HolderMonitor {
   /** A query that suits the slot with the shortest TTL. */
   #query(due: readonly MonitoredSlot[], index: bigint, longest = LONGEST_WATCH_MS) {
     const ttl = Math.min(...due.map((slot) => slot.ttl));
-    return blocking(index, Math.min(longest, ttl / 2), Math.min(ANSWER_GRACE_MS, ttl / 4));
+    const wait = Math.min(longest, ttl / 2);
+    // Consul adds up to a sixteenth to the wait.
+    return { index, wait, timeout: wait + wait / 16 + Math.min(ANSWER_GRACE_MS, ttl / 4) };
   }
 }
 

@@ -1,3 +1,4 @@
+import { LONGEST_ATTEMPT_MS } from "../async/attempt-timeout.js";
 import { Backoff } from "../async/backoff.js";
 import type { Ending } from "../async/cancellation.js";
 import { isAborted } from "../async/is-aborted.js";
@@ -35,12 +36,10 @@ export type Applied = Extract<Written, { applied: true }>;
 export type Refused = Extract<Written, { applied: false }>;
 
 /**
- * A blocking query after an index, with how long its answer may take: Consul adds up to a sixteenth
- * to the wait, and `grace` is for the way.
+ * The longest wait of a blocking query, in milliseconds: its end finds a dead connection. Agents of
+ * today cut an answer that takes 30 s, and Consul adds up to a sixteenth to the wait.
  */
-export function blocking(index: bigint, wait: number, grace: number): OwnQueryOptions {
-  return { index, wait, timeout: wait + wait / 16 + grace };
-}
+export const LONGEST_WATCH_MS = 25_000;
 
 /** Consul takes that many operations in a transaction. */
 const MOST_OPERATIONS = 64;
@@ -50,9 +49,6 @@ const MOST_OPERATIONS = 64;
  * has changed means nothing; where that goes on, to ask on and on would be a load.
  */
 const IDLE_PAUSES = { first: 50, longest: 500 };
-
-/** How long a look may take in place of a blocking query, in milliseconds: as long as a request by default. */
-const LONGEST_LOOK_MS = 10_000;
 
 /**
  * The requests that semaphores make of one prefix. Each rejects with the error that names what
@@ -224,7 +220,7 @@ export class PrefixRequests {
           ...options,
           index: undefined,
           wait: undefined,
-          timeout: Math.min(left, LONGEST_LOOK_MS),
+          timeout: Math.min(left, LONGEST_ATTEMPT_MS),
         };
         try {
           last = await read(look);

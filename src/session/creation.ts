@@ -6,7 +6,7 @@ import type { Background } from "../async/serial-queue.js";
 import { sleep } from "../async/sleep.js";
 import { ConsulError, mayBeOfAnother } from "../consul/http/consul-error.js";
 import { isMissingNode } from "../consul/http/refusal.js";
-import { parseDuration, type Duration } from "../consul/duration.js";
+import { NANOSECONDS_PER_MS, parseDuration, type Duration } from "../consul/duration.js";
 import type { OwnEndpoints } from "../consul/endpoints.js";
 import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { isTransient, pauseFactor } from "../errors.js";
@@ -31,13 +31,15 @@ export interface OwnSessionOptions {
   readonly background: Background;
 }
 
-const NANOSECONDS_PER_MS = 1e6;
 /** Consul's own lock-delay, and how far a mark may be above it. */
 const LOCK_DELAY_NS = 15e9;
 const MARKS = 1e9 - 1;
 
-/** How long after a session was created what was tried before is looked for once more. */
-const LATE_STRAYS_MS = 1_000;
+/**
+ * A network that was silent may deliver a request long after it was given up: after that time what it
+ * may have left is looked for once more.
+ */
+export const LATE_DELIVERY_MS = 1_000;
 
 /**
  * Creates a session and renews it until the lease is stopped (Go: `createSession`).
@@ -152,7 +154,7 @@ class SessionCreation {
   /** Looks once more for those that a network that was silent delivers after all. */
   async destroyLateStrays(): Promise<void> {
     if (this.#inDoubt.size === 0) return;
-    await sleep(LATE_STRAYS_MS, undefined, { keepAlive: false });
+    await sleep(LATE_DELIVERY_MS, undefined, { keepAlive: false });
     await this.destroyStrays().catch(() => undefined);
   }
 }

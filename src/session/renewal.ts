@@ -1,3 +1,4 @@
+import { LONGEST_ATTEMPT_MS } from "../async/attempt-timeout.js";
 import { Backoff } from "../async/backoff.js";
 import type { Ending } from "../async/cancellation.js";
 import { FirstOf } from "../async/first-of.js";
@@ -46,11 +47,7 @@ export const HOLDER_RENEWALS = 4;
  */
 const FIRST_ATTEMPT_TTLS = 1 / 8;
 const NEXT_ATTEMPT_TTLS = 1 / 4;
-const LONGEST_ATTEMPT_MS = 10_000;
 const SHORTEST_ATTEMPT_MS = 1;
-
-const FIRST_RETRY_MS = 100;
-const LONGEST_RETRY_MS = 1_000;
 
 /**
  * Renews a session several times in each TTL (Go: `RenewPeriodic`). A renewal that fails is tried
@@ -67,7 +64,7 @@ export async function renewSession({
   renewed,
   failed,
 }: SessionRenewal): Promise<SemaphoreLostError | undefined> {
-  const backoff = new Backoff({ first: FIRST_RETRY_MS, longest: LONGEST_RETRY_MS });
+  const backoff = new Backoff();
   let retryAt: number | undefined;
   let share = FIRST_ATTEMPT_TTLS;
   for (;;) {

@@ -2,6 +2,7 @@ import { inspect } from "node:util";
 
 import type { Dispatcher } from "undici";
 
+import { LONGEST_ATTEMPT_MS } from "../../async/attempt-timeout.js";
 import { Cancellation, type Ending } from "../../async/cancellation.js";
 import { Deadline } from "../../async/deadline.js";
 import { isAborted } from "../../async/is-aborted.js";
@@ -65,8 +66,6 @@ interface ExchangeWay {
   readonly signal: Ending;
 }
 
-const DEFAULT_TIMEOUT_MS = 10_000;
-
 /** Enough for hundreds of contenders with the longest values that Consul stores. */
 const MAX_RESPONSE_BYTES = 256 * 2 ** 20;
 
@@ -108,7 +107,7 @@ export class Transport {
       new ConsulError(`${method} ${path}: ${problem}`, { code, method, path });
     if (this.#closing.aborted) throw failure("CONSUL_CLOSED", "the client has been closed");
 
-    const timeout = options.timeout ?? DEFAULT_TIMEOUT_MS;
+    const timeout = options.timeout ?? LONGEST_ATTEMPT_MS;
     if (!(timeout > 0)) {
       throw badRequest(method, path, `invalid timeout ${String(timeout)}, expected milliseconds`);
     }

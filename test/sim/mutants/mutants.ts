@@ -223,9 +223,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "waits-since-the-newest-index",
     file: "queue/line.ts",
-    search: "const options = blocking(entry.modifyIndex, wait, ANSWER_GRACE_MS);",
-    replacement:
-      "const options = blocking(this.#known.view?.lock.modifyIndex ?? 0n, wait, ANSWER_GRACE_MS);",
+    search: "const { modifyIndex: index } = entry;",
+    replacement: "const index = this.#known.view?.lock.modifyIndex ?? 0n;",
     breaks: "E-idle",
     seed: 96,
   },
@@ -349,7 +348,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "session-with-a-lost-slot-is-free-at-once",
     file: "tenure.ts",
-    search: "context.track(this.#cleanUp().within(LOST_GRACE_MS));",
+    search: "context.track(this.#cleanUp().within(CLEAN_UP_GRACE_MS));",
     replacement: "finished();",
     breaks: "wire",
     seed: 3825,

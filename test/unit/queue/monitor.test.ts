@@ -238,6 +238,20 @@ describe("readings that fail while the session is renewed", () => {
     }
   });
 
+  test("are sent again where no answer comes, a quarter of a TTL after it was due", async () => {
+    await held();
+    await time.pass(TTL);
+    scene.always("watch lock", silent);
+    const before = scene.of("watch lock").length;
+    await time.pass(2 * TTL);
+    const [first, second] = scene.of("watch lock").slice(before);
+    // Consul adds up to a sixteenth to the wait.
+    const due = (TTL / 2) * (1 + 1 / 16);
+    const pause = (second?.at ?? 0) - (first?.at ?? 0) - due - TTL / 4;
+    expect(pause).toBeGreaterThanOrEqual(0);
+    expect(pause).toBeLessThan(100);
+  });
+
   test("cost nothing for two TTLs where each fails at once", async () => {
     const { slot } = await held();
     scene.always(isReading, leaderless);

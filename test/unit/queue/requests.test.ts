@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import type { KVEntry } from "../../../src/consul/kv.js";
 import { SEMAPHORE_FLAG_VALUE } from "../../../src/protocol/lock-entry.js";
-import { blocking, PrefixRequests, wordsOf } from "../../../src/queue/requests.js";
+import { PrefixRequests, wordsOf } from "../../../src/queue/requests.js";
 import { WatchQuota } from "../../../src/queue/watch-quota.js";
 import { FakeKV } from "../fake-kv.js";
 import { read, SESSION } from "../session/fake-sessions.js";
@@ -129,9 +129,7 @@ describe("a reading of a contender entry", () => {
 });
 
 describe("a blocking query", () => {
-  test("has what Consul adds to its wait, and its answer's way, to be answered in", () => {
-    expect(blocking(7n, 16_000, 5_000)).toEqual({ index: 7n, wait: 16_000, timeout: 22_000 });
-  });
+  const QUERY = { index: 5n, wait: 16_000 };
 
   test("that is answered at once again and again is no load: something drops its wait", async () => {
     kv.onGet = () => read(lock(1, ["a"]));
@@ -139,7 +137,7 @@ describe("a blocking query", () => {
     const asking = (async () => {
       while (sent.length < 7) {
         sent.push(performance.now() - start);
-        await requests.readLock(blocking(5n, 16_000, 5_000));
+        await requests.readLock(QUERY);
       }
     })();
     await vi.advanceTimersByTimeAsync(5_000);
@@ -151,10 +149,9 @@ describe("a blocking query", () => {
     const quick = () => read<KVEntry | null>(lock(1, ["a"]));
     const news = () => read<KVEntry | null>(lock(1, ["b"], 8n));
     kv.onGet = inTurn(quick, quick, news, quick);
-    const query = blocking(5n, 16_000, 5_000);
     for (const ms of [50, 100, 0, 50]) {
       const sentAt = performance.now();
-      const reading = new Watched(requests.readLock(query));
+      const reading = new Watched(requests.readLock(QUERY));
       await vi.advanceTimersByTimeAsync(1_000);
       expect(reading.outcome).toMatchObject({ at: sentAt + ms });
     }
@@ -162,7 +159,7 @@ describe("a blocking query", () => {
 
   test("that has waited as it should is answered without delay", async () => {
     kv.onGet = () => after(16_000, undefined).then(() => read<KVEntry | null>(lock(1, ["a"])));
-    const reading = new Watched(requests.readLock(blocking(5n, 16_000, 5_000)));
+    const reading = new Watched(requests.readLock(QUERY));
     await vi.advanceTimersByTimeAsync(20_000);
     expect(reading.outcome).toMatchObject({ at: start + 16_000 });
   });
@@ -170,9 +167,7 @@ describe("a blocking query", () => {
   test("that is given up during such a pause ends at once", async () => {
     kv.onGet = () => read(lock(1, ["a"]));
     const controller = new AbortController();
-    const reading = new Watched(
-      requests.readLock({ ...blocking(5n, 16_000, 5_000), signal: controller.signal }),
-    );
+    const reading = new Watched(requests.readLock({ ...QUERY, signal: controller.signal }));
     await vi.advanceTimersByTimeAsync(10);
     controller.abort();
     await vi.advanceTimersByTimeAsync(0);
@@ -182,7 +177,7 @@ describe("a blocking query", () => {
 });
 
 describe("looks in place of a blocking query", () => {
-  const QUERY = blocking(5n, 4_000, 2_000);
+  const QUERY = { index: 5n, wait: 4_000, timeout: 6_250 };
   const unchanged = () => read<KVEntry | null>(lock(1, ["a"]));
   const failing = () => Promise.reject(refusal(500, "No cluster leader"));
 

@@ -305,9 +305,9 @@ describe("a renewal that finds no session", () => {
     sessions.onRenew = inTurn<[], Promise<SessionEntry | null>>(vanish, succeed);
     sessions.onInfo = () => read(sessionEntry());
     const lease = newLease();
-    await vi.advanceTimersByTimeAsync(TTL / 4 + 100);
+    await vi.advanceTimersByTimeAsync(TTL / 4 + 50);
     expect(sessions.methods).toEqual(["renew", "info", "renew"]);
-    expect(lease.expiresAt).toBe(start + TTL / 4 + 100 + TTL);
+    expect(lease.expiresAt).toBe(start + TTL / 4 + 50 + TTL);
     await vi.advanceTimersByTimeAsync(2 * TTL);
     expect(lease.checkLost()).toBe(false);
   });

@@ -211,9 +211,9 @@ describe("one renewal", () => {
   test("has twice as long after one that failed, but no longer than what is left", async () => {
     const observed = renewing(hang);
     await vi.advanceTimersByTimeAsync(TTL);
-    // Each hangs until its time is over; then follows a pause of 100, 200, 400 ms.
-    expect(observed.sent).toEqual([4_000, 6_100, 10_300, 14_700]);
-    expect(observed.options.map(({ timeout }) => timeout)).toEqual([2_000, 4_000, 4_000, 1_300]);
+    // Each hangs until its time is over; then follows a pause of 50, 100, 200 ms.
+    expect(observed.sent).toEqual([4_000, 6_050, 10_150, 14_350]);
+    expect(observed.options.map(({ timeout }) => timeout)).toEqual([2_000, 4_000, 4_000, 1_650]);
   });
 
   test("has ten seconds at most also after one that failed", async () => {
@@ -239,8 +239,8 @@ describe("one renewal", () => {
 describe("a renewal that fails", () => {
   test("is told, and tried again after pauses that grow to a second", async () => {
     const observed = renewing(refuse);
-    await vi.advanceTimersByTimeAsync(4_000 + 3_500);
-    expect(observed.sent.map((at) => at - 4_000)).toEqual([0, 100, 300, 700, 1_500, 2_500, 3_500]);
+    await vi.advanceTimersByTimeAsync(4_000 + 2_550);
+    expect(observed.sent.map((at) => at - 4_000)).toEqual([0, 50, 150, 350, 750, 1_550, 2_550]);
     expect(observed.failures).toEqual(Array.from({ length: 7 }, () => refusal));
     expect(observed.terms).toEqual([]);
   });
@@ -248,15 +248,15 @@ describe("a renewal that fails", () => {
   test("is tried again after pauses that are shortened by chance, to a half at the least", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     const observed = renewing(refuse);
-    await vi.advanceTimersByTimeAsync(4_000 + 1_750);
-    expect(observed.sent.map((at) => at - 4_000)).toEqual([0, 50, 150, 350, 750, 1_250, 1_750]);
+    await vi.advanceTimersByTimeAsync(4_000 + 1_275);
+    expect(observed.sent.map((at) => at - 4_000)).toEqual([0, 25, 75, 175, 375, 775, 1_275]);
   });
 
   test("starts again with short pauses after one that succeeded", async () => {
     const observed = renewing(inTurn(refuse, refuse, refuse, succeed, refuse));
-    await vi.advanceTimersByTimeAsync(4_700 + 4_000 + 300);
-    expect(observed.sent).toEqual([4_000, 4_100, 4_300, 4_700, 8_700, 8_800, 9_000]);
-    expect(observed.terms).toEqual([{ sentAt: start + 4_700, ttl: TTL }]);
+    await vi.advanceTimersByTimeAsync(4_350 + 4_000 + 150);
+    expect(observed.sent).toEqual([4_000, 4_050, 4_150, 4_350, 8_350, 8_400, 8_500]);
+    expect(observed.terms).toEqual([{ sentAt: start + 4_350, ttl: TTL }]);
     expect(observed.failures).toHaveLength(6);
   });
 
@@ -292,7 +292,7 @@ describe("a session that Consul no longer has", () => {
   test("is lost at once, also after failures, which are no reason of it", async () => {
     const observed = renewing(inTurn(refuse, vanish));
     await vi.advanceTimersByTimeAsync(TTL);
-    expect(observed.end?.at).toBe(4_100);
+    expect(observed.end?.at).toBe(4_050);
     expect(observed.end?.loss).toMatchObject({
       reason: "session-invalidated",
       message: "Semaphore slot lost: its session or contender entry is gone",
@@ -335,10 +335,10 @@ describe("another pace", () => {
   test("does not change the pause after a failure", async () => {
     pace.perTtl = HOLDER_RENEWALS;
     const observed = renewing(refuse);
-    await vi.advanceTimersByTimeAsync(4_050);
+    await vi.advanceTimersByTimeAsync(4_025);
     changePace(WAITER_RENEWALS);
-    await vi.advanceTimersByTimeAsync(100);
-    expect(observed.sent).toEqual([4_000, 4_100]);
+    await vi.advanceTimersByTimeAsync(50);
+    expect(observed.sent).toEqual([4_000, 4_050]);
   });
 
   test("leaves nothing behind", async () => {
