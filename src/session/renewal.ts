@@ -49,6 +49,10 @@ const FIRST_ATTEMPT_TTLS = 1 / 8;
 const NEXT_ATTEMPT_TTLS = 1 / 4;
 const SHORTEST_ATTEMPT_MS = 1;
 
+/** How much of what is left of the term passes at most before the next try. */
+const RETRY_SHARE = 1 / 4;
+const SHORTEST_PAUSE_MS = 10;
+
 /**
  * Renews a session several times in each TTL (Go: `RenewPeriodic`). A renewal that fails is tried
  * again and again: when the TTL is over is not for this loop to say but for the watchdog, which
@@ -90,9 +94,13 @@ export async function renewSession({
       if (isClosed(error)) return new SemaphoreLostError("session-expired", error);
       failed(error);
       share = NEXT_ATTEMPT_TTLS;
+      const now = performance.now();
       // With half of the TTL over, a rate limit is no reason to be slow any more.
-      const isEarly = performance.now() < term.sentAt + term.ttl / 2;
-      retryAt = performance.now() + backoff.next(isEarly ? pauseFactor(error) : 1);
+      const isEarly = now < term.sentAt + term.ttl / 2;
+      const pause = backoff.next(isEarly ? pauseFactor(error) : 1);
+      // Towards the end of the term the pauses are shorter: an outage may be over just in time.
+      const longest = RETRY_SHARE * (endOfTerm(term) - now);
+      retryAt = now + Math.max(SHORTEST_PAUSE_MS, Math.min(pause, longest));
     }
   }
 }

@@ -245,6 +245,23 @@ describe("a renewal that fails", () => {
     expect(observed.terms).toEqual([]);
   });
 
+  test("is tried again more often towards the end of the term: an outage may be over just in time", async () => {
+    const observed = renewing(() => (elapsed() < TTL - 100 ? refuse({}) : succeed({})));
+    await vi.advanceTimersByTimeAsync(TTL);
+    const renewedAt = (observed.terms[0]?.sentAt ?? NaN) - start;
+    expect(renewedAt).toBeGreaterThanOrEqual(TTL - 100);
+    expect(renewedAt).toBeLessThan(TTL);
+    expect(observed.sent.length).toBeLessThan(40);
+  });
+
+  test("is tried again every 10 ms at most, also when the term is over", async () => {
+    const observed = renewing(refuse);
+    await vi.advanceTimersByTimeAsync(TTL);
+    const before = observed.sent.length;
+    await vi.advanceTimersByTimeAsync(100);
+    expect(observed.sent.length - before).toBe(10);
+  });
+
   test("is tried again after pauses that are shortened by chance, to a half at the least", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     const observed = renewing(refuse);
