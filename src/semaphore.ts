@@ -184,12 +184,11 @@ export class Semaphore {
    * @param wait bounds the wait for the slot, as in `acquire`, and not the work, which has
    *   `slot.signal`. A wait that is aborted rejects with `signal.reason` itself.
    * @throws what `fn` throws, also where the slot was lost or cannot be released: neither hides it
-   * @throws {@link SemaphoreLostError} when the slot was lost while `fn` ran and `fn` did not throw, as
-   *   soon as `fn` has settled
-   * @throws {@link SemaphoreClosedError} when the end of the client gave the slot back meanwhile, and
-   *   `fn` did not throw, or threw the reason of `slot.signal`
-   * @throws as `acquire`, before `fn` is called, and as `release`, after `fn` has done well
-   * @throws {@link SemaphoreOptionsError} when `fn` is no function
+   * @throws {@link SemaphoreLostError} when the slot was lost while `fn` ran, as soon as `fn` has settled,
+   *   unless `fn` threw something else than the reason of `slot.signal` or an `AbortError` caused by it
+   * @throws {@link SemaphoreClosedError} likewise when closing the client released the slot meanwhile
+   * @throws as `acquire`, before `fn` is called, and as `release`, after `fn` has succeeded
+   * @throws {@link SemaphoreOptionsError} when `fn` is not a function
    * @example
    * ```ts
    * try {
@@ -222,9 +221,9 @@ export class Semaphore {
       const released = slot.release().catch(() => undefined);
       // What is left of a lost slot is cleaned up behind the caller.
       if (slot.loss() === undefined) await released;
-      // What works with the slot's signal throws its reason.
-      const isClosed = tenure.isClosed && error === slot.signal.reason;
-      throw isClosed ? caller.report(new SemaphoreClosedError()) : error;
+      const end = tenure.isClosed ? new SemaphoreClosedError() : slot.loss();
+      const isAbort = end !== undefined && isAbortWith(slot.signal.reason, error);
+      throw isAbort ? caller.report(end) : error;
     }
     try {
       await slot.release();
@@ -392,4 +391,10 @@ export class Semaphore {
       giveUp.dispose();
     }
   }
+}
+
+/** What works with a signal throws its reason, or, as Node does, an `AbortError` whose cause that is. */
+function isAbortWith(reason: unknown, error: unknown): boolean {
+  if (error === reason) return true;
+  return error instanceof Error && error.name === "AbortError" && error.cause === reason;
 }

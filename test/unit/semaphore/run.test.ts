@@ -127,6 +127,41 @@ describe("a loss while the function runs", () => {
     expect(sem.isHeld).toBe(false);
   });
 
+  test("is what it rejects with where the function was aborted by it, as Node's timers are", async () => {
+    const running = new Watched(
+      semaphore().run(async ({ signal }) => {
+        await new Promise((_, reject) => {
+          signal.addEventListener("abort", () => {
+            reject(
+              Object.assign(new DOMException("aborted", "AbortError"), { cause: signal.reason }),
+            );
+          });
+        });
+      }),
+    );
+    await time.pass(1_000);
+    scene.consul.deleteKey(`${PREFIX}/.lock`);
+    await time.pass(2_000);
+    expect(running.outcome).toMatchObject({
+      error: { name: "SemaphoreLostError", reason: "holder-removed", prefix: PREFIX },
+    });
+  });
+
+  test("is not what it rejects with where the function was aborted by something else", async () => {
+    const failure = new DOMException("aborted", "AbortError");
+    const running = new Watched(
+      semaphore().run(async () => {
+        await wait(3_000);
+        throw failure;
+      }),
+    );
+    await time.pass(1_000);
+    scene.consul.deleteKey(`${PREFIX}/.lock`);
+    await time.pass(3_000);
+    const { outcome } = running;
+    expect(outcome && "error" in outcome && outcome.error).toBe(failure);
+  });
+
   test("is not reported where the function throws: that is what it rejects with", async () => {
     const failure = new Error("it failed");
     const running = new Watched(
