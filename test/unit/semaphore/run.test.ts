@@ -158,8 +158,8 @@ describe("a loss while the function runs", () => {
     await time.pass(1_000);
     scene.consul.deleteKey(`${PREFIX}/.lock`);
     await time.pass(3_000);
-    const { outcome } = running;
-    expect(outcome && "error" in outcome && outcome.error).toBe(failure);
+    expect(running.outcome).toHaveProperty("error");
+    expect(rejected(running)).toBe(failure);
   });
 
   test("is not reported where the function throws: that is what it rejects with", async () => {
