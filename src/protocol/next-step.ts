@@ -52,21 +52,13 @@ export type Step =
 const HOLDERS_LIVE_MS = 800;
 
 /**
- * How long a free slot is left to those ahead while nobody becomes a holder, in milliseconds: they may
- * be slow, or dead. Each doubling of those that do not move adds as much, since they hear of the slot
+ * How long a free slot is left to those ahead, in milliseconds: they may be slow, or dead. Each doubling of those that do not move adds as much, since they hear of the slot
  * at different times. A slow network makes it longer, and so does each of those ahead from the twentieth
  * on, or all of a fleet on a busy machine would read the prefix, and pass each other, at once.
  */
 const PATIENCE_MS = 250;
 const PATIENCE_IN_READINGS = 4;
 const FAR_PATIENCE_PER_WAITER_MS = 50;
-
-/**
- * The same while others become holders: then those ahead that are not known to have gone have as
- * a rule done so. But behind one that does not move, among Go clients that take what is free, it ends.
- */
-const BUSY_PATIENCE_MS = 1_000;
-const BUSY_PATIENCE_PER_WAITER_MS = 100;
 
 /**
  * A waiter behind a Go client, or behind one that does not move, hears of nothing. It looks at the
@@ -87,7 +79,6 @@ const LONGEST_LOOK_MS = 60_000;
  * the prefix again: of those that it takes for waiters, most may have gone.
  */
 const FIRST_REREAD_MS = 1_000;
-const REREAD_PER_WAITER_MS = 50;
 
 /**
  * On a busy machine a waiter often finds that the entry right ahead has gone already. Where the one
@@ -176,21 +167,15 @@ function waitForOthers(
   const noticed = isOpen ? 0 : HOLDERS_LIVE_MS;
   const others = Math.max(0, ahead.length - free);
   const passAt =
+    idleSince +
     noticed +
-    PATIENCE_IN_READINGS * view.readTook +
+    PATIENCE_MS * (1 + Math.log2(others + 1)) +
     FAR_PATIENCE_PER_WAITER_MS * Math.max(0, others - NEAR_WAITERS) +
-    Math.min(
-      Math.max(idleSince, view.joinedAt) + PATIENCE_MS * (1 + Math.log2(others + 1)),
-      idleSince + BUSY_PATIENCE_MS + BUSY_PATIENCE_PER_WAITER_MS * others,
-    );
+    PATIENCE_IN_READINGS * view.readTook;
   if (now < passAt) return waitBehind(view, place, now, passAt);
   if (view.lockAt < passAt) return { kind: "look" };
-  // Others may have come first and gone since: passed is who stands ahead now. Further back, those
-  // ahead are as a rule others by then, so that it is not read all the time.
-  if (view.readAt >= passAt) return { kind: "join", passing: ahead };
-  const rereads = Math.min(FIRST_REREAD_MS, REREAD_PER_WAITER_MS * (ahead.length - 1));
-  const readAt = view.readAt + rereads;
-  return now < readAt ? waitBehind(view, place, now, readAt) : { kind: "read" };
+  // Others may have come first and gone since: passed is who stands ahead now.
+  return view.readAt < passAt ? { kind: "read" } : { kind: "join", passing: ahead };
 }
 
 /** Waits for the one right ahead, but looks at the lock now and then. */

@@ -30,10 +30,9 @@ export interface QueueView extends KnownLock {
   readonly readAt: number;
   /** How long that took, in milliseconds. */
   readonly readTook: number;
-  /** When the lock was last heard of, and whether it has to be looked at before anything else. */
+  /** When the lock was last heard of. */
   readonly lockAt: number;
-  /** When somebody was last seen to have become a holder. */
-  readonly joinedAt: number;
+  /** Whether it has to be looked at before anything else. */
   readonly isLockStale: boolean;
   /** When each holder was last known to be alive. */
   readonly aliveAt: ReadonlyMap<string, number>;
@@ -68,7 +67,6 @@ const NOTHING: QueueView = {
   readAt: -Infinity,
   readTook: 0,
   lockAt: -Infinity,
-  joinedAt: -Infinity,
   isLockStale: false,
   aliveAt: new Map(),
 };
@@ -267,13 +265,11 @@ function withLock(
   lock: LockState,
   { now, since = now }: { readonly now: number; readonly since?: number },
 ): QueueView {
-  const isJoin = [...lock.holders].some((session) => !view.lock.holders.has(session));
   const isLowered = (lock.limit ?? Infinity) < (view.lock.limit ?? 0);
   return withIdleFront(
     {
       ...view,
       ...{ lock, lockAt: now, isLockStale: false },
-      joinedAt: isJoin ? since : view.joinedAt,
       // A slot that has gone with a lowered limit is none that the first in line has let go by.
       idleFront: isLowered ? undefined : view.idleFront,
       // One that was not in there before has only just come, and is alive.

@@ -58,10 +58,6 @@ describe("the first reading of a prefix", () => {
     expect(view.readTook).toBe(NOW - ASKED);
   });
 
-  test("takes it that its holders became holders when it was asked for", () => {
-    expect(view.joinedAt).toBe(ASKED);
-  });
-
   test("shows that the holders with an entry were alive when it was asked for", () => {
     expect(view.aliveAt.get("s4")).toBe(ASKED);
     expect(view.aliveAt.get("s5")).toBe(ASKED);
@@ -593,22 +589,5 @@ describe("the sessions that the last reading has shown", () => {
     ],
   ])("stay the same when %s", (_, { read }) => {
     expect(read).toBe(before.read);
-  });
-});
-
-describe("when somebody was last seen to become a holder", () => {
-  const before = viewOf({
-    lock: lockOf(2, ["s4"]),
-    waiters: contenders(7, 8),
-    joinedAt: HEARD - 1,
-  });
-
-  test.each([
-    ["another holds as well", lockOf(2, ["s4", "s7"], 110n), NOW],
-    ["another holds in place of the one", lockOf(2, ["s7"], 110n), NOW],
-    ["the holder has left", lockOf(2, [], 110n), HEARD - 1],
-    ["nothing has changed", lockOf(2, ["s4"]), HEARD - 1],
-  ])("is known after a look: %s", (_, lock, joinedAt) => {
-    expect(afterLook(before, lock, LATER).joinedAt).toBe(joinedAt);
   });
 });

@@ -55,7 +55,7 @@ export function viewOf(given: Partial<QueueView> = {}): QueueView {
     read: [...entriesOf(...lock.holders), ...waiters],
     readIndex: lock.modifyIndex,
     ...{ readAt: HEARD, readTook: 0 },
-    ...{ lockAt: HEARD, joinedAt: -Infinity },
+    lockAt: HEARD,
     isLockStale: false,
     aliveAt: new Map([...lock.holders].map((session) => [session, HEARD])),
     ...given,
