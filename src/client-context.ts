@@ -13,8 +13,9 @@ import { shownWithType } from "./shown-value.js";
 import { IdleSessions } from "./session/idle-sessions.js";
 import { Watchdogs } from "./session/watchdog.js";
 
-/** Something that can be given back. */
+/** A slot that can be given back. One that was lost is still to be cleaned up. */
 export interface Releasable {
+  readonly isHeld: boolean;
   release(): Promise<void>;
 }
 
@@ -49,7 +50,7 @@ export class ClientContext {
   readonly #closing = new Cancellation();
   readonly #held = new Set<Releasable>();
   /** Called when no slot is held any more, or is to be waited for. */
-  #whenDrained = (): void => undefined;
+  #whenDrained: (() => void) | undefined;
   readonly #calls = new Set<Promise<unknown>>();
 
   constructor(consul: OwnEndpoints) {
@@ -79,7 +80,16 @@ export class ClientContext {
 
   letGo(slot: Releasable): void {
     this.#held.delete(slot);
-    if (this.#held.size === 0) this.#whenDrained();
+    this.slotEnded();
+  }
+
+  /** A slot is held no more: it was let go, or was lost. */
+  slotEnded(): void {
+    if (this.#whenDrained !== undefined && !this.#isAnyHeld) this.#whenDrained();
+  }
+
+  get #isAnyHeld(): boolean {
+    return [...this.#held].some(({ isHeld }) => isHeld);
   }
 
   /** Work that is under way until it settles. */
@@ -99,7 +109,7 @@ export class ClientContext {
     this.#closing.abort(new SemaphoreClosedError());
     if (drain > 0) await this.#drained(drain);
     for (const slot of [...this.#held]) slot.release().catch(() => undefined);
-    this.#whenDrained();
+    this.#whenDrained?.();
     const over = new Cancellation();
     const settled = this.#settled().then(() => {
       over.abort("settled");
@@ -115,13 +125,13 @@ export class ClientContext {
 
   /** Resolves when nobody holds a slot any more, or when the time is over. */
   async #drained(ms: number): Promise<void> {
-    if (this.#held.size === 0) return;
+    if (!this.#isAnyHeld) return;
     await new Promise<void>((resolve) => {
       const cancel = callAfter(ms, resolve);
       const before = this.#whenDrained;
       this.#whenDrained = () => {
         cancel();
-        before();
+        before?.();
         resolve();
       };
     });

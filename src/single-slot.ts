@@ -81,10 +81,9 @@ export class SingleSlot {
   async #contend(wait: Wait): Promise<Tenure | TooLate> {
     if (this.isHeld) throw new SemaphoreHeldError();
     if (this.#state.kind === "held") {
-      const { tenure } = this.#state;
-      this.#state = LOST;
-      const isInTime = await tenure.makeWay(wait.until, wait.background);
-      if (!isInTime) return { kind: "too late", standing: undefined };
+      // Later calls need not wait for what is left of a lost slot: a session of ours is not used again,
+      // and one of the user's has turns of its own.
+      await this.#end(this.#state.tenure, LOST, this.#source.context.track);
     }
     const outcome = await this.#source.contend(wait);
     if (outcome.kind === "too late") return outcome;

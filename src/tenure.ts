@@ -91,6 +91,7 @@ export class Tenure {
         traceEnd(error);
         if (error === undefined) return;
         lease.stop();
+        context.slotEnded();
         // A lost slot that nobody releases goes with its session. One of the user's lives on, and the
         // next claim has to find it free of what is left.
         if (!lease.own) {
@@ -101,14 +102,17 @@ export class Tenure {
       },
     });
     lease.holdsSlot();
+    const { slot } = this;
     this.#onClose = {
+      get isHeld() {
+        return slot.held;
+      },
       release: () => {
-        this.#isClosed = this.isHeld;
+        this.#isClosed = slot.held;
         return ends.close(this);
       },
     };
     context.hold(this.#onClose);
-    const { slot } = this;
     queue.monitor.add({
       ...{ session, index, retries, retryTime },
       signal: slot.ended,
@@ -167,21 +171,6 @@ export class Tenure {
       this.#cleaning.finished.then(this.#finished, this.#finished);
     }
     return this.#cleaning;
-  }
-
-  /**
-   * Clears away what is left of a slot that was lost, for another to be acquired. Resolves to whether
-   * there is time left for that.
-   */
-  async makeWay(until: number, background: Background): Promise<boolean> {
-    this.#letGo();
-    const cleanUp = this.#cleanUp();
-    background(cleanUp.finished);
-    // A session of ours is not used again; that of the user has to be free of what is left.
-    const { own } = this.#claim.lease;
-    const patience = own ? CLEAN_UP_GRACE_MS : until - performance.now();
-    await cleanUp.within(patience).catch(() => undefined);
-    return own || performance.now() < until;
   }
 
   /**

@@ -45,6 +45,26 @@ describe("a drain", () => {
     expect(next.outcome).toHaveProperty("value");
   });
 
+  test.each([
+    ["before", 0],
+    ["meanwhile", 2_000],
+  ])("does not wait for a slot that was lost %s", async (_, wait) => {
+    const slot = await semaphore().acquire();
+    await time.pass(1_000);
+    const lose = async (): Promise<void> => {
+      scene.consul.deleteKey(`${PREFIX}/.lock`);
+      await time.pass(1_000);
+      expect(slot.held).toBe(false);
+    };
+    if (wait === 0) await lose();
+    const closing = new Watched(scene.client.close({ drain: "1m" }));
+    await time.pass(wait);
+    if (wait > 0) await lose();
+    await time.pass(100);
+    expect(closing.outcome).toMatchObject({ value: undefined });
+    expect(scene.left).toEqual([]);
+  });
+
   test("ends with the release of the slots that are held when its time is over", async () => {
     const slot = await semaphore().acquire();
     const running = new Watched(scene.client.semaphorePrefix("others", 1).run(work(60_000)));

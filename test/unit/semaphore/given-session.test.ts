@@ -187,6 +187,18 @@ describe("a session of the user's", () => {
     await sem.release();
   });
 
+  test("has the slot again at the first look after a loss", async () => {
+    const sem = semaphore();
+    await sem.acquire();
+    await time.pass(1_000);
+    scene.consul.deleteKey(`${PREFIX}/.lock`);
+    await time.pass(1_000);
+    expect(sem.isHeld).toBe(false);
+    const looking = new Watched(sem.tryAcquire({ timeout: 0 }));
+    await time.pass(500);
+    expect(valueOf(looking)).toMatchObject({ session, held: true });
+  });
+
   test("does not enter again while it is still being taken away, at the end of a wait", async () => {
     const other = scene.newClient().semaphorePrefix(PREFIX, 1);
     await other.acquire();

@@ -6,7 +6,7 @@ import { Scene } from "../client-of-fake.js";
 import { FakeTime } from "../fake-time.js";
 import { answerLate, forbidden, leaderless, silent } from "../faults.js";
 import { rejectionOf } from "../rejection.js";
-import { Watched } from "../outcome.js";
+import { valueOf, Watched } from "../outcome.js";
 import type { Sent } from "../sent.js";
 
 const PREFIX = "jobs";
@@ -307,6 +307,18 @@ describe("after a loss", () => {
     scene.always(() => true, silent);
     const releasing = new Watched(sem.release());
     await time.pass(1_000);
+    expect(releasing.outcome).toMatchObject({ value: undefined });
+  });
+
+  test("the next slot is released at once, whatever is still left of the lost one", async () => {
+    const { sem } = await lost();
+    scene.always("destroy session", silent);
+    const acquiring = new Watched(sem.acquire());
+    await time.pass(1_000);
+    const next = valueOf(acquiring);
+    const releasing = new Watched(next.release());
+    await time.pass(100);
+    expect(next.signal.aborted).toBe(true);
     expect(releasing.outcome).toMatchObject({ value: undefined });
   });
 
