@@ -113,8 +113,10 @@ export class Runs {
     );
   }
 
-  #waitInMemory({ until, signal }: Patience): Promise<Turn | TooLate> {
-    return new Promise((resolve, reject) => {
+  async #waitInMemory({ until, signal }: Patience): Promise<Turn | TooLate> {
+    // A subscriber of the channel may have aborted it.
+    signal.throwIfAborted();
+    return await new Promise((resolve, reject) => {
       const leave = (): void => {
         off();
         cancel();

@@ -100,7 +100,8 @@ export class SlotSource {
   async #contend(wait: Wait): Promise<Holding | TooLate> {
     const { prefix, value, semaphoreWaitTime: longestWatch } = this.options;
     const openSession = (until: number): Promise<SessionLease> =>
-      this.#sessions.open({ ...wait, until });
+      // The next call need not wait for the search for what a failed creation has left.
+      this.#sessions.open({ ...wait, until, background: this.context.track });
     const options = { prefix, limits: this.#own, value, longestWatch, openSession };
     return await contend(this.queue, options, wait);
   }

@@ -280,6 +280,19 @@ describe("the way into the queue", () => {
     });
   });
 
+  test("has 15 s again after one that has failed, whatever that may have left", async () => {
+    const sem = semaphore({ sessionTTL: "10m" });
+    scene.always(() => true, silent);
+    const given = new Watched(sem.acquire({ timeout: 100 }));
+    await time.pass(15_000);
+    expect(given.outcome).toMatchObject({ error: { code: "SEMAPHORE_SESSION_FAILED" } });
+    const acquiring = new Watched(sem.acquire());
+    const releasing = new Watched(sem.release());
+    await time.pass(30_000);
+    expect(acquiring.outcome).toMatchObject({ error: { code: "SEMAPHORE_SESSION_FAILED" } });
+    expect(releasing.outcome).toMatchObject({ error: { code: "SEMAPHORE_NOT_HELD" } });
+  });
+
   test("has 15 s for the entry too, where the session took long", async () => {
     scene.next("create session", silent);
     scene.always("read prefix", leaderless);

@@ -138,6 +138,24 @@ describe("many runs at once", () => {
     expect(heldIn).toEqual([1, 2, 3]);
   });
 
+  test("may be aborted by whoever hears that one begins to wait", async () => {
+    const stop = new AbortController();
+    const abort = (): void => {
+      stop.abort(new Error("not now"));
+    };
+    const sem = semaphore();
+    const first = new Watched(sem.run(() => wait(3_000)));
+    await time.settle();
+    subscribe("tracing:consul-semaphore:wait:start", abort);
+    onTestFinished(() => {
+      unsubscribe("tracing:consul-semaphore:wait:start", abort);
+    });
+    const second = new Watched(sem.run(() => "second", { signal: stop.signal, timeout: 1_000 }));
+    await time.pass(5_000);
+    expect(messageOf(second)).toBe("not now");
+    expect(first.outcome).toMatchObject({ value: undefined });
+  });
+
   test("go on where one fails, or loses its slot", async () => {
     const sem = semaphore();
     const failing = new Watched(sem.run(() => Promise.reject(new Error("it failed"))));
