@@ -13,12 +13,11 @@ export class Caller {
   }
 
   /**
-   * What the call rejects with: a semaphore's error as one of its own, anything else as it is. That
-   * of a semaphore with another prefix comes from the user's function.
+   * What the call rejects with: a semaphore's error as one of its own, anything else as it is, and so
+   * is the reason of the user's signal.
    */
-  report(error: unknown): unknown {
-    if (!(error instanceof SemaphoreError)) return error;
-    if (error.prefix !== undefined && error.prefix !== this.#prefix) return error;
+  report(error: unknown, signal?: AbortSignal): unknown {
+    if (!(error instanceof SemaphoreError) || error === signal?.reason) return error;
     const own = withPrefix(error, this.#prefix);
     const { stack } = this.#site;
     // A program's own `Error.prepareStackTrace` may return anything.

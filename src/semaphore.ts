@@ -20,7 +20,6 @@ import {
   requireLimit,
   resolveOptions,
   resolveWait,
-  type ResolvedWait,
   type SemaphoreOptions,
   type SemaphoreWait,
 } from "./options.js";
@@ -107,12 +106,9 @@ export class Semaphore {
    * ```
    */
   async acquire(wait?: SemaphoreWait): Promise<SemaphoreSlot> {
-    return await this.#call(async () => {
-      const outcome = await this.#take("acquire", resolveWait(wait), (it) =>
-        this.#single.acquire(it),
-      );
-      return outcome.slot;
-    });
+    const caller = new Caller(this.#source.options.prefix);
+    const { slot } = await this.#take(caller, "acquire", wait, (it) => this.#single.acquire(it));
+    return slot;
   }
 
   /**
@@ -140,14 +136,11 @@ export class Semaphore {
    * ```
    */
   async tryAcquire(wait?: SemaphoreWait): Promise<SemaphoreSlot | null> {
-    return await this.#call(async () => {
-      const { semaphoreWaitTime } = this.#source.options;
-      const { signal, timeoutMs = semaphoreWaitTime } = resolveWait(wait);
-      const outcome = await this.#contend("tryAcquire", { signal, timeoutMs }, (it) =>
-        this.#single.acquire(it),
-      );
-      return outcome.kind === "too late" ? null : outcome.slot;
-    });
+    const caller = new Caller(this.#source.options.prefix);
+    const outcome = await this.#contend(caller, "tryAcquire", wait, (it) =>
+      this.#single.acquire(it),
+    );
+    return outcome.kind === "too late" ? null : outcome.slot;
   }
 
   /**
@@ -204,13 +197,10 @@ export class Semaphore {
     wait?: SemaphoreWait,
   ): Promise<Result> {
     const caller = new Caller(this.#source.options.prefix);
-    let tenure: Tenure;
-    try {
+    const tenure = await this.#take(caller, "run", wait, (it) => {
       requireFunction(fn);
-      tenure = await this.#take("run", resolveWait(wait), (it) => this.#runs.take(it));
-    } catch (error) {
-      throw caller.report(error);
-    }
+      return this.#runs.take(it);
+    });
     const { slot } = tenure;
     let result: Result;
     try {
@@ -352,34 +342,40 @@ export class Semaphore {
     }
   }
 
-  /** @throws SemaphoreTimeoutError */
+  /** @throws what its caller is to have, a SemaphoreTimeoutError among it */
   async #take(
+    caller: Caller,
     call: AcquireEvent["call"],
-    wait: ResolvedWait,
+    wait: SemaphoreWait | undefined,
     take: (patience: Patience) => Promise<Tenure | TooLate>,
   ): Promise<Tenure> {
-    const outcome = await this.#contend(call, wait, take);
+    const outcome = await this.#contend(caller, call, wait, take);
     if (outcome.kind === "held") return outcome;
-    throw new SemaphoreTimeoutError(
-      this.#source.options.prefix,
-      wait.timeout ?? 0,
-      outcome.standing,
-    );
+    const { prefix } = this.#source.options;
+    const { timeout = 0 } = resolveWait(wait);
+    throw caller.report(new SemaphoreTimeoutError(prefix, timeout, outcome.standing));
   }
 
+  /** @throws what its caller is to have */
   async #contend(
+    caller: Caller,
     call: AcquireEvent["call"],
-    { signal, timeoutMs = Infinity }: Pick<ResolvedWait, "signal" | "timeoutMs">,
+    wait: SemaphoreWait | undefined,
     take: (patience: Patience) => Promise<Tenure | TooLate>,
   ): Promise<Tenure | TooLate> {
     const { options, limit, context } = this.#source;
-    const event: AcquireEvent = { prefix: options.prefix, limit, call };
-    const until = performance.now() + timeoutMs;
-    const giveUp = new FirstOf(signal, context.closing);
+    const longest = call === "tryAcquire" ? options.semaphoreWaitTime : Infinity;
+    let given: AbortSignal | undefined;
+    let giveUp: FirstOf | undefined;
     try {
+      const { signal, timeoutMs = longest } = resolveWait(wait);
+      given = signal;
+      const until = performance.now() + timeoutMs;
+      const event: AcquireEvent = { prefix: options.prefix, limit, call };
+      const patience = { until, signal: (giveUp = new FirstOf(signal, context.closing)) };
       let outcome: Tenure | TooLate = { kind: "too late", standing: undefined };
       await traced(acquireChannel, event, async () => {
-        outcome = await take({ until, signal: giveUp });
+        outcome = await take(patience);
         if (outcome.kind === "too late") return null;
         const { slot } = outcome;
         event.session = slot.session;
@@ -387,8 +383,10 @@ export class Semaphore {
         return slot;
       });
       return outcome;
+    } catch (error) {
+      throw caller.report(error, given);
     } finally {
-      giveUp.dispose();
+      giveUp?.dispose();
     }
   }
 }

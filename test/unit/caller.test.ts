@@ -3,7 +3,6 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { Caller } from "../../src/caller.js";
 import { ConsulError } from "../../src/consul/http/consul-error.js";
 import {
-  SemaphoreConflictError,
   SemaphoreError,
   SemaphoreHeldError,
   SemaphoreRequestError,
@@ -79,13 +78,20 @@ describe("what a call rejects with", () => {
   test.each([
     ["the reason of a signal", new Error("enough")],
     ["no error at all", "enough"],
-    ["the error of another semaphore", withPrefix(new SemaphoreConflictError(), "others")],
     [
       "a request's of the user's own",
       new ConsulError("it failed", { code: "CONSUL_CLOSED", method: "GET", path: "/" }),
     ],
   ])("is the very same where it is %s", async (_, failure) => {
     expect(await rejectionOf(acquire(failure))).toBe(failure);
+  });
+
+  test("is the very same where it is the reason of the user's signal, if it is a semaphore's", () => {
+    const { signal } = new AbortController();
+    const aborted = AbortSignal.abort(HELD);
+    const caller = new Caller(PREFIX);
+    expect(caller.report(HELD, aborted)).toBe(HELD);
+    expect(caller.report(HELD, signal)).not.toBe(HELD);
   });
 });
 

@@ -19,6 +19,7 @@ import {
   silent,
 } from "../faults.js";
 import { messageOf, valueOf, Watched } from "../outcome.js";
+import { rejectionOf } from "../rejection.js";
 
 const PREFIX = "jobs";
 const TTL = 15_000;
@@ -336,6 +337,28 @@ describe("an abort", () => {
     await time.pass(100);
     expect(acquiring.outcome).toEqual({ error: reason, at: time.start + 1_100 });
   });
+
+  test.each(["acquire", "tryAcquire", "run"] as const)(
+    "of %s is reported with the very reason, also where that is a semaphore's error",
+    async (call) => {
+      await takenElsewhere();
+      const other = await scene.client.semaphorePrefix("others", 1).acquire();
+      const { signal } = other;
+      const sem = semaphore();
+      const waiting = new Watched<unknown>(
+        call === "run" ? sem.run(() => 1, signal) : sem[call](signal),
+      );
+      await time.pass(1_000);
+      await other.release();
+      await time.pass(100);
+      expect(waiting.outcome).toHaveProperty("error");
+      expect(waiting.outcome && "error" in waiting.outcome && waiting.outcome.error).toBe(
+        signal.reason,
+      );
+      const again = await rejectionOf(sem.acquire(AbortSignal.abort(signal.reason)));
+      expect(again).toBe(signal.reason);
+    },
+  );
 
   test("takes away what was written before it is reported", async () => {
     await takenElsewhere();
