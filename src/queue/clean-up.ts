@@ -147,10 +147,12 @@ export class CleanUp {
 
   async #leave(): Promise<void> {
     const { id: session, own } = this.#lease;
-    const { kind } = this.#remains();
+    const { kind, hasUnanswered } = this.#remains();
     try {
       if (kind === "holder") {
-        await this.#queue.leave(session, { ...this.#attempt, swapMayCome: !own });
+        // Where a session of ours is ended late, a swap that comes before that leaves it in the lock.
+        const swapMayCome = !own || hasUnanswered;
+        await this.#queue.leave(session, { ...this.#attempt, swapMayCome });
       } else if (kind === "contender" && own) {
         await this.#queue.deleteContender(session, this.#attempt);
       } else if (kind === "contender") {

@@ -23,6 +23,9 @@ const LOOK_BACK_AFTER_MS = 10;
 /** How often a slot is passed on though the lock was not as it was known. */
 const MOST_TRIES = 3;
 
+/** Operations that Consul answers without an entry. */
+const HAS_NO_ENTRY = new Set<KVOperation["verb"]>(["delete", "check-not-exists"]);
+
 /** How the sessions of one client leave a prefix, and pass a slot on. */
 export class Exit {
   readonly #requests: PrefixRequests;
@@ -39,8 +42,11 @@ export class Exit {
 
   /** Takes a session off the prefix, and passes its slot on if the next in line is one of ours. */
   async leave(session: string, options: LeaveOptions): Promise<void> {
-    await this.#writes.inTurn(() => this.#leave(session, options));
-    this.#writes.holders.delete(session);
+    try {
+      await this.#writes.inTurn(() => this.#leave(session, options));
+    } finally {
+      this.#writes.holders.delete(session);
+    }
   }
 
   /**
@@ -60,7 +66,7 @@ export class Exit {
       if (!isOurs || limit === undefined) return undefined;
       const lock = { ...view.lock, limit };
       const operations = this.#requests.transactions.passOn(claim.entry, lock);
-      const outcome = await this.#send(operations, operations.length, timeout);
+      const outcome = await this.#send(operations, timeout);
       if (outcome.applied) {
         const modifyIndex = this.#writes.indexIn(outcome);
         this.#known.wrote({ ...lock, modifyIndex });
@@ -120,8 +126,7 @@ export class Exit {
   ): Promise<Written> {
     successor?.beforeHandover();
     try {
-      // The last of the operations is a deletion, which answers with no entry.
-      const outcome = await this.#send(operations, operations.length - 1, timeout);
+      const outcome = await this.#send(operations, timeout);
       if (!outcome.applied) successor?.afterSwap();
       return outcome;
     } catch (error) {
@@ -130,12 +135,8 @@ export class Exit {
     }
   }
 
-  /** Sends a write that is answered with so many entries, and may read the prefix as it leaves it. */
-  async #send(
-    operations: readonly KVOperation[],
-    answers: number,
-    timeout: number | undefined,
-  ): Promise<Written> {
+  /** Sends a write, which may read the prefix as it leaves it. */
+  async #send(operations: readonly KVOperation[], timeout: number | undefined): Promise<Written> {
     const { transactions, keys } = this.#requests;
     const looksBack = this.#looksBack();
     const sentAt = performance.now();
@@ -143,6 +144,7 @@ export class Exit {
       const looking = looksBack ? [...operations, transactions.readAll()] : operations;
       const outcome = await this.#writes.send(looking, timeout);
       if (outcome.applied && looksBack) {
+        const answers = operations.filter(({ verb }) => !HAS_NO_ENTRY.has(verb)).length;
         const snapshot = readSnapshot(keys, outcome.entries.slice(answers));
         this.#known.readingShows(snapshot, { sentAt, now: performance.now() });
       }
@@ -187,9 +189,10 @@ export class Exit {
 
   /** The lock, where nobody but this client has written it lately, as far as is known. */
   #lockAsWritten(session: string): LockState | undefined {
-    const lock = this.#known.view?.lock;
-    if (lock?.modifyIndex !== this.#known.ownWrite.index) return undefined;
-    if (!lock.holders.has(session)) return undefined;
+    const { view, ownWrite } = this.#known;
+    if (view === undefined || view.isLockStale) return undefined;
+    const { lock } = view;
+    if (lock.modifyIndex !== ownWrite.index || !lock.holders.has(session)) return undefined;
     return [...lock.holders].every((holder) => this.#writes.holders.has(holder)) ? lock : undefined;
   }
 

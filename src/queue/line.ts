@@ -100,7 +100,7 @@ export class Line {
         if (!this.#claims.has(first)) continue;
         first.requestFailed(error);
         if (isOutcomeUnknown(error)) await this.#known.nextChange(pauses.next(pauseFactor(error)));
-        else this.#claims.delete(first);
+        else this.remove(first);
       }
     }
     this.#served = undefined;
@@ -130,7 +130,7 @@ export class Line {
         await this.#join(claim);
         break;
       case "gone":
-        this.#claims.delete(claim);
+        this.remove(claim);
         claim.isGone();
         break;
       case "read":

@@ -382,6 +382,21 @@ describe("a waiter that does not move", () => {
     expect(time.now).toBe(from);
   });
 
+  test("is watched no longer by one whose own entry is gone", async () => {
+    const held = await stopped(2);
+    const next = new Waiter();
+    await time.pass(100);
+    const [watch] = scene.open.filter(
+      ({ client, step }) => client === next.client && step === "watch entry",
+    );
+    expect(watch).toBeDefined();
+    scene.consul.deleteKey(scene.contenders(PREFIX).at(-1)?.key ?? "");
+    scene.always("enter and read", silent);
+    await held.release();
+    await time.pass(3_000);
+    expect(scene.open).not.toContain(watch);
+  });
+
   test("delays each client behind it only once", async () => {
     const held = await stopped(1);
     const behind = await waiters(4);

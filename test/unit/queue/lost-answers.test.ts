@@ -234,6 +234,21 @@ describe("a session whose write went unanswered", () => {
   });
 });
 
+test("a swap that arrives before its session is ended leaves no holder in the lock", async () => {
+  await semaphore().run(() => undefined);
+  await time.pass(6_000);
+  scene.next("enter and join", requestLate(10_050));
+  const controller = new AbortController();
+  const acquiring = new Watched(semaphore().acquire(controller.signal));
+  await time.pass(5_000);
+  controller.abort(new Error("enough"));
+  scene.always("destroy session", requestLate(200));
+  await time.pass(60_000);
+  expect(acquiring.outcome).toHaveProperty("error");
+  expect(scene.left).toEqual([]);
+  expect(scene.lock(PREFIX)?.holders).toEqual([]);
+});
+
 describe("a session of the user's, which lives on", () => {
   let session: string;
 

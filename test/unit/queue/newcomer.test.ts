@@ -63,6 +63,23 @@ describe("what is known of a prefix", () => {
     expect(scene.steps.slice(-3)).toEqual(["enter and join", "read prefix", "enter and join"]);
   });
 
+  test("is read by a release where there is no lock as well, with who has come meanwhile", async () => {
+    const sem = semaphoreOf();
+    await sem.acquire();
+    const other = scene.newClient();
+    const waiting = acquiring(other);
+    await time.pass(50);
+    scene.always(({ client }) => client === other, silent);
+    scene.consul.deleteKey(`${PREFIX}/.lock`);
+    await sem.release();
+    expect(scene.steps.at(-1)).toBe("leave and read");
+    scene.forget();
+    const again = new Watched(sem.acquire());
+    await time.pass(100);
+    expect(scene.of("enter and join")).toEqual([]);
+    expect([again.outcome, waiting.outcome]).toEqual([undefined, undefined]);
+  });
+
   test("is no reason to refuse another limit, which may be the right one by now", async () => {
     await semaphoreOf(scene.client, 2).run(() => undefined);
     await scene.newClient().semaphorePrefix(PREFIX, 2).destroy();
