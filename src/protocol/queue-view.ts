@@ -54,7 +54,8 @@ export interface ReadTimes {
 const FIRST_PASS_MS = 5_000;
 const LONGEST_PASS_MS = 60_000;
 
-const NOTHING: QueueView = {
+/** Before anything is known: the prefix has to be read. */
+export const UNREAD: QueueView = {
   lock: { limit: undefined, holders: new Set(), modifyIndex: 0n },
   dead: new Map(),
   waiters: [],
@@ -73,11 +74,10 @@ const NOTHING: QueueView = {
 
 /** After a reading of the whole prefix. */
 export function afterReading(
-  view: QueueView | undefined,
+  before: QueueView,
   { lock, dead, contenders }: Snapshot,
   { sentAt, now }: ReadTimes,
 ): QueueView {
-  const before = view ?? NOTHING;
   const readIndex = greatestIndex(lock, contenders);
   // A reading that was asked for before the last one was answered may be older than that.
   if (sentAt < before.lockAt && readIndex < before.readIndex) return before;

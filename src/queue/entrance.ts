@@ -101,7 +101,7 @@ export class Entrance {
 
   async #join(claim: Claim): Promise<boolean> {
     const { view } = this.#known;
-    if (view === undefined || !this.#line.has(claim)) return false;
+    if (!this.#line.has(claim)) return false;
     const step = this.#line.stepOf(claim);
     // What is known may have changed while other writes had their turn.
     if (step.kind !== "join" && step.kind !== "rejoin") return false;
@@ -120,9 +120,8 @@ export class Entrance {
         return true;
       }
       const index = this.#joined(claim, view, outcome);
-      const { view: current } = this.#known;
-      if (current !== undefined && step.kind === "join" && step.passing.length > 0) {
-        this.#known.learn(afterPassing(current, step.passing, performance.now()));
+      if (step.kind === "join" && step.passing.length > 0) {
+        this.#known.learn(afterPassing(this.#known.view, step.passing, performance.now()));
       }
       this.#line.remove(claim);
       claim.holds(index);
@@ -136,7 +135,7 @@ export class Entrance {
 
   #mayJoinAtOnce(claim: Claim): boolean {
     const { view } = this.#known;
-    if (view === undefined || this.#known.isContended || this.#line.size > 0) return false;
+    if (this.#known.isContended || this.#line.size > 0) return false;
     return mayJoinAtOnce(view, claim, performance.now());
   }
 
@@ -146,14 +145,14 @@ export class Entrance {
 
   /** Whether the lock is known to have the limit that a claim goes by. */
   #hasLimitOf(claim: Claim): boolean {
-    const limit = this.#known.view?.lock.limit;
+    const limit = this.#known.view.lock.limit;
     return limit !== undefined && limit === limitFor(claim, limit);
   }
 
   async #enterAndJoin(claim: Claim, timeout: number): Promise<bigint | undefined> {
     const { view } = this.#known;
     // Others may have come first while other writes had their turn.
-    if (view === undefined || !this.#mayJoinAtOnce(claim)) return undefined;
+    if (!this.#mayJoinAtOnce(claim)) return undefined;
     claim.beforeSwap();
     try {
       const limit = limitFor(claim, view.lock.limit);

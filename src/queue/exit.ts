@@ -161,15 +161,13 @@ export class Exit {
    * queue.
    */
   #looksBack(): boolean {
-    const { view, isContended } = this.#known;
-    if (view === undefined || isContended || this.#line.size > 0) return false;
-    return this.#readLately === undefined;
+    return !this.#known.isContended && this.#line.size === 0 && this.#readLately === undefined;
   }
 
   /** What is known, if the prefix was read a moment ago. */
   get #readLately(): QueueView | undefined {
     const { view } = this.#known;
-    if (view === undefined || view.isLockStale) return undefined;
+    if (view.isLockStale) return undefined;
     return performance.now() < view.readAt + LOOK_BACK_AFTER_MS ? view : undefined;
   }
 
@@ -190,7 +188,7 @@ export class Exit {
   /** The lock, where nobody but this client has written it lately, as far as is known. */
   #lockAsWritten(session: string): LockState | undefined {
     const { view, ownWrite } = this.#known;
-    if (view === undefined || view.isLockStale) return undefined;
+    if (view.isLockStale) return undefined;
     const { lock } = view;
     if (lock.modifyIndex !== ownWrite.index || !lock.holders.has(session)) return undefined;
     return [...lock.holders].every((holder) => this.#writes.holders.has(holder)) ? lock : undefined;
@@ -199,7 +197,6 @@ export class Exit {
   /** The waiter to pass a slot on to: one of ours that is next in line of all. */
   #successor(lock: LockState, leaver: string, gone: ReadonlySet<Claim>): Claim | undefined {
     const { view } = this.#known;
-    if (view === undefined) return undefined;
     const holders = new Set(lock.holders);
     holders.delete(leaver);
     const waiters = view.waiters.filter(({ session }) => !lock.holders.has(session));

@@ -7,6 +7,7 @@ import {
   afterLook,
   afterReading,
   afterWrite,
+  UNREAD,
   type QueueView,
   type ReadTimes,
 } from "../protocol/queue-view.js";
@@ -16,21 +17,18 @@ import type { LockReading, PrefixRequests } from "./requests.js";
 /** What one client knows of the queue of a prefix, and how it learns more. */
 export class KnownQueue {
   readonly #requests: PrefixRequests;
-  #view: QueueView | undefined;
+  #view = UNREAD;
   #isContended = false;
   #ownWrite = { index: 0n, at: -Infinity };
   #enteredAt = -Infinity;
   #nextReading: Promise<QueueView> | undefined;
-  /** Called at the next change. */
-  #listeners: (() => void)[] = [];
-  /** Called at each. */
-  readonly #subscribers = new Set<() => void>();
+  readonly #listeners = new Set<() => void>();
 
   constructor(requests: PrefixRequests) {
     this.#requests = requests;
   }
 
-  get view(): QueueView | undefined {
+  get view(): QueueView {
     return this.#view;
   }
 
@@ -48,41 +46,42 @@ export class KnownQueue {
   learn(view: QueueView): void {
     this.#view = view;
     this.stir();
-    for (const call of [...this.#subscribers]) call();
   }
 
-  /** Calls back whenever something becomes known, until the result is called. */
+  /** Calls back whenever something may have become known, until the result is called. */
   onNews(call: () => void): () => void {
-    this.#subscribers.add(call);
+    this.#listeners.add(call);
     return () => {
-      this.#subscribers.delete(call);
+      this.#listeners.delete(call);
     };
   }
 
   /** Has whatever waits for a change think again. */
   stir(): void {
-    for (const listener of this.#listeners.splice(0)) listener();
+    for (const call of [...this.#listeners]) call();
   }
 
   /** Waits until something becomes known, but no longer than so many milliseconds. */
   async nextChange(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      const cancel = callAfter(ms, resolve);
-      this.#listeners.push(() => {
+      const done = (): void => {
+        off();
         cancel();
         resolve();
-      });
+      };
+      const off = this.onNews(done);
+      const cancel = callAfter(ms, done);
     });
   }
 
   /** Something in the view is wrong: the whole prefix has to be read. */
   forget(): void {
-    if (this.#view !== undefined) this.learn({ ...this.#view, readAt: -Infinity });
+    this.learn({ ...this.#view, readAt: -Infinity });
   }
 
   /** A write may have changed the lock, or somebody else's has. */
   doubt(): void {
-    if (this.#view !== undefined) this.learn(afterDoubt(this.#view));
+    this.learn(afterDoubt(this.#view));
   }
 
   /** An entry of this client was made that no reading has shown yet. */
@@ -121,7 +120,6 @@ export class KnownQueue {
   /** Takes in a reading of the lock entry. */
   lockShows({ lock, sentAt, now }: LockReading): void {
     const before = this.#view;
-    if (before === undefined) return;
     this.learn(afterLook(before, lock, { sentAt, now }));
     // Servers that were restored count anew: the indexes of the entries are not what they were.
     if (sentAt >= before.lockAt && lock.modifyIndex < before.lock.modifyIndex) this.forget();
@@ -131,6 +129,6 @@ export class KnownQueue {
   wrote(lock: LockState, left?: string): void {
     const now = performance.now();
     this.#ownWrite = { index: lock.modifyIndex, at: now };
-    if (this.#view !== undefined) this.learn(afterWrite(this.#view, lock, left, now));
+    this.learn(afterWrite(this.#view, lock, left, now));
   }
 }

@@ -80,9 +80,7 @@ export class Line {
 
   /** What there is to do for a claim, by what is known now. */
   stepOf(claim: Claim): Step {
-    const { view } = this.#known;
-    if (view === undefined) return { kind: "read" };
-    return nextStep(view, claim, this.#target, performance.now());
+    return nextStep(this.#known.view, claim, this.#target, performance.now());
   }
 
   async #serve(): Promise<void> {
@@ -110,7 +108,7 @@ export class Line {
   #first(): Claim | undefined {
     const { view } = this.#known;
     const [oldest] = this.#claims;
-    if (view === undefined || this.#claims.size < 2) return oldest;
+    if (this.#claims.size < 2) return oldest;
     const places = new Map(view.waiters.map(({ session }, place) => [session, place]));
     const placeOf = ({ session, enteredAt }: Claim): number => {
       const isUnread = view.readAt < enteredAt && !view.lock.holders.has(session);
@@ -174,7 +172,6 @@ export class Line {
 
   async #checkHolders(options: OwnRequestOptions): Promise<void> {
     const { view } = this.#known;
-    if (view === undefined) return;
     const holders = liveHolders(view);
     const reading = await this.#requests.readLockIfAlive(holders, options);
     if (reading === undefined) {
@@ -184,13 +181,12 @@ export class Line {
       return;
     }
     this.#known.lockShows(reading);
-    this.#known.learn(afterCheck(this.#known.view ?? view, holders, reading.sentAt));
+    this.#known.learn(afterCheck(this.#known.view, holders, reading.sentAt));
   }
 
   /** Waits until something becomes known. The query goes on for the next who is first. */
   async #watchLock(claim: Claim, atMost: number): Promise<void> {
     const { view, ownWrite } = this.#known;
-    if (view === undefined) return;
     const quietFor = performance.now() - ownWrite.at;
     const isOwn = [...view.lock.holders].every(this.#options.isOwnHolder);
     if (isOwn && quietFor < OWN_RELEASE_MS) {
@@ -242,8 +238,7 @@ export class Line {
 
   async #readEntry(entry: ContenderEntry, options: OwnQueryOptions): Promise<void> {
     const found = await this.#requests.readContender(entry.session, options);
-    const { view } = this.#known;
-    if (view !== undefined) this.#known.learn(afterEntry(view, entry, found, performance.now()));
+    this.#known.learn(afterEntry(this.#known.view, entry, found, performance.now()));
   }
 
   #endEntryWatch(): void {

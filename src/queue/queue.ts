@@ -52,13 +52,12 @@ export class Queue implements ClaimedQueue {
 
   /** The limit in Consul, as far as is known. */
   get limit(): number | undefined {
-    return this.#known.view?.lock.limit;
+    return this.#known.view.lock.limit;
   }
 
   /** How things stand for a waiter, or for one that has not entered. */
   standingOf(claim?: Claim): Standing | undefined {
-    const { view } = this.#known;
-    return view && standingOf(view, claim?.session, performance.now());
+    return standingOf(this.#known.view, claim?.session, performance.now());
   }
 
   /** Calls back whenever something becomes known, until the result is called. */
@@ -145,7 +144,6 @@ export class Queue implements ClaimedQueue {
   async deleteContender(session: string, options: OwnRequestOptions): Promise<void> {
     await this.requests.deleteContender(session, options);
     const { view } = this.#known;
-    if (view === undefined) return;
     this.#known.learn(afterWrite(view, view.lock, session, performance.now()));
   }
 }

@@ -181,13 +181,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "newcomer-passes-the-queue",
     file: "queue/entrance.ts",
-    search: `if (view === undefined || this.#known.isContended || this.#line.size > 0) return false;
+    search: `if (this.#known.isContended || this.#line.size > 0) return false;
     return mayJoinAtOnce(view, claim, performance.now());
   }
 
   #isContended(claim: Claim): boolean {
     return this.#known.isContended && this.#hasLimitOf(claim);`,
-    replacement: `if (view === undefined || performance.now() > view.readAt + 250) return false;
+    replacement: `if (performance.now() > view.readAt + 250) return false;
     return this.#hasLimitOf(claim) && view.lock.holders.size < claim.limit;
   }
 
@@ -224,7 +224,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "waits-since-the-newest-index",
     file: "queue/line.ts",
     search: "const { modifyIndex: index } = entry;",
-    replacement: "const index = this.#known.view?.lock.modifyIndex ?? 0n;",
+    replacement: "const index = this.#known.view.lock.modifyIndex;",
     breaks: "E-idle",
     seed: 96,
   },

@@ -7,6 +7,7 @@ import {
   afterReading,
   freeSlots,
   type QueueView,
+  UNREAD,
 } from "../../../src/protocol/queue-view.js";
 import type { ContenderEntry, Snapshot } from "../../../src/protocol/snapshot.js";
 import { Transactions } from "../../../src/protocol/transactions.js";
@@ -60,7 +61,7 @@ function viewsOf(
   history: readonly Snapshot[],
   questions: readonly Question[],
 ): readonly { readonly view: QueueView; readonly now: number }[] {
-  let view = afterReading(undefined, momentAt(history, 0), { sentAt: 0, now: 0 });
+  let view = afterReading(UNREAD, momentAt(history, 0), { sentAt: 0, now: 0 });
   const views: { readonly view: QueueView; readonly now: number }[] = [];
   const events = questions.flatMap(({ about, which, askedAt: sentAt, there, back }) => {
     const now = sentAt + there + back;

@@ -11,6 +11,7 @@ import {
   freeSlots,
   isWaitedFor,
   type QueueView,
+  UNREAD,
 } from "../../../src/protocol/queue-view.js";
 import type { ContenderEntry, Snapshot } from "../../../src/protocol/snapshot.js";
 import { contender, contenders, HEARD, lockOf, passedUntil, viewOf } from "./views.js";
@@ -36,7 +37,7 @@ const waitedFor = (view: QueueView, now = NOW): readonly string[] =>
 describe("the first reading of a prefix", () => {
   const lock = lockOf(3, ["s4", "s5", "s6"], 60n);
   const view = afterReading(
-    undefined,
+    UNREAD,
     snapshotOf({ lock, dead: new Map([["s6", 0n]]), contenders: contenders(4, 5, 7, 8) }),
     LATER,
   );
@@ -66,13 +67,13 @@ describe("the first reading of a prefix", () => {
 
   test("has the greatest index of all entries, not only the lock's", () => {
     const entries = [contender(7, { modifyIndex: 90n }), contender(80)];
-    const { readIndex } = afterReading(undefined, snapshotOf({ lock, contenders: entries }), LATER);
+    const { readIndex } = afterReading(UNREAD, snapshotOf({ lock, contenders: entries }), LATER);
     expect(readIndex).toBe(90n);
   });
 
   test("of an empty prefix shows nobody", () => {
     const nothing = snapshotOf({ lock: lockOf(undefined, [], 0n) });
-    expect(afterReading(undefined, nothing, LATER)).toMatchObject({
+    expect(afterReading(UNREAD, nothing, LATER)).toMatchObject({
       lock: { limit: undefined, modifyIndex: 0n },
       waiters: [],
       idleFront: undefined,
@@ -479,7 +480,7 @@ describe("the first waiter that lets a slot be free", () => {
   });
   const busy = viewOf({ lock: lockOf(1, ["h"]), waiters: contenders(7, 8) });
   const touched = contender(7, { modifyIndex: 110n, lockIndex: 2n });
-  const read = (view: QueueView | undefined, given: Partial<Snapshot>): QueueView =>
+  const read = (view: QueueView, given: Partial<Snapshot>): QueueView =>
     afterReading(view, snapshotOf(given), LATER);
 
   test.each([
@@ -492,7 +493,7 @@ describe("the first waiter that lets a slot be free", () => {
     ],
     [
       "the first reading shows it, from when that was asked for",
-      read(undefined, { contenders: contenders(7, 8) }),
+      read(UNREAD, { contenders: contenders(7, 8) }),
       ASKED,
     ],
     [
@@ -502,7 +503,7 @@ describe("the first waiter that lets a slot be free", () => {
     ],
     [
       "nobody has written a lock yet",
-      read(undefined, { lock: lockOf(undefined, [], 0n), contenders: contenders(7, 8) }),
+      read(UNREAD, { lock: lockOf(undefined, [], 0n), contenders: contenders(7, 8) }),
       ASKED,
     ],
   ])("begins to when %s", (_, { idleFront }, since) => {

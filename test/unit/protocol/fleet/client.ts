@@ -16,6 +16,7 @@ import {
   afterReading,
   afterWrite,
   type QueueView,
+  UNREAD,
 } from "../../../../src/protocol/queue-view.js";
 import {
   liveHolders,
@@ -76,7 +77,7 @@ export class Client implements Waiter {
     this.#prefix = prefix;
     this.#transactions = new Transactions(prefix.store.keys);
     const nothing = readSnapshot(prefix.store.keys, []);
-    this.#view = afterReading(undefined, nothing, { sentAt: -Infinity, now: -Infinity });
+    this.#view = afterReading(UNREAD, nothing, { sentAt: -Infinity, now: -Infinity });
   }
 
   get enteredAt(): number {
