@@ -4,7 +4,8 @@ import { callAfter } from "./async/call-after.js";
 import { onAbort } from "./async/on-abort.js";
 import { settleAfterAbort } from "./async/settle-after-abort.js";
 import { traced, waitChannel } from "./diagnostics.js";
-import { ABORT_GRACE_MS, type Holding, type TooLate } from "./queue/contend.js";
+import type { TooLate } from "./queue/claim.js";
+import { ABORT_GRACE_MS, type Holding } from "./queue/contend.js";
 import type { Patience, SlotSource } from "./slot-source.js";
 import type { Tenure } from "./tenure.js";
 

@@ -25,7 +25,8 @@ import {
 } from "./options.js";
 import type { SemaphoreState } from "./protocol/semaphore-state.js";
 import { liveHolders } from "./protocol/snapshot.js";
-import { STEP_PATIENCE_MS, type TooLate } from "./queue/contend.js";
+import type { TooLate } from "./queue/claim.js";
+import { STEP_PATIENCE_MS } from "./queue/contend.js";
 import { Runs } from "./runs.js";
 import { SingleSlot } from "./single-slot.js";
 import { SlotSource, type Patience } from "./slot-source.js";

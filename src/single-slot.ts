@@ -3,7 +3,8 @@ import { Deadline } from "./async/deadline.js";
 import { SerialQueue, type Background } from "./async/serial-queue.js";
 import { settleAfterAbort } from "./async/settle-after-abort.js";
 import { SemaphoreHeldError, SemaphoreNotHeldError } from "./errors.js";
-import { ABORT_GRACE_MS, type TooLate, type Wait } from "./queue/contend.js";
+import type { TooLate } from "./queue/claim.js";
+import { ABORT_GRACE_MS, type Wait } from "./queue/contend.js";
 import type { Patience, SlotSource } from "./slot-source.js";
 import type { Tenure } from "./tenure.js";
 

@@ -10,18 +10,18 @@ import { isOutcomeUnknown, isTransient, pauseFactor, SemaphoreRequestError } fro
 import type { Standing, Waiter } from "../protocol/next-step.js";
 import type { ContenderWrite } from "../protocol/transactions.js";
 import type { SessionLease } from "../session/lease.js";
-import { CleanUp, type CleanUpOptions, type LeftQueue } from "./clean-up.js";
+import { CleanUp, type ClaimState, type CleanUpOptions, type LeftQueue } from "./clean-up.js";
 import { LONGEST_WATCH_MS } from "./requests.js";
 
 /** What a claim asks of the queue that it is made in. */
-export interface ClaimedQueue extends LeftQueue {
-  joinAtOnce(
-    claim: Claim,
-    timeout: () => number,
-    signal: Ending | undefined,
-  ): Promise<bigint | undefined>;
-  enter(claim: Claim, options: OwnRequestOptions): Promise<string | undefined>;
-  passOn(claim: Claim, timeout: number): Promise<bigint | undefined>;
+export interface ClaimedQueue {
+  readonly entrance: {
+    joinAtOnce(claim: Claim, timeout: () => number, signal: Ending): Promise<bigint | undefined>;
+    enter(claim: Claim, options: OwnRequestOptions): Promise<string | undefined>;
+  };
+  readonly exit: LeftQueue & {
+    passOn(claim: Claim, timeout: number): Promise<bigint | undefined>;
+  };
   standingOf(claim: Claim): Standing | undefined;
   wait(claim: Claim): void;
   leaveLine(claim: Claim): void;
@@ -35,23 +35,13 @@ export interface ClaimOptions {
   readonly longestWatch: number;
 }
 
-/**
- * What there may be in Consul because of a claim. Each write moves it on before it is sent; Consul's
- * refusal does not move it back, since that may be the answer to a second copy of the write.
- */
-export type ClaimState =
-  | { readonly kind: "nothing" }
-  /** A contender, or nothing yet. */
-  | { readonly kind: "contender" }
-  /** A holder since that write; without one, maybe a mere contender. */
-  | { readonly kind: "holder"; readonly since?: bigint };
-
 /** How a wait ended: with the index of the write that made it a holder, if it went well. */
-export type WaitOutcome = bigint | "gone" | Over;
+export type WaitOutcome = bigint | "gone" | TooLate;
 
-/** The time was over. */
-export interface Over {
-  /** How things stood then, as far as is known. */
+/** There was no slot in time. */
+export interface TooLate {
+  readonly kind: "too late";
+  /** How things stood for it then, as far as is known. */
   readonly standing: Standing | undefined;
 }
 
@@ -73,7 +63,11 @@ export class Claim implements Waiter {
   readonly watchTime: number;
   readonly #queue: ClaimedQueue;
   readonly #limits: ClaimOptions["limits"];
-  #state: ClaimState = { kind: "nothing" };
+  /**
+   * Each write moves it on before it is sent. Consul's refusal does not move it back, since that may be
+   * the answer to a second copy of the write.
+   */
+  #state: ClaimState = "nothing";
   /** Writes whose outcome nobody knows, and which may yet arrive. */
   readonly #unanswered = new Set<"entry" | "swap">();
   #enteredAt = Infinity;
@@ -135,21 +129,21 @@ export class Claim implements Waiter {
    * Takes a slot that nobody waits for, with the contender entry, in one write. Where that cannot be,
    * for whatever transient reason, the queue is the way in.
    */
-  async joinAtOnce(until: number, signal: Ending | undefined): Promise<bigint | undefined> {
+  async joinAtOnce(until: number, signal: Ending): Promise<bigint | undefined> {
     // A session of the user's may be in there already.
     if (!this.lease.own) return undefined;
     try {
-      return await this.#queue.joinAtOnce(this, () => attemptTimeout(until), signal);
+      return await this.#queue.entrance.joinAtOnce(this, () => attemptTimeout(until), signal);
     } catch (error) {
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       if (!isTransient(error) && !isSessionGone(error)) throw error;
       return undefined;
     }
   }
 
   /** Makes the contender entry. Resolves to whether it can wait with it; else it begins anew. */
-  async enter(until: number, signal: Ending | undefined): Promise<boolean> {
-    if (this.#state.kind === "nothing") this.#state = { kind: "contender" };
+  async enter(until: number, signal: Ending): Promise<boolean> {
+    if (this.#state === "nothing") this.#state = "contender";
     let refusal: string | undefined;
     try {
       refusal = await retry(() => this.#tryToEnter(attemptTimeout(until)), {
@@ -167,7 +161,7 @@ export class Claim implements Waiter {
     // under lock-delay, of which Consul speaks first.
     const isSessions = /invalid session|lock delay|lock is already held/i.test(refusal);
     if (this.lease.own && isSessions) return false;
-    this.#state = { kind: "nothing" };
+    this.#state = "nothing";
     const why =
       isSessions && !/invalid session/i.test(refusal)
         ? `another session has the lock of the entry of ${this.session}, or had it a moment ago, ` +
@@ -182,7 +176,7 @@ export class Claim implements Waiter {
    *
    * @throws the signal's reason, or why it cannot go on
    */
-  async wait(until: number, signal: Ending | undefined): Promise<WaitOutcome> {
+  async wait(until: number, signal: Ending): Promise<WaitOutcome> {
     const now = performance.now();
     this.#tryUntil = Math.max(until, now + SHORTEST_TRY_MS);
     const outcome = new Promise<WaitOutcome>((resolve, reject) => {
@@ -203,7 +197,7 @@ export class Claim implements Waiter {
       this.#queue.wait(this);
       return await unlessAborted(outcome, end);
     } catch (error) {
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       if (this.lease.checkLost()) return "gone";
       throw error;
     } finally {
@@ -220,7 +214,7 @@ export class Claim implements Waiter {
    */
   async passOn(): Promise<bigint | undefined> {
     try {
-      return await this.#queue.passOn(this, attemptTimeout(this.lease.expiresAt));
+      return await this.#queue.exit.passOn(this, attemptTimeout(this.lease.expiresAt));
     } catch (error) {
       if (isOutcomeUnknown(error)) this.#unanswered.add("swap");
       return undefined;
@@ -230,11 +224,11 @@ export class Claim implements Waiter {
   /** Takes away whatever there may be of it, and ends its session, or has it kept. */
   cleanUp(options: CleanUpOptions = {}): CleanUp {
     const remains = () => ({
-      kind: this.#state.kind,
+      kind: this.#state,
       mayEnterLate: this.#unanswered.has("entry"),
       hasUnanswered: this.#unanswered.size > 0,
     });
-    return new CleanUp(this.#queue, this.lease, remains, options);
+    return new CleanUp(this.#queue.exit, this.lease, remains, options);
   }
 
   // What the queue reports to it.
@@ -256,8 +250,8 @@ export class Claim implements Waiter {
    */
   resumes(isRevived: boolean, isTooMany: boolean): void {
     this.#entersAnew = isTooMany;
-    if (this.#state.kind !== "contender") return;
-    this.#state = isRevived ? { kind: "holder" } : { kind: "nothing" };
+    if (this.#state !== "contender") return;
+    this.#state = isRevived ? "holder" : "nothing";
   }
 
   /** It was seen that there is no slot for it now. */
@@ -269,13 +263,13 @@ export class Claim implements Waiter {
   /** A write of its own that makes it a holder is about to be sent. */
   beforeSwap(isHolder = false): void {
     this.#swap = "own";
-    if (!isHolder) this.#state = { kind: "holder" };
+    if (!isHolder) this.#state = "holder";
   }
 
   /** Another that leaves is about to send one. */
   beforeHandover(): void {
     this.#swap = "handover";
-    this.#state = { kind: "holder" };
+    this.#state = "holder";
   }
 
   /** That write was refused. */
@@ -293,7 +287,7 @@ export class Claim implements Waiter {
   /** That write has made it a holder. */
   holds(since: bigint): void {
     this.#swap = undefined;
-    this.#state = { kind: "holder", since };
+    this.#state = "holder";
     this.#settle?.resolve(this.lease.checkLost() ? "gone" : since);
   }
 
@@ -322,12 +316,12 @@ export class Claim implements Waiter {
   }
 
   #endTooLate(): void {
-    this.#settle?.resolve({ standing: this.#queue.standingOf(this) });
+    this.#settle?.resolve({ kind: "too late", standing: this.#queue.standingOf(this) });
   }
 
   async #tryToEnter(timeout: number): Promise<string | undefined> {
     try {
-      return await this.#queue.enter(this, { timeout });
+      return await this.#queue.entrance.enter(this, { timeout });
     } catch (error) {
       if (isOutcomeUnknown(error)) this.#unanswered.add("entry");
       throw error;

@@ -22,10 +22,15 @@ export interface LeftQueue {
   deleteContender(session: string, options: OwnRequestOptions): Promise<void>;
 }
 
+/**
+ * What there may be in Consul because of a claim: a holder may be a mere contender, and a contender may
+ * be nothing.
+ */
+export type ClaimState = "nothing" | "contender" | "holder";
+
 /** What there may be to clean up. */
 export interface Remains {
-  /** A holder may be a mere contender, and a contender may be nothing. */
-  readonly kind: "nothing" | "contender" | "holder";
+  readonly kind: ClaimState;
   /** Whether a request for the contender entry went unanswered: it may yet arrive. */
   readonly mayEnterLate: boolean;
   /** Whether any write went unanswered: what is still on its way must find the session gone. */

@@ -3,9 +3,14 @@ import { Backoff } from "../async/backoff.js";
 import type { Background } from "../async/serial-queue.js";
 import { sleep } from "../async/sleep.js";
 import { traced, waitChannel } from "../diagnostics.js";
-import type { Standing } from "../protocol/next-step.js";
 import type { SessionLease } from "../session/lease.js";
-import { Claim, SHORTEST_TRY_MS, type ClaimOptions, type WaitOutcome } from "./claim.js";
+import {
+  Claim,
+  SHORTEST_TRY_MS,
+  type ClaimOptions,
+  type TooLate,
+  type WaitOutcome,
+} from "./claim.js";
 import { CLEAN_UP_GRACE_MS } from "./clean-up.js";
 import type { Queue } from "./queue.js";
 
@@ -30,13 +35,6 @@ export interface Holding {
   readonly claim: Claim;
   /** The index of the write that made its session a holder. */
   readonly index: bigint;
-}
-
-/** There was none in time. */
-export interface TooLate {
-  readonly kind: "too late";
-  /** How things stood for it, as far as is known. */
-  readonly standing: Standing | undefined;
 }
 
 /**
@@ -75,7 +73,6 @@ export async function contend(
     signal.throwIfAborted();
     const claim = new Claim(queue, await options.openSession(stepUntil()), options);
     let outcome: WaitOutcome = "gone";
-    let standing: Standing | undefined;
     try {
       // No write is cut off by the signal: one that may or may not have taken place is more to clean
       // up than one that has.
@@ -105,13 +102,15 @@ export async function contend(
     }
     const cleanUp = claim.cleanUp();
     background(cleanUp.finished);
+    if (outcome !== "gone") {
+      await cleanUp.within(ABORT_GRACE_MS).catch(ignore);
+      return outcome;
+    }
     const left = wait.until - performance.now();
-    if (outcome !== "gone") standing = outcome.standing;
-    const isOver = outcome !== "gone" || left <= 0;
-    await cleanUp.within(isOver ? ABORT_GRACE_MS : left).catch(ignore);
+    await cleanUp.within(left <= 0 ? ABORT_GRACE_MS : left).catch(ignore);
     // A timer may come a moment early. The next claim must not meet a cleanup that still goes on.
     const isInTime = cleanUp.isOver && performance.now() < wait.until;
-    if (isOver || !isInTime) return { kind: "too late", standing };
+    if (!isInTime) return { kind: "too late", standing: undefined };
     await sleep(Math.min(pauses.next(), wait.until - performance.now()), signal);
   }
 }

@@ -41,7 +41,7 @@ export class Entrance {
   async joinAtOnce(
     claim: Claim,
     timeout: () => number,
-    signal: Ending | undefined,
+    signal: Ending,
   ): Promise<bigint | undefined> {
     for (;;) {
       if (this.#line.size > 0) return undefined;

@@ -1,8 +1,9 @@
+import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import type { KVOperation } from "../consul/transaction.js";
 import { SemaphoreRequestError } from "../errors.js";
 import type { LockState } from "../protocol/lock-entry.js";
 import { isNextInLine, mayPassOn } from "../protocol/next-step.js";
-import type { QueueView } from "../protocol/queue-view.js";
+import { afterWrite, type QueueView } from "../protocol/queue-view.js";
 import { readSnapshot } from "../protocol/snapshot.js";
 import type { Claim } from "./claim.js";
 import type { LeaveOptions } from "./clean-up.js";
@@ -49,6 +50,13 @@ export class Exit {
     }
   }
 
+  /** Deletes the contender entry of a session that is no holder. */
+  async deleteContender(session: string, options: OwnRequestOptions): Promise<void> {
+    await this.#requests.deleteContender(session, options);
+    const { view } = this.#known;
+    this.#known.learn(afterWrite(view, view.lock, session, performance.now()));
+  }
+
   /**
    * Has a holder's slot end and begin anew, for the next run of this client, if nobody else waits for
    * it. Resolves to the index of that write, or to nothing.
@@ -70,7 +78,6 @@ export class Exit {
       if (outcome.applied) {
         const modifyIndex = this.#writes.indexIn(outcome);
         this.#known.wrote({ ...lock, modifyIndex });
-        claim.holds(modifyIndex);
         return modifyIndex;
       }
       this.#known.forget();

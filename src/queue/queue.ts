@@ -1,13 +1,10 @@
-import type { Ending } from "../async/cancellation.js";
 import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { SemaphoreRequestError } from "../errors.js";
 import type { LockState } from "../protocol/lock-entry.js";
 import { standingOf, type Standing } from "../protocol/next-step.js";
-import { afterWrite } from "../protocol/queue-view.js";
 import { readState } from "../protocol/semaphore-state.js";
 import type { Snapshot } from "../protocol/snapshot.js";
 import type { Claim, ClaimedQueue } from "./claim.js";
-import type { LeaveOptions } from "./clean-up.js";
 import { Entrance } from "./entrance.js";
 import { Exit } from "./exit.js";
 import { KnownQueue } from "./known-queue.js";
@@ -21,27 +18,27 @@ import { wordsOf, type PrefixRequests } from "./requests.js";
  * waiters here, the holders here, and the writes between them.
  */
 export class Queue implements ClaimedQueue {
-  readonly requests: PrefixRequests;
+  readonly entrance: Entrance;
+  readonly exit: Exit;
   readonly monitor: HolderMonitor;
+  readonly #requests: PrefixRequests;
   readonly #known: KnownQueue;
   readonly #line: Line;
-  readonly #entrance: Entrance;
-  readonly #exit: Exit;
   readonly #writes: LockWrites;
 
   constructor(requests: PrefixRequests) {
     const writes = new LockWrites(requests);
-    this.requests = requests;
+    this.#requests = requests;
     this.#writes = writes;
     this.#known = new KnownQueue(requests);
     this.#line = new Line({
       requests,
       known: this.#known,
-      join: (claim) => this.#entrance.join(claim),
+      join: (claim) => this.entrance.join(claim),
       isOwnHolder: (session) => writes.holders.has(session),
     });
-    this.#entrance = new Entrance(requests, this.#known, this.#line, writes);
-    this.#exit = new Exit(requests, this.#known, this.#line, writes);
+    this.entrance = new Entrance(requests, this.#known, this.#line, writes);
+    this.exit = new Exit(requests, this.#known, this.#line, writes);
     this.monitor = new HolderMonitor(requests, {
       isShared: () => this.#line.size > 0,
       lockRead: (reading) => {
@@ -67,24 +64,12 @@ export class Queue implements ClaimedQueue {
 
   /** Reads the whole prefix, whatever is known. */
   async read(): Promise<Snapshot> {
-    return (await this.requests.readAll()).snapshot;
+    return (await this.#requests.readAll()).snapshot;
   }
 
   /** The same, as users see it. */
   async inspect() {
-    return readState(this.requests.keys, await this.requests.list());
-  }
-
-  async joinAtOnce(
-    claim: Claim,
-    timeout: () => number,
-    signal: Ending | undefined,
-  ): Promise<bigint | undefined> {
-    return await this.#entrance.joinAtOnce(claim, timeout, signal);
-  }
-
-  async enter(claim: Claim, options: OwnRequestOptions): Promise<string | undefined> {
-    return await this.#entrance.enter(claim, options);
+    return readState(this.#requests.keys, await this.#requests.list());
   }
 
   /** Has a claim wait for a slot. */
@@ -98,18 +83,10 @@ export class Queue implements ClaimedQueue {
     this.#line.remove(claim);
   }
 
-  async leave(session: string, options: LeaveOptions): Promise<void> {
-    await this.#exit.leave(session, options);
-  }
-
-  async passOn(claim: Claim, timeout: number): Promise<bigint | undefined> {
-    return await this.#exit.passOn(claim, timeout);
-  }
-
   /** Deletes the lock entry as it was read. Resolves to whether it was still that one. */
   async deleteLock(read: LockState): Promise<boolean> {
     const sentAt = performance.now();
-    const isDeleted = await this.requests.deleteLock(read);
+    const isDeleted = await this.#requests.deleteLock(read);
     const lock = { limit: undefined, holders: new Set<string>(), modifyIndex: 0n };
     if (isDeleted) this.#known.lockShows({ lock, index: 0n, sentAt, now: performance.now() });
     return isDeleted;
@@ -125,7 +102,7 @@ export class Queue implements ClaimedQueue {
     for (;;) {
       const lock = await this.#known.look(options);
       if (lock.limit === limit) return lock.modifyIndex;
-      const operations = this.requests.transactions.resize(lock, limit);
+      const operations = this.#requests.transactions.resize(lock, limit);
       const outcome = await this.#writes.send(operations, options.timeout);
       if (outcome.applied) {
         const modifyIndex = this.#writes.indexIn(outcome);
@@ -138,12 +115,5 @@ export class Queue implements ClaimedQueue {
       }
       refusedAt = lock.modifyIndex;
     }
-  }
-
-  /** Deletes the contender entry of a session that is no holder. */
-  async deleteContender(session: string, options: OwnRequestOptions): Promise<void> {
-    await this.requests.deleteContender(session, options);
-    const { view } = this.#known;
-    this.#known.learn(afterWrite(view, view.lock, session, performance.now()));
   }
 }

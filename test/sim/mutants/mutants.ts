@@ -21,7 +21,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "swap-without-answer-forgotten",
     file: "queue/claim.ts",
-    search: 'if (!isHolder) this.#state = { kind: "holder" };',
+    search: 'if (!isHolder) this.#state = "holder";',
     replacement: "",
     breaks: "wire",
     seed: 13,
