@@ -112,25 +112,17 @@ export class Entrance {
       ? transactions.rejoin(claim.entry, view, limit)
       : transactions.join(claim.entry, view, limit);
     claim.beforeSwap(isHolder);
-    try {
-      const outcome = await this.#writes.send(operations, claim.requestTimeout());
-      if (!outcome.applied) {
-        claim.afterSwap();
-        this.#refused(claim, view, outcome, operations);
-        return true;
-      }
-      const index = this.#joined(claim, view, outcome);
-      if (step.kind === "join" && step.passing.length > 0) {
-        this.#known.learn(afterPassing(this.#known.view, step.passing, performance.now()));
-      }
-      this.#line.remove(claim);
-      claim.holds(index);
-      return false;
-    } catch (error) {
-      claim.swapWentUnanswered();
-      this.#known.doubt();
-      throw error;
+    const outcome = await this.#swapIn(claim, view, operations, claim.requestTimeout());
+    if (typeof outcome !== "bigint") {
+      this.#refused(claim, view, outcome, operations);
+      return true;
     }
+    if (step.kind === "join" && step.passing.length > 0) {
+      this.#known.learn(afterPassing(this.#known.view, step.passing, performance.now()));
+    }
+    this.#line.remove(claim);
+    claim.holds(outcome);
+    return false;
   }
 
   #mayJoinAtOnce(claim: Claim): boolean {
@@ -153,20 +145,30 @@ export class Entrance {
     const { view } = this.#known;
     // Others may have come first while other writes had their turn.
     if (!this.#mayJoinAtOnce(claim)) return undefined;
+    const limit = limitFor(claim, view.lock.limit);
+    const operations = this.#requests.transactions.enterAndJoin(claim.entry, view, limit);
     claim.beforeSwap();
+    const outcome = await this.#swapIn(claim, view, operations, timeout);
+    if (typeof outcome !== "bigint") return undefined;
+    claim.holds(outcome);
+    return outcome;
+  }
+
+  /** Sends a swap that makes a claim a holder. Resolves to its index, or to Consul's refusal. */
+  async #swapIn(
+    claim: Claim,
+    view: QueueView,
+    operations: readonly KVOperation[],
+    timeout: number,
+  ): Promise<bigint | Refused> {
     try {
-      const limit = limitFor(claim, view.lock.limit);
-      const operations = this.#requests.transactions.enterAndJoin(claim.entry, view, limit);
       const outcome = await this.#writes.send(operations, timeout);
-      if (!outcome.applied) {
-        claim.afterSwap();
-        return undefined;
-      }
-      const index = this.#joined(claim, view, outcome);
-      claim.holds(index);
-      return index;
+      if (outcome.applied) return this.#joined(claim, view, outcome);
+      claim.afterSwap();
+      return outcome;
     } catch (error) {
       claim.swapWentUnanswered();
+      this.#known.doubt();
       throw error;
     }
   }
