@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 
+import { inSharedContext } from "../../async/shared-context.js";
 import { ConsulConfigError } from "./config-error.js";
 import { Secrets } from "./secrets.js";
 import { setting, variableOf, type Environment, type Setting } from "./setting.js";
@@ -32,6 +33,7 @@ export class Credentials {
   readonly #tokenFile: Setting<string> | undefined;
   readonly #authorization: string | undefined;
   #token: string | undefined;
+  #reading: Promise<void> | undefined;
 
   /** @throws ConsulConfigError */
   constructor(options: CredentialOptions, env: Environment) {
@@ -66,14 +68,22 @@ export class Credentials {
    */
   async renew(before: Readonly<Record<string, string>>): Promise<boolean> {
     if (this.#tokenFile === undefined) return false;
-    const text = await readFile(this.#tokenFile.value, "utf8").catch(() => "");
+    const { value: file } = this.#tokenFile;
+    // One read at a time: those of a disk that hangs would occupy all threads.
+    this.#reading ??= inSharedContext(() => this.#read(file)).finally(() => {
+      this.#reading = undefined;
+    });
+    await this.#reading;
+    return this.#token !== before["x-consul-token"];
+  }
+
+  async #read(tokenFile: string): Promise<void> {
+    const text = await readFile(tokenFile, "utf8").catch(() => "");
     const token = text.trim();
     // A missing or half-written file keeps the old token.
-    if (token !== "" && isToken(token)) {
-      this.#secrets.add(token);
-      this.#token = token;
-    }
-    return this.#token !== before["x-consul-token"];
+    if (token === "" || !isToken(token)) return;
+    this.#secrets.add(token);
+    this.#token = token;
   }
 
   #authorizationOf({ httpAuth }: CredentialOptions, env: Environment): string | undefined {

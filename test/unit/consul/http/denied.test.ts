@@ -1,10 +1,11 @@
 // What becomes of a request that the token may not make.
 import { execFileSync } from "node:child_process";
 import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { ConsulClient, type ConsulClientConfig } from "../../../../src/index.js";
 import { consulErrorOf, rejectionOf } from "../../rejection.js";
@@ -43,7 +44,7 @@ const forbiddenInTransaction = reply(
 );
 
 describe("a token's file that cannot be read to its end", () => {
-  test.each(["timeout", "signal", "close"] as const)("holds up no %s", async (way) => {
+  function clientOfHangingFile(): ConsulClient {
     const tokenFile = path.join(folder, "token");
     writeFileSync(tokenFile, "first");
     const client = newClient({ tokenFile });
@@ -51,6 +52,14 @@ describe("a token's file that cannot be read to its end", () => {
     // Nobody ever writes to it.
     execFileSync("mkfifo", [tokenFile]);
     const writer = openSync(tokenFile, constants.O_RDWR);
+    onTestFinished(() => {
+      closeSync(writer);
+    });
+    return client;
+  }
+
+  test.each(["timeout", "signal", "close"] as const)("holds up no %s", async (way) => {
+    const client = clientOfHangingFile();
     server.always(forbidden);
     if (way === "timeout") {
       vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -66,7 +75,18 @@ describe("a token's file that cannot be read to its end", () => {
     if (way === "signal") expect(outcome).toBe("enough");
     else
       expect(outcome).toMatchObject({ code: `CONSUL_${way === "timeout" ? "TIMEOUT" : "CLOSED"}` });
-    closeSync(writer);
+  });
+
+  test("occupies one of Node's 4 threads, however many denials", { timeout: 10_000 }, async () => {
+    const client = clientOfHangingFile();
+    server.always(forbidden);
+    const denied = Array.from({ length: 6 }, () => rejectionOf(client.kv.get("a")));
+    await server.received(6);
+    // The last answers have been received by then.
+    await new Promise((done) => setTimeout(done, 50));
+    await expect(stat(folder)).resolves.toBeDefined();
+    await client.close();
+    await Promise.all(denied);
   });
 });
 
