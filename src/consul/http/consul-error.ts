@@ -48,6 +48,8 @@ export interface ConsulErrorDetails {
   readonly retryable?: boolean | undefined;
   /** As {@link ConsulError.neverAnswered}. Default: `false`. */
   readonly neverAnswered?: boolean | undefined;
+  /** Whether no connection was made, so that nothing was sent. Default: `false`. */
+  readonly unsent?: boolean | undefined;
   /** The error behind it. */
   readonly cause?: unknown;
 }
@@ -93,6 +95,7 @@ export class ConsulError extends cloneable(Error) {
    * it is not up yet, or the address is wrong. A semaphore tells its caller at once.
    */
   readonly neverAnswered: boolean;
+  readonly #isUnsent: boolean;
 
   /** Makes an error as the client throws it, for your own tests. */
   constructor(message: string, details: ConsulErrorDetails) {
@@ -108,6 +111,7 @@ export class ConsulError extends cloneable(Error) {
         ? details.code === "CONSUL_UNREACHABLE" || details.code === "CONSUL_TIMEOUT"
         : isTransientStatus(details.status, details.text ?? ""));
     this.neverAnswered = details.neverAnswered ?? false;
+    this.#isUnsent = details.unsent ?? false;
   }
 
   /**
@@ -116,9 +120,11 @@ export class ConsulError extends cloneable(Error) {
    * write; but nothing was where a rate limit is exceeded, or a session's node is not registered.
    */
   get inDoubt(): boolean {
-    const { status, text = "", neverAnswered } = this;
-    const isDone = status !== 429 && !isRateLimit(text) && !isMissingNode(text) && !neverAnswered;
-    return (this.retryable && isDone) || this.code === "CONSUL_BAD_ANSWER";
+    const { status, text = "" } = this;
+    const isUnsent = this.#isUnsent || this.neverAnswered;
+    const isPutOff = status === 429 || isRateLimit(text) || isMissingNode(text);
+    const mayBeDone = !isUnsent && !isPutOff;
+    return (this.retryable && mayBeDone) || this.code === "CONSUL_BAD_ANSWER";
   }
 }
 

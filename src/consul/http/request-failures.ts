@@ -29,7 +29,15 @@ export interface FailedRequest {
   readonly path: string;
 }
 
-type Settings = Pick<ResolvedConfig, "credentials" | "displayAddress" | "tls">;
+/** What tells whether a request without an answer may have been carried out. */
+interface Circumstances {
+  /** Whether the address has answered before. */
+  readonly hasAnswered: boolean;
+  /** Whether the request may have been sent before its last attempt. */
+  readonly isRepeatable: boolean;
+}
+
+type Settings = Pick<ResolvedConfig, "credentials" | "displayAddress" | "tls" | "dispatcher">;
 
 /** Makes the errors of requests to one address: what they say and advise, without secrets. */
 export class RequestFailures {
@@ -77,8 +85,13 @@ export class RequestFailures {
   }
 
   /** For a request without an answer. */
-  unreachable({ method, path }: FailedRequest, error: unknown, hasAnswered: boolean): ConsulError {
+  unreachable(
+    { method, path }: FailedRequest,
+    error: unknown,
+    { hasAnswered, isRepeatable }: Circumstances,
+  ): ConsulError {
     const code = codeOf(error) ?? "";
+    const lacksListener = NO_LISTENER.has(code);
     return new ConsulError(
       `${method} ${path}: no answer from Consul at ${this.#config.displayAddress}: ` +
         `${this.#shown(describeCause(error))} (${this.#adviceOn(code)})`,
@@ -89,7 +102,9 @@ export class RequestFailures {
         cause: this.#withoutSecrets(error),
         // An address that has answered before is not misconfigured.
         retryable: !isDispatchersRefusal(code) && (hasAnswered || !isTlsProblem(code)),
-        neverAnswered: !hasAnswered && NO_LISTENER.has(code),
+        neverAnswered: !hasAnswered && lacksListener,
+        // A dispatcher that was given may repeat requests too.
+        unsent: lacksListener && !isRepeatable && this.#config.dispatcher === undefined,
       },
     );
   }

@@ -111,13 +111,11 @@ export class Transport {
     if (!(timeout > 0)) {
       throw badRequest(method, path, `invalid timeout ${String(timeout)}, expected milliseconds`);
     }
+    const isRepeatable = method === "GET" || lane === "renewal";
     const deadline = new Deadline(timeout, options.signal, this.#closing);
     try {
       const raw = await this.#connections.use(
-        {
-          ...{ lane, signal: deadline, until: deadline.at },
-          isRepeatable: method === "GET" || lane === "renewal",
-        },
+        { lane, signal: deadline, until: deadline.at, isRepeatable },
         (dispatcher, closes) =>
           this.#exchangeWithToken(consulRequest, path, { dispatcher, closes, signal: deadline }),
       );
@@ -145,7 +143,10 @@ export class Transport {
           `${error.message} (from ${this.#config.displayAddress})`,
         );
       }
-      throw this.#failures.unreachable({ method, path }, error, this.#answered);
+      throw this.#failures.unreachable({ method, path }, error, {
+        hasAnswered: this.#answered,
+        isRepeatable,
+      });
     } finally {
       deadline.dispose();
     }

@@ -97,6 +97,13 @@ describe("a ConsulError", () => {
     expect(error).toMatchObject({ retryable: true, neverAnswered: true, inDoubt: false });
   });
 
+  test("of a request that was not sent wrote nothing, and shows no more than any other", () => {
+    const details = { ...about, code: "CONSUL_UNREACHABLE" } as const;
+    const error = new ConsulError("it failed", { ...details, unsent: true });
+    expect(error).toMatchObject({ retryable: true, neverAnswered: false, inDoubt: false });
+    expect(error.toJSON()).toEqual(new ConsulError("it failed", details).toJSON());
+  });
+
   test.each([
     [500, "No cluster leader"],
     [500, "session was invalidated"],

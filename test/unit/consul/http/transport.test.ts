@@ -622,6 +622,30 @@ describe("a failure to connect", () => {
     },
   );
 
+  test("after answers leaves no doubt about a write, unless that may have been sent before", async () => {
+    const gone = await ScriptedServer.listen();
+    const client = newClient({ address: gone.address });
+    const dispatcher = new Agent();
+    const given = newClient({ address: gone.address, dispatcher });
+    gone.always(reply("true", { headers: { connection: "close" } }));
+    await client.kv.put({ key: "a" });
+    await given.kv.put({ key: "a" });
+    await gone.close();
+    const refused = {
+      ...{ code: "CONSUL_UNREACHABLE", retryable: true, neverAnswered: false },
+      cause: { code: "ECONNREFUSED" },
+    };
+    const put = await consulErrorOf(client.kv.put({ key: "a" }));
+    expect(put).toMatchObject({ ...refused, inDoubt: false });
+    const create = await consulErrorOf(client.session.create());
+    expect(create).toMatchObject({ ...refused, inDoubt: false });
+    const renew = await consulErrorOf(client.session.renew(ID));
+    expect(renew).toMatchObject({ ...refused, inDoubt: true });
+    const overGiven = await consulErrorOf(given.kv.put({ key: "a" }));
+    expect(overGiven).toMatchObject({ ...refused, inDoubt: true });
+    await dispatcher.destroy();
+  });
+
   test("counts nobody who did not answer to the end", async () => {
     const { client, socket, folder } = await ofNobody();
     try {
