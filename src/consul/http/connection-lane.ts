@@ -108,11 +108,12 @@ export class ConnectionLane {
       if (use.signal.aborted || !isClosed(error)) throw error;
       // One that was open from before says nothing about the server: an agent may have restarted since.
       const wasOpen = wasAnswered(error) ?? (wasConnected || !connection.isOwn);
+      const isRefused = !wasOpen && isAtOnce(sentAt);
       if (wasOpen) this.#mistrustedUntil = performance.now() + MISTRUST_MS;
-      else if (isAtOnce(sentAt)) this.#options.refused();
+      else if (isRefused) this.#options.refused();
       if (!use.isRepeatable) throw error;
       // Over another new one it would go no better.
-      if (!wasConnected && (wasOpen || this.#connected === 0)) throw error;
+      if (!wasConnected && !(isRefused && this.#connected > 0)) throw error;
     }
     return await this.use(use, exchange);
   }

@@ -405,6 +405,23 @@ test("a connection that is cut only after a while leaves the others alone", asyn
   expect(server.mostConnections).toBe(CALLS);
 });
 
+test("what is cut only after a while is not sent again over another connection", async () => {
+  void hanging(1, watch);
+  await server.received(1);
+  let cut = (): unknown => undefined;
+  server.next((response) => {
+    cut = () => response.socket?.destroy();
+  });
+  const watched = consulErrorOf(watch());
+  await server.received(2);
+  // As the clock of the client has it.
+  vi.spyOn(performance, "now").mockReturnValue(performance.now() + 2_000);
+  onTestFinished(() => void vi.restoreAllMocks());
+  cut();
+  expect((await watched).code).toBe("CONSUL_UNREACHABLE");
+  expect(server.requests).toHaveLength(2);
+});
+
 test("an attempt to connect ends with the request that began it", { timeout: 8_000 }, async () => {
   // It accepts, and answers no handshake.
   const mute = createServer().listen(0, "127.0.0.1");
