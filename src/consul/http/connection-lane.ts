@@ -1,4 +1,5 @@
 import type { Ending } from "../../async/cancellation.js";
+import { isAborted } from "../../async/is-aborted.js";
 import { onAbort } from "../../async/on-abort.js";
 import type { Connection, Exchange } from "./connection.js";
 import { isAtOnce, isClosed, isOverLimit, wasAnswered } from "./connection-refusal.js";
@@ -90,6 +91,11 @@ export class ConnectionLane {
   /** @throws the signal's reason, if it aborts before a connection is free */
   async use(use: ConnectionUse, exchange: Exchange): Promise<RawAnswer> {
     const connection = await this.#take(use);
+    if (isAborted(use.signal)) {
+      // Nothing was sent over it.
+      this.#free(connection);
+      throw use.signal.reason;
+    }
     const wasConnected = connection.isConnected;
     const sentAt = performance.now();
     try {

@@ -584,6 +584,22 @@ describe("a request that waits for a connection", () => {
     expect(keysSent().slice(CALLS)).toEqual(times(20, String));
   });
 
+  test("leaves a connection as it is when its signal aborts in the same tick", async () => {
+    const sockets = new Set<unknown>();
+    server.always((response) => {
+      sockets.add(response.socket);
+      reply("true")(response);
+    });
+    await put("first");
+    const controller = new AbortController();
+    const aborted = rejectionOf(put("aborted", { signal: controller.signal }));
+    controller.abort("enough");
+    expect(await aborted).toBe("enough");
+    await put("last");
+    expect(keysSent()).toEqual(["first", "last"]);
+    expect(sockets.size).toBe(1);
+  });
+
   test("ends with the client", async () => {
     await allInUse();
     const waiting = consulErrorOf(put("late"));
