@@ -95,6 +95,9 @@ export class Credentials {
       throw new ConsulConfigError("invalid httpAuth: a user name cannot contain a colon");
     }
     const pair = `${username}:${password}`;
+    if (!pair.isWellFormed()) {
+      throw new ConsulConfigError("invalid httpAuth: it contains an unpaired surrogate");
+    }
     this.#secrets.add(password);
     this.#secrets.add(pair);
     return `Basic ${Buffer.from(pair).toString("base64")}`;

@@ -152,6 +152,16 @@ describe("a user name and a password", () => {
       "invalid httpAuth: a user name cannot contain a colon",
     );
   });
+
+  test.each([
+    "me:\ud800",
+    { username: "me", password: "\udc00" },
+    { username: "\ud800", password: "secret" },
+  ])("are refused where UTF-8 cannot write them: %j", (httpAuth) => {
+    expect(refusal({ httpAuth }).message).toBe(
+      "invalid httpAuth: it contains an unpaired surrogate",
+    );
+  });
 });
 
 describe("secrets", () => {
