@@ -1,3 +1,4 @@
+import { inSharedContext } from "../../async/shared-context.js";
 import type { Connection, Exchange } from "./connection.js";
 import { ConnectionLane, type ConnectionUse, type LaneOptions } from "./connection-lane.js";
 import type { RawAnswer } from "./exchange.js";
@@ -27,14 +28,19 @@ export class Connections {
    * - `call`: everything else.
    */
   readonly #lanes: Readonly<Record<Exclude<LaneName, "creation">, ConnectionLane>>;
-  readonly #refused: () => void;
 
   /**
    * @param open makes a connection, which stays open for so many milliseconds while nobody uses it
    * @param refused called when the agent takes no more connections
    */
   constructor(open: (keepAliveTimeout: number) => Connection, refused: () => void) {
-    this.#refused = refused;
+    const makeDo = (): void => {
+      // Their timers must not belong to the request that was refused.
+      inSharedContext(() => {
+        for (const lane of Object.values(this.#lanes)) lane.makeDo();
+      });
+      refused();
+    };
     const lane = (
       limits: Pick<LaneOptions, "limit" | "spare">,
       keepAliveTimeout = KEEP_ALIVE_MS,
@@ -42,9 +48,7 @@ export class Connections {
       new ConnectionLane({
         ...limits,
         open: () => open(keepAliveTimeout),
-        refused: () => {
-          this.#makeDo();
-        },
+        refused: makeDo,
       });
     this.#lanes = {
       watch: lane({ limit: Infinity, spare: 0 }),
@@ -77,10 +81,5 @@ export class Connections {
     // At the agent's limit one connection does for all.
     const [own, other] = name === "renewal" ? [renewal, call] : [call, renewal];
     return own.isShutOut && !other.isShutOut ? other : own;
-  }
-
-  #makeDo(): void {
-    for (const lane of Object.values(this.#lanes)) lane.makeDo();
-    this.#refused();
   }
 }

@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from "node:async_hooks";
+import { AsyncLocalStorage, createHook } from "node:async_hooks";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { getEventListeners, once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -644,4 +644,23 @@ test("a connection belongs to no caller's async context, and a call stays in its
     ...times(2, () => "connected for all"),
     ...times(2, () => "created for all"),
   ]);
+});
+
+test("a connection that is refused leaves no timer in its caller's async context", async () => {
+  const caller = new AsyncLocalStorage<string>();
+  const timers = new Set<number>();
+  const hook = createHook({
+    init(id, type) {
+      if (type === "Timeout" && caller.getStore() !== undefined) timers.add(id);
+    },
+    destroy(id) {
+      timers.delete(id);
+    },
+  }).enable();
+  onTestFinished(() => void hook.disable());
+  server.always(resetConnection);
+  const { code } = await caller.run("one caller", () => consulErrorOf(put("refused")));
+  expect(code).toBe("CONSUL_UNREACHABLE");
+  await settled();
+  expect(timers.size).toBe(0);
 });
