@@ -5,21 +5,19 @@ import type { Setting } from "./setting.js";
 
 /** @throws ConsulConfigError that names the setting, for a file that cannot be read */
 export function readText({ name, value: file }: Setting<string>): string {
-  return attemptAt(name, file, () => readFileSync(file, "utf8"));
+  return attempt(name, `${file} cannot be read`, () => readFileSync(file, "utf8"));
 }
 
 /**
- * Reads the path that a setting has.
+ * Runs a step that depends on a setting.
  *
- * @throws ConsulConfigError that names the setting, if `read` fails
+ * @throws ConsulConfigError that names the setting and the failure, if `step` throws
  */
-export function attemptAt<Result>(name: string, path: string, read: () => Result): Result {
+export function attempt<Result>(name: string, failure: string, step: () => Result): Result {
   try {
-    return read();
+    return step();
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    throw new ConsulConfigError(`invalid ${name}: ${path} cannot be read (${problem})`, {
-      cause: error,
-    });
+    throw new ConsulConfigError(`invalid ${name}: ${failure} (${problem})`, { cause: error });
   }
 }

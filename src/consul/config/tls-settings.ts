@@ -5,7 +5,7 @@ import { createSecureContext } from "node:tls";
 
 import { ConsulConfigError } from "./config-error.js";
 import { flagOf, setting, variableOf, type Environment, type Setting } from "./setting.js";
-import { attemptAt, readText } from "./setting-file.js";
+import { attempt, readText } from "./setting-file.js";
 
 /**
  * The TLS settings for an `https://` address (Go: `TLSConfig`). All are optional. Files are read
@@ -160,21 +160,15 @@ function checkedCertificates(text: string, name: string, source: string): string
   if (certificates.length === 0) {
     throw new ConsulConfigError(`invalid ${name}: ${source} contains no PEM certificate`);
   }
-  try {
+  attempt(name, `a certificate in ${source} cannot be read`, () => {
     for (const certificate of certificates) new X509Certificate(certificate);
-  } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new ConsulConfigError(
-      `invalid ${name}: a certificate in ${source} cannot be read (${problem})`,
-      { cause: error },
-    );
-  }
+  });
   return text;
 }
 
 /** The certificates in all files of a folder and its subfolders. */
 function certificatesBelow(folder: Setting<string>): readonly string[] {
-  const files = attemptAt(folder.name, folder.value, () =>
+  const files = attempt(folder.name, `${folder.value} cannot be read`, () =>
     readdirSync(folder.value, { recursive: true, encoding: "utf8" })
       .map((name) => join(folder.value, name))
       .filter((path) => statSync(path).isFile())
@@ -189,28 +183,17 @@ function certificatesBelow(folder: Setting<string>): readonly string[] {
 /** @throws ConsulConfigError for a key that is invalid, weak, or not that of the certificate */
 function requirePair(cert: Setting<string>, certificate: string, key: Setting<string>): string {
   const text = readText(key);
-  let isPair: boolean;
-  try {
-    isPair = new X509Certificate(certificate).checkPrivateKey(createPrivateKey(text));
-  } catch (error) {
-    // OpenSSL's message does not say more about an invalid key.
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new ConsulConfigError(`invalid ${key.name}: ${key.value} is not a PEM key (${problem})`, {
-      cause: error,
-    });
-  }
+  // OpenSSL's message does not say more about an invalid key.
+  const isPair = attempt(key.name, `${key.value} is not a PEM key`, () =>
+    new X509Certificate(certificate).checkPrivateKey(createPrivateKey(text)),
+  );
   const names = `${cert.name}, ${key.name}`;
   if (!isPair) {
     throw new ConsulConfigError(`invalid ${names}: the key does not match the certificate`);
   }
-  try {
+  attempt(names, "OpenSSL refuses the certificate", () =>
     // Without authorities: Node's take long to load.
-    createSecureContext({ cert: certificate, key: text, ca: [] });
-  } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new ConsulConfigError(`invalid ${names}: OpenSSL refuses the certificate (${problem})`, {
-      cause: error,
-    });
-  }
+    createSecureContext({ cert: certificate, key: text, ca: [] }),
+  );
   return text;
 }
