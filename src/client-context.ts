@@ -1,7 +1,7 @@
 import { callAfter } from "./async/call-after.js";
 import { Cancellation, type Ending } from "./async/cancellation.js";
 import type { Background } from "./async/serial-queue.js";
-import { sleep } from "./async/sleep.js";
+import { settledWithin } from "./async/settled-within.js";
 import type { ConsulEndpoints, OwnEndpoints } from "./consul/endpoints.js";
 import type { RequestOptions } from "./consul/http/request-options.js";
 import { SemaphoreClosedError, SemaphoreOptionsError } from "./errors.js";
@@ -110,11 +110,7 @@ export class ClientContext {
     if (drain > 0) await this.#drained(drain);
     for (const slot of [...this.#held]) slot.release().catch(() => undefined);
     this.#whenDrained?.();
-    const over = new Cancellation();
-    const settled = this.#settled().then(() => {
-      over.abort("settled");
-    });
-    await Promise.race([settled, sleep(patience, over)]);
+    await settledWithin(patience, this.#settled());
     await this.idleSessions.close();
   }
 

@@ -1,5 +1,5 @@
-import { Cancellation, type Ending } from "./cancellation.js";
-import { sleep } from "./sleep.js";
+import type { Ending } from "./cancellation.js";
+import { settledWithin } from "./settled-within.js";
 import { unlessAborted } from "./unless-aborted.js";
 
 /** Has work go on behind the caller of a call; the calls after it wait for it. */
@@ -40,7 +40,7 @@ export class SerialQueue {
     const turn =
       this.#underWay === 0 && signal?.aborted !== true
         ? start()
-        : unlessAborted(this.#waitFor(before), signal).then(start);
+        : unlessAborted(settledWithin(this.#patience, before), signal).then(start);
     this.#underWay += 1;
     // The next call waits for `before` too: this one may be given up before its turn comes. What
     // they came to is let go of, or each call would keep all those before it in memory.
@@ -50,15 +50,5 @@ export class SerialQueue {
         this.#underWay -= 1;
       });
     return await turn;
-  }
-
-  async #waitFor(before: Promise<unknown>): Promise<unknown> {
-    if (this.#patience === Infinity) return await before;
-    const done = new Cancellation();
-    void before.then(() => {
-      done.abort("done");
-    });
-    await sleep(this.#patience, done);
-    return undefined;
   }
 }

@@ -2,7 +2,7 @@ import type { LookupAddress, LookupAllOptions } from "node:dns";
 import { lookup as systemLookup } from "node:dns/promises";
 import type { LookupFunction } from "node:net";
 
-import { callAfter } from "../../async/call-after.js";
+import { settledWithin } from "../../async/settled-within.js";
 
 /** How long an answer is waited for where an earlier one is known: a renewal is in a hurry. */
 const PATIENCE_MS = 250;
@@ -16,37 +16,23 @@ type LookupAll = (hostname: string, options: LookupAllOptions) => Promise<Lookup
 export function rememberingLookup(lookup: LookupAll = systemLookup): LookupFunction {
   let known: LookupAddress[] | undefined;
   let pending: Promise<LookupAddress[]> | undefined;
-  return (hostname, options, callback) => {
-    pending ??= lookup(hostname, { ...options, all: true })
+  const find = async (hostname: string, options: LookupAllOptions): Promise<LookupAddress[]> => {
+    const asked = (pending ??= lookup(hostname, options)
       .then((found) => (known = found))
       .finally(() => {
         pending = undefined;
-      });
+      }));
+    if (known !== undefined) await settledWithin(PATIENCE_MS, asked);
+    return known ?? (await asked);
+  };
+  return (hostname, options, callback) => {
     const answer = (addresses: LookupAddress[]): void => {
       const [first] = addresses;
       if (options.all === true || first === undefined) callback(null, addresses);
       else callback(null, first.address, first.family);
     };
-    orKnown(pending, known).then(answer, (error: unknown) => {
+    find(hostname, { ...options, all: true }).then(answer, (error: unknown) => {
       callback(error instanceof Error ? error : new Error(String(error)), []);
     });
   };
-}
-
-async function orKnown<Answer>(
-  pending: Promise<Answer>,
-  known: Answer | undefined,
-): Promise<Answer> {
-  if (known === undefined) return await pending;
-  return await new Promise((resolve) => {
-    const cancel = callAfter(PATIENCE_MS, () => {
-      resolve(known);
-    });
-    void pending
-      .catch(() => known)
-      .then((answer) => {
-        cancel();
-        resolve(answer);
-      });
-  });
 }
