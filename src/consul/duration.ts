@@ -76,11 +76,3 @@ export function goDuration(ms: number): string {
   const hours = Math.floor(minutes / 60);
   return hours === 0 ? `${minutes}m${seconds}` : `${hours}h${minutes % 60}m${seconds}`;
 }
-
-/**
- * Formats whole milliseconds for a query parameter (Go: `durToMsec`). A positive duration is never
- * rounded to 0, which Consul would replace with its long default.
- */
-export function formatMilliseconds(ms: number): string {
-  return `${ms > 0 ? Math.max(1, Math.trunc(ms)) : 0}ms`;
-}

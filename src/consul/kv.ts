@@ -2,7 +2,7 @@ import { readAnswer, writeResultSchema } from "./answers.js";
 import { readEntries, type EntryOptions } from "./kv-answers.js";
 import type { KVEntry, KVWrite } from "./kv-entry.js";
 import { checkedSession, checkedUint64, checkedValue, keyPath } from "./kv-input.js";
-import { planQuery, readMeta, type QueryOptions, type QueryResult } from "./query.js";
+import { readMeta, readRequest, type QueryOptions, type QueryResult } from "./query.js";
 import type { RequestOptions } from "./http/request-options.js";
 import { transact, type KVOperation, type TransactionOutcome } from "./transaction.js";
 import type { ConsulRequest, Transport } from "./http/transport.js";
@@ -38,7 +38,7 @@ export class KV {
    * ```
    */
   async get(key: string, options: QueryOptions = {}): Promise<QueryResult<KVEntry | null>> {
-    const { value, meta } = await this.#read(keyPath("GET", key), {}, options);
+    const { value, meta } = await this.#read(keyPath("GET", key), options);
     return { value: value[0] ?? null, meta };
   }
 
@@ -53,11 +53,8 @@ export class KV {
    * ```
    */
   async list(prefix: string, options: QueryOptions = {}): Promise<QueryResult<readonly KVEntry[]>> {
-    return await this.#read(
-      keyPath("GET", prefix, { mayBeEmpty: true }),
-      { recurse: true },
-      options,
-    );
+    const path = keyPath("GET", prefix, { mayBeEmpty: true });
+    return await this.#read(path, options, { recurse: true });
   }
 
   /**
@@ -190,18 +187,11 @@ export class KV {
 
   async #read(
     path: string,
-    query: ConsulRequest["query"],
     options: QueryOptions & EntryOptions,
+    query?: ConsulRequest["query"],
   ): Promise<QueryResult<readonly KVEntry[]>> {
-    const plan = planQuery(path, options);
-    const answer = await this.#transport.send({
-      method: "GET",
-      path,
-      query: { ...query, ...plan.query },
-      options: plan.options,
-      lane: plan.lane,
-      alsoAccept: [404],
-    });
+    const request = readRequest(path, options, query);
+    const answer = await this.#transport.send({ ...request, alsoAccept: [404] });
     const meta = readMeta(answer, options);
     if (answer.status === 404) return { value: [], meta };
     return { value: readEntries(answer, options), meta };

@@ -1,8 +1,7 @@
-import type { LaneName } from "./http/connections.js";
 import { badRequest } from "./http/consul-error.js";
-import { formatMilliseconds, parseDuration, type Duration } from "./duration.js";
+import { parseDuration, type Duration } from "./duration.js";
 import type { OwnRequestOptions, RequestOptions } from "./http/request-options.js";
-import type { ConsulAnswer } from "./http/transport.js";
+import type { ConsulAnswer, ConsulRequest } from "./http/transport.js";
 
 /**
  * The options of a read (Go: `QueryOptions`).
@@ -82,26 +81,30 @@ const LONGEST_WAIT_MS = 10 * 60_000;
 const ANSWER_GRACE_MS = 10_000;
 
 /**
- * The query parameters, the timeout and the connections for a read with these options.
+ * The request for a read with these options.
  *
  * @throws ConsulError for a wait that is not a positive duration
  */
-export function planQuery(
+export function readRequest(
   path: string,
   options: QueryOptions,
-): {
-  readonly query: Readonly<Record<string, string | true | undefined>>;
-  readonly options: RequestOptions;
-  readonly lane: LaneName;
-} {
+  query: ConsulRequest["query"] = {},
+): ConsulRequest {
   const consistent = options.consistent === true ? true : undefined;
   const { index } = options;
   if (index === undefined || index <= 0n) {
-    return { query: { consistent }, options, lane: "call" };
+    return { method: "GET", path, query: { ...query, consistent }, options };
   }
   const wait = Math.min(waitOf(path, options), LONGEST_WAIT_MS);
   return {
-    query: { consistent, index: index.toString(), wait: formatMilliseconds(wait) },
+    ...{ method: "GET", path },
+    // Never 0, which Consul would replace with its long default (Go: `durToMsec`).
+    query: {
+      ...query,
+      consistent,
+      index: index.toString(),
+      wait: `${Math.max(1, Math.trunc(wait))}ms`,
+    },
     // The server adds up to a sixteenth, so that waiters do not all return at once.
     options: { ...options, timeout: options.timeout ?? wait + wait / 16 + ANSWER_GRACE_MS },
     lane: "watch",

@@ -3,8 +3,8 @@ import { badRequest } from "./http/consul-error.js";
 import { formatDuration, parseDuration, type Duration } from "./duration.js";
 import {
   checkedDuration,
-  planQuery,
   readMeta,
+  readRequest,
   type QueryOptions,
   type QueryResult,
 } from "./query.js";
@@ -199,14 +199,7 @@ export class Sessions {
   }
 
   async #read(path: string, options: QueryOptions): Promise<QueryResult<readonly SessionEntry[]>> {
-    const plan = planQuery(path, options);
-    const answer = await this.#transport.send({
-      method: "GET",
-      path,
-      query: plan.query,
-      options: plan.options,
-      lane: plan.lane,
-    });
+    const answer = await this.#transport.send(readRequest(path, options));
     const value = readAnswer(answer, sessionEntriesSchema, "a list of sessions");
     return { value, meta: readMeta(answer, options) };
   }

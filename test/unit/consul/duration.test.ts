@@ -1,12 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import {
-  formatDuration,
-  formatMilliseconds,
-  goDuration,
-  parseDuration,
-} from "../../../src/consul/duration.js";
+import { formatDuration, goDuration, parseDuration } from "../../../src/consul/duration.js";
 
 /** A duration and its nanoseconds, as Go 1.19's `time.ParseDuration` reads it. */
 const READ_BY_GO: readonly (readonly [string, bigint])[] = [
@@ -245,27 +240,5 @@ describe("a number of milliseconds as Go prints it", () => {
     [86_400_000, "24h0m0s"],
   ])("is %d as %j", (ms, text) => {
     expect(goDuration(ms)).toBe(text);
-  });
-});
-
-describe("formatting milliseconds for a query", () => {
-  test.each([
-    [300_000, "300000ms"],
-    [1_500.9, "1500ms"],
-    [1, "1ms"],
-    [0.9, "1ms"],
-    [1e-6, "1ms"],
-    [0, "0ms"],
-    [-5, "0ms"],
-  ])("writes %d as %j", (ms, text) => {
-    expect(formatMilliseconds(ms)).toBe(text);
-  });
-
-  test("never writes a positive time as 0, nor with a fraction or exponent", () => {
-    fc.assert(
-      fc.property(fc.double({ min: Number.MIN_VALUE, max: 9e12, noNaN: true }), (ms) => {
-        expect(formatMilliseconds(ms)).toMatch(/^[1-9]\d*ms$/);
-      }),
-    );
   });
 });

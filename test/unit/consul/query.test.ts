@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import { nextIndex, planQuery } from "../../../src/consul/query.js";
+import { nextIndex, readRequest } from "../../../src/consul/query.js";
 
 describe("the next index", () => {
   test.each([
@@ -33,14 +33,16 @@ describe("the next index", () => {
   });
 });
 
-describe("the plan of a read", () => {
+describe("the request for a read", () => {
   test.each([{}, { index: 0n }, { index: undefined }, { index: -1n }, { wait: "5s" }])(
     "without an index to wait on is no blocking query: %o",
     (options) => {
-      const plan = planQuery("/v1/kv/a", options);
-      expect(plan.query["index"]).toBeUndefined();
-      expect(plan.query["wait"]).toBeUndefined();
-      expect(plan.options.timeout).toBeUndefined();
+      const request = readRequest("/v1/kv/a", options);
+      expect(request).toMatchObject({ method: "GET", path: "/v1/kv/a", options });
+      expect(request.query?.["index"]).toBeUndefined();
+      expect(request.query?.["wait"]).toBeUndefined();
+      expect(request.options.timeout).toBeUndefined();
+      expect(request.lane).toBeUndefined();
     },
   );
 
@@ -48,22 +50,48 @@ describe("the plan of a read", () => {
     const wait = fc.integer({ min: 1, max: 600_000 });
     fc.assert(
       fc.property(wait, (ms) => {
-        const { query, options } = planQuery("/v1/kv/a", { index: 1n, wait: ms });
-        expect(query["wait"]).toBe(`${ms}ms`);
+        const { query, options, lane } = readRequest("/v1/kv/a", { index: 1n, wait: ms });
+        expect(query?.["wait"]).toBe(`${ms}ms`);
+        expect(lane).toBe("watch");
         expect(options.timeout).toBeGreaterThanOrEqual(ms + ms / 16 + 10_000);
       }),
     );
   });
 
-  test("states no longer wait than Consul allows", () => {
-    expect(planQuery("/v1/kv/a", { index: 1n, wait: "10m" }).query["wait"]).toBe("600000ms");
-    expect(planQuery("/v1/kv/a", { index: 1n, wait: "11m" }).query["wait"]).toBe("600000ms");
+  test.each([
+    ["10m", "600000ms"],
+    ["11m", "600000ms"],
+    [1_500.9, "1500ms"],
+    [0.9, "1ms"],
+    [1e-6, "1ms"],
+  ])("states a wait of %s as one that Consul takes: %s", (wait, stated) => {
+    expect(readRequest("/v1/kv/a", { index: 1n, wait }).query?.["wait"]).toBe(stated);
+  });
+
+  test("never states a wait as 0, nor with a fraction or exponent", () => {
+    fc.assert(
+      fc.property(fc.double({ min: Number.MIN_VALUE, max: 9e12, noNaN: true }), (wait) => {
+        const { query } = readRequest("/v1/kv/a", { index: 1n, wait });
+        expect(query?.["wait"]).toMatch(/^[1-9]\d*ms$/);
+      }),
+    );
+  });
+
+  test("has its own parameters before those of all reads", () => {
+    const options = { index: 7n, wait: "5s", consistent: true };
+    const { query = {} } = readRequest("/v1/kv/a", options, { recurse: true });
+    expect(Object.entries(query)).toEqual([
+      ["recurse", true],
+      ["consistent", true],
+      ["index", "7"],
+      ["wait", "5000ms"],
+    ]);
   });
 
   test("keeps a timeout that was given, and everything else", () => {
     const { signal } = new AbortController();
     const options = { index: 1n, timeout: 5, signal, datacenter: "dc2" };
-    expect(planQuery("/v1/kv/a", options).options).toMatchObject({
+    expect(readRequest("/v1/kv/a", options).options).toMatchObject({
       timeout: 5,
       signal,
       datacenter: "dc2",
