@@ -1,4 +1,4 @@
-import type { Ending } from "../../async/cancellation.js";
+import type { Deadline } from "../../async/deadline.js";
 import { isAborted } from "../../async/is-aborted.js";
 import { onAbort } from "../../async/on-abort.js";
 import type { Connection, Exchange } from "./connection.js";
@@ -8,9 +8,7 @@ import type { RawAnswer } from "./exchange.js";
 /** How a connection is used. */
 export interface ConnectionUse {
   /** Ends the wait for one. */
-  readonly signal: Ending;
-  /** When that ends in any case, on the clock of `performance.now()`. */
-  readonly until: number;
+  readonly deadline: Deadline;
   /** Whether the exchange may take place twice. */
   readonly isRepeatable: boolean;
 }
@@ -67,10 +65,10 @@ export class ConnectionLane {
   readonly #idle: Connection[] = [];
   readonly #waiting = new Set<WaitingUse>();
   #mistrustedUntil = -Infinity;
-  #makesDo = false;
-  /** How many connections there may be meanwhile. */
+  /** How many connections there may be. */
   #most: number;
-  #makesDoUntil: NodeJS.Timeout | undefined;
+  /** Set while those that there are have to do. */
+  #makingDo: NodeJS.Timeout | undefined;
   #takesTurnsUntil = -Infinity;
 
   constructor(options: LaneOptions) {
@@ -85,16 +83,17 @@ export class ConnectionLane {
 
   /** Whether it has no connection, while the server takes no more. */
   get isShutOut(): boolean {
-    return this.#makesDo && this.#connected === 0;
+    return this.#makingDo !== undefined && this.#connected === 0;
   }
 
-  /** @throws the signal's reason, if it aborts before a connection is free */
+  /** @throws the deadline's reason, if it aborts before a connection is free */
   async use(use: ConnectionUse, exchange: Exchange): Promise<RawAnswer> {
     const connection = await this.#take(use);
-    if (isAborted(use.signal)) {
+    const { deadline, isRepeatable } = use;
+    if (isAborted(deadline)) {
       // Nothing was sent over it.
       this.#free(connection);
-      throw use.signal.reason;
+      throw deadline.reason;
     }
     const wasConnected = connection.isConnected;
     const sentAt = performance.now();
@@ -106,18 +105,18 @@ export class ConnectionLane {
       }
       // It is none of those that have to do.
       await this.#replace(connection);
-      if (!use.signal.aborted) this.#options.refused();
+      if (!deadline.aborted) this.#options.refused();
       // It was not carried out, and may be over another connection.
       if (this.#connected === 0) return answer;
     } catch (error) {
       void this.#replace(connection);
-      if (use.signal.aborted || !isClosed(error)) throw error;
+      if (deadline.aborted || !isClosed(error)) throw error;
       // One that was open from before says nothing about the server: an agent may have restarted since.
       const wasOpen = wasAnswered(error) ?? (wasConnected || !connection.isOwn);
       const isRefused = !wasOpen && isAtOnce(sentAt);
       if (wasOpen) this.#mistrustedUntil = performance.now() + MISTRUST_MS;
       else if (isRefused) this.#options.refused();
-      if (!use.isRepeatable) throw error;
+      if (!isRepeatable) throw error;
       // Over another new one it would go no better.
       if (!wasConnected && !(isRefused && this.#connected > 0)) throw error;
     }
@@ -126,11 +125,10 @@ export class ConnectionLane {
 
   /** Closes what nobody uses, and opens no more than it has for a while. */
   makeDo(): void {
-    this.#makesDo = true;
     this.#most = Math.min(this.#options.limit, Math.max(1, this.#connected));
-    clearTimeout(this.#makesDoUntil);
-    this.#makesDoUntil = setTimeout(() => {
-      this.#makesDo = false;
+    clearTimeout(this.#makingDo);
+    this.#makingDo = setTimeout(() => {
+      this.#makingDo = undefined;
       this.#most = this.#options.limit;
       this.#serveWaiting();
     }, MAKE_DO_MS).unref();
@@ -140,7 +138,7 @@ export class ConnectionLane {
   }
 
   async destroy(): Promise<void> {
-    clearTimeout(this.#makesDoUntil);
+    clearTimeout(this.#makingDo);
     await Promise.all([...this.#connections].map((connection) => connection.destroy()));
   }
 
@@ -156,14 +154,14 @@ export class ConnectionLane {
     return this.#connections.size < this.#most;
   }
 
-  #take({ signal, until }: ConnectionUse): Promise<Connection> {
+  #take({ deadline }: ConnectionUse): Promise<Connection> {
     // The one that was used last is the most likely to be still connected.
     const idle = this.#idle.pop();
     if (idle !== undefined) return Promise.resolve(idle);
     if (this.#hasRoom) return Promise.resolve(this.#add());
     return new Promise((resolve, reject) => {
       const waiting: WaitingUse = {
-        until,
+        until: deadline.at,
         take: (connection) => {
           this.#waiting.delete(waiting);
           off();
@@ -171,9 +169,9 @@ export class ConnectionLane {
         },
       };
       this.#waiting.add(waiting);
-      const off = onAbort(signal, () => {
+      const off = onAbort(deadline, () => {
         this.#waiting.delete(waiting);
-        reject(signal.reason);
+        reject(deadline.reason);
       });
     });
   }
@@ -187,7 +185,7 @@ export class ConnectionLane {
   /** Where the server refuses none, a connection too many costs less than to wait for one. */
   #free(connection: Connection): void {
     if (this.#usesOnce) void this.#replace(connection);
-    else if (this.#makesDo) {
+    else if (this.#makingDo !== undefined) {
       connection.whenFree(() => {
         this.#handOn(connection);
       });

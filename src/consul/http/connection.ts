@@ -40,7 +40,6 @@ export class OwnConnection implements Connection {
   readonly isOwn = true;
   readonly #client: Client;
   #socket: Socket | undefined;
-  #isDestroyed = false;
 
   constructor({ origin, connect, keepAliveTimeout }: ConnectionSettings) {
     this.#client = new Client(origin, {
@@ -48,7 +47,7 @@ export class OwnConnection implements Connection {
       connect: (options, callback) => {
         connect(options, callback, (socket) => {
           this.#socket = socket;
-          if (this.#isDestroyed) this.#abandon();
+          if (this.#client.destroyed) this.#abandon();
         });
       },
     });
@@ -67,7 +66,6 @@ export class OwnConnection implements Connection {
   }
 
   async destroy(): Promise<void> {
-    this.#isDestroyed = true;
     await this.#client.destroy();
     this.#abandon();
   }

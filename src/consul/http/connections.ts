@@ -60,7 +60,7 @@ export class Connections {
   /**
    * Runs an exchange once a connection is free.
    *
-   * @throws the signal's reason, if it aborts before that
+   * @throws the deadline's reason, if it aborts before that
    */
   async use(
     { lane, ...use }: ConnectionUse & { readonly lane: LaneName },

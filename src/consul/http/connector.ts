@@ -1,20 +1,18 @@
 import type { buildConnector as connecting } from "undici";
 
 import { inSharedContext } from "../../async/shared-context.js";
-import type { Location } from "../config/location.js";
+import type { ResolvedConfig } from "../config/config.js";
 import type { TlsFiles } from "../config/tls-files.js";
 import type { TlsIdentity } from "../config/tls-settings.js";
 import type { Connect } from "./connection.js";
 import { rememberingLookup } from "./remembering-lookup.js";
 import { buildConnector } from "./undici.js";
 
-/** Where the client's own connections lead. */
-export type ConnectorOptions = Pick<Location, "socketPath"> & {
-  readonly tls: TlsFiles | undefined;
-};
-
 /** How the client's own connections are opened. */
-export function connector({ socketPath, tls }: ConnectorOptions): Connect {
+export function connector({
+  socketPath,
+  tls,
+}: Pick<ResolvedConfig, "socketPath" | "tls">): Connect {
   if (tls !== undefined) return inNoCallersContext(overTls(tls));
   const to = socketPath === undefined ? { lookup: rememberingLookup() } : { socketPath };
   return inNoCallersContext(telling(buildConnector(to)));

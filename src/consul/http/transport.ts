@@ -78,7 +78,6 @@ export class Transport {
   readonly #failures: RequestFailures;
   readonly #connections: Connections;
   readonly #closing = new Cancellation();
-  #closed: Promise<void> | undefined;
   /** Whether the address has answered before. */
   #answered = false;
 
@@ -115,7 +114,7 @@ export class Transport {
     const deadline = new Deadline(timeout, options.signal, this.#closing);
     try {
       const raw = await this.#connections.use(
-        { lane, signal: deadline, until: deadline.at, isRepeatable },
+        { lane, deadline, isRepeatable },
         (dispatcher, closes) =>
           this.#exchangeWithToken(consulRequest, path, { dispatcher, closes, signal: deadline }),
       );
@@ -161,10 +160,9 @@ export class Transport {
   }
 
   /** Rejects all pending requests and closes the client's own connections. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#closing.abort("closed");
-    this.#closed ??= this.#connections.destroy();
-    return this.#closed;
+    await this.#connections.destroy();
   }
 
   /** Sends the request again if its token is refused and the token file now contains another. */
