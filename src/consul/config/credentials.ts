@@ -30,7 +30,7 @@ export interface CredentialOptions {
 /** The credentials that are sent with each request, and that no error contains. */
 export class Credentials {
   readonly #secrets = new Secrets();
-  readonly #tokenFile: Setting<string> | undefined;
+  readonly #tokenFile: Setting | undefined;
   readonly #authorization: string | undefined;
   #token: string | undefined;
   #reading: Promise<void> | undefined;
@@ -108,7 +108,7 @@ export class Credentials {
 function tokenFileOf(
   { token, tokenFile }: CredentialOptions,
   env: Environment,
-): Setting<string> | undefined {
+): Setting | undefined {
   if (tokenFile === undefined && token !== undefined) return undefined;
   return setting("tokenFile", tokenFile, "CONSUL_HTTP_TOKEN_FILE", env);
 }
@@ -123,7 +123,7 @@ function givenToken({ token }: CredentialOptions, env: Environment): string | un
   );
 }
 
-function readToken(setting: Setting<string>): string {
+function readToken(setting: Setting): string {
   const { name, value: file } = setting;
   const token = readText(setting).trim();
   if (token === "") throw new ConsulConfigError(`invalid ${name}: ${file} contains no token`);

@@ -42,7 +42,7 @@ export function locate({ address, scheme }: LocationOptions, env: Environment): 
   return serverAt(given, chosen, rest, written === undefined);
 }
 
-function splitScheme(address: Setting<string>): {
+function splitScheme(address: Setting): {
   readonly written: Scheme | "unix" | undefined;
   readonly rest: string;
 } {
@@ -58,7 +58,7 @@ function splitScheme(address: Setting<string>): {
 }
 
 function chooseScheme(
-  address: Setting<string>,
+  address: Setting,
   written: Scheme | undefined,
   option: Scheme | undefined,
   ssl: boolean | undefined,
@@ -73,7 +73,7 @@ function chooseScheme(
 }
 
 function socketAt(
-  address: Setting<string>,
+  address: Setting,
   path: string,
   scheme: Scheme | undefined,
   ssl: boolean | undefined,
@@ -92,7 +92,7 @@ function socketAt(
 }
 
 function serverAt(
-  address: Setting<string>,
+  address: Setting,
   scheme: Scheme,
   rest: string,
   isSchemeLeftOut: boolean,
@@ -122,7 +122,7 @@ function serverAt(
   };
 }
 
-function badAddress({ value, name }: Setting<string>, problem: string): ConsulConfigError {
+function badAddress({ value, name }: Setting, problem: string): ConsulConfigError {
   // The value may contain a user name, a password or a query.
   const shown = /[@?#]/.test(value) ? "" : ` ${JSON.stringify(value)}`;
   return new ConsulConfigError(

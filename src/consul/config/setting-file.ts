@@ -4,7 +4,7 @@ import { ConsulConfigError } from "./config-error.js";
 import type { Setting } from "./setting.js";
 
 /** @throws ConsulConfigError that names the setting, for a file that cannot be read */
-export function readText({ name, value: file }: Setting<string>): string {
+export function readText({ name, value: file }: Setting): string {
   return attempt(name, `${file} cannot be read`, () => readFileSync(file, "utf8"));
 }
 

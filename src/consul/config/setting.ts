@@ -4,8 +4,8 @@ import { ConsulConfigError } from "./config-error.js";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A value and its origin, for error messages. */
-export interface Setting<Value> {
-  readonly value: Value;
+export interface Setting {
+  readonly value: string;
   /** The name of an option or of a variable. */
   readonly name: string;
   readonly from: "options" | "environment";
@@ -17,13 +17,17 @@ export function setting(
   given: string | undefined,
   variable: string,
   env: Environment,
-): Setting<string> | undefined {
-  if (given !== undefined) return { value: given, name: option, from: "options" };
-  return variableOf(variable, env);
+): Setting | undefined {
+  return optionOf(option, given) ?? variableOf(variable, env);
+}
+
+/** The value of an option. */
+export function optionOf(name: string, value: string | undefined): Setting | undefined {
+  return value === undefined ? undefined : { value, name, from: "options" };
 }
 
 /** The value of an environment variable. An empty one counts as not set. */
-export function variableOf(name: string, env: Environment): Setting<string> | undefined {
+export function variableOf(name: string, env: Environment): Setting | undefined {
   const value = env[name];
   return value === undefined || value === "" ? undefined : { value, name, from: "environment" };
 }

@@ -4,7 +4,14 @@ import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 
 import { ConsulConfigError } from "./config-error.js";
-import { flagOf, setting, variableOf, type Environment, type Setting } from "./setting.js";
+import {
+  flagOf,
+  optionOf,
+  setting,
+  variableOf,
+  type Environment,
+  type Setting,
+} from "./setting.js";
 import { attempt, readText } from "./setting-file.js";
 
 /**
@@ -58,10 +65,10 @@ export interface ConsulTlsConfig {
 export interface TlsSources {
   /** Authorities that were given as they are. */
   readonly ca: readonly string[];
-  readonly caFile: Setting<string> | undefined;
-  readonly caPath: Setting<string> | undefined;
-  readonly certFile: Setting<string> | undefined;
-  readonly keyFile: Setting<string> | undefined;
+  readonly caFile: Setting | undefined;
+  readonly caPath: Setting | undefined;
+  readonly certFile: Setting | undefined;
+  readonly keyFile: Setting | undefined;
   readonly serverName: string | undefined;
   readonly insecureSkipVerify: boolean;
 }
@@ -106,7 +113,7 @@ export function readIdentity({ ca, caFile, caPath, certFile, keyFile }: TlsSourc
   return { ca: authorities.length === 0 ? undefined : authorities, cert, key };
 }
 
-function requireBoth(cert: Setting<string> | undefined, key: Setting<string> | undefined): void {
+function requireBoth(cert: Setting | undefined, key: Setting | undefined): void {
   if (cert !== undefined && key === undefined) {
     throw new ConsulConfigError(
       `${cert.name} requires the key of the certificate: set tls.keyFile or CONSUL_CLIENT_KEY too`,
@@ -127,17 +134,13 @@ function locateAuthorities(
   if (ca !== undefined || caFile !== undefined || caPath !== undefined) {
     return {
       ca: givenAuthorities(ca),
-      caFile: caFile === undefined ? undefined : option("tls.caFile", caFile),
-      caPath: caPath === undefined ? undefined : option("tls.caPath", caPath),
+      caFile: optionOf("tls.caFile", caFile),
+      caPath: optionOf("tls.caPath", caPath),
     };
   }
   const file = variableOf("CONSUL_CACERT", env);
   const folder = file === undefined ? variableOf("CONSUL_CAPATH", env) : undefined;
   return { ca: [], caFile: file, caPath: folder };
-}
-
-function option(name: string, value: string): Setting<string> {
-  return { name, value, from: "options" };
 }
 
 function givenAuthorities(ca: ConsulTlsConfig["ca"]): readonly string[] {
@@ -151,7 +154,7 @@ function givenAuthorities(ca: ConsulTlsConfig["ca"]): readonly string[] {
 }
 
 /** @param file default: the one that the setting names */
-function certificatesIn({ name, value, from }: Setting<string>, file = value): string {
+function certificatesIn({ name, value, from }: Setting, file = value): string {
   return checkedCertificates(readText({ name, value: file, from }), name, file);
 }
 
@@ -167,7 +170,7 @@ function checkedCertificates(text: string, name: string, source: string): string
 }
 
 /** The certificates in all files of a folder and its subfolders. */
-function certificatesBelow(folder: Setting<string>): readonly string[] {
+function certificatesBelow(folder: Setting): readonly string[] {
   const files = attempt(folder.name, `${folder.value} cannot be read`, () =>
     readdirSync(folder.value, { recursive: true, encoding: "utf8" })
       .map((name) => join(folder.value, name))
@@ -181,7 +184,7 @@ function certificatesBelow(folder: Setting<string>): readonly string[] {
 }
 
 /** @throws ConsulConfigError for a key that is invalid, weak, or not that of the certificate */
-function requirePair(cert: Setting<string>, certificate: string, key: Setting<string>): string {
+function requirePair(cert: Setting, certificate: string, key: Setting): string {
   const text = readText(key);
   // OpenSSL's message does not say more about an invalid key.
   const isPair = attempt(key.name, `${key.value} is not a PEM key`, () =>
