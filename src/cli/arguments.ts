@@ -84,7 +84,8 @@ export function parseCommandLine(argv: readonly string[]): Order {
   const args = argv.slice(0, separator).map(withTwoDashes);
   // Without --, the options of the command to run would be taken for ours.
   const { positionals: words } = parseArgs({ ...LENIENT, args });
-  if (words[0] === "run" && words.length > 2) throw new UsageError(WRITE_DASHES);
+  const isMissing = separator === argv.length && words[0] === "run" && words.length > 2;
+  if (isMissing) throw new UsageError(WRITE_DASHES);
   const { values, positionals } = parsed(args);
   if (values.version === true) return { kind: "version" };
   const [word = "", prefix, ...rest] = positionals;
@@ -99,9 +100,8 @@ export function parseCommandLine(argv: readonly string[]): Order {
   if (prefix === undefined) throw new UsageError(`${name} needs a PREFIX`);
   if (name === "run" && !program[0]) throw new UsageError(WRITE_DASHES);
   if (name === "resize" && operand === undefined) throw new UsageError("resize needs PREFIX and N");
-  if (name !== "run" && rest.length + program.length > (name === "resize" ? 1 : 0)) {
-    throw new UsageError(`too many arguments of ${name}`);
-  }
+  const operands = rest.length + (name === "run" ? 0 : program.length);
+  if (operands > (name === "resize" ? 1 : 0)) throw new UsageError(`too many arguments of ${name}`);
   return { kind: "command", name, prefix, operand: operand ?? "", values, program };
 }
 

@@ -63,6 +63,8 @@ describe("a command line that is none says what to write", () => {
     ],
     ["run p -n 1 ls -la", "write -- before the command to run: run PREFIX --limit N -- COMMAND"],
     ["run p -n 1", "write -- before the command to run: run PREFIX --limit N -- COMMAND"],
+    ["run p --limit 3 --wait 30s -- true", "Unknown option '--wait'"],
+    ["run p q -n 1 -- true", "too many arguments of run"],
     ["run p -- true", "run needs --limit N, the same for all that use the prefix"],
     ["inspect p --limit 3", "inspect has no option --limit"],
     ["destroy p -- true", "too many arguments of destroy"],
