@@ -30,11 +30,11 @@ export interface Failure {
 }
 
 export function failureOf(error: unknown): Failure {
-  if (error instanceof Error && /invalid session ttl/i.test(error.message)) {
+  if (error instanceof Error && /invalid session ?ttl/i.test(error.message)) {
     const line = "--ttl is not within what Consul takes, by default 10s to 24h";
     return { exitCode: EXIT_USAGE, line };
   }
-  return { exitCode: exitCodeFor(error), line: printable(inOptions(messageOf(error))) };
+  return { exitCode: exitCodeFor(error), line: printable(messageOf(error)) };
 }
 
 function exitCodeFor(error: unknown): number {
@@ -55,8 +55,9 @@ function exitCodeFor(error: unknown): number {
 /** The library's own advice, where it is about code, is put in terms of commands. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (!(error instanceof SemaphoreError)) return error.message;
-  const { message, prefix = "PREFIX" } = error;
+  const { message } = error;
+  if (!(error instanceof SemaphoreError)) return isClients(error) ? inOptions(message) : message;
+  const { prefix = "PREFIX" } = error;
   if (error instanceof SemaphoreLimitConflictError) {
     const { lockLimit, localLimit } = error;
     return (
@@ -70,7 +71,12 @@ function messageOf(error: unknown): string {
   if (error instanceof SemaphoreInUseError) {
     return `${JSON.stringify(prefix)} is in use: its holders have to release first; inspect ${prefix} shows them`;
   }
-  return error instanceof SemaphoreTimeoutError
-    ? `${message}; inspect ${prefix} shows who holds`
-    : message;
+  if (error instanceof SemaphoreTimeoutError)
+    return `${message}; inspect ${prefix} shows who holds`;
+  return isClients(error.cause) ? inOptions(message) : message;
+}
+
+/** Whether its message can name options of the client. */
+function isClients(error: unknown): boolean {
+  return error instanceof ConsulConfigError || error instanceof ConsulError;
 }

@@ -13,22 +13,26 @@ import { interruption, Signals } from "./signals.js";
 import { wholeNumber } from "./whole-number.js";
 
 /** As of `consul lock`. */
-const GRACE = "5s";
+const GRACE_MS = 5_000;
 
 /** Runs a command while it holds a slot (Consul's CLI: `consul lock -n N`). */
 export async function run(
   consul: ConsulClient,
   { prefix, values, program }: Task,
 ): Promise<number> {
-  const graceMs = millisecondsOf("grace", values.grace ?? GRACE);
-  const waitMs = values.timeout && millisecondsOf("timeout", values.timeout);
+  const time = (option: "grace" | "timeout" | "ttl"): number | undefined => {
+    const text = values[option];
+    return text === undefined ? undefined : millisecondsOf(option, text);
+  };
+  const graceMs = time("grace") ?? GRACE_MS;
+  const waitMs = time("timeout");
   const semaphore = consul.semaphoreOpts({
     prefix,
     limit: wholeNumber("--limit", values.limit ?? ""),
     adoptLimit: values["adopt-limit"],
     // Without its arguments, which may be secret.
     value: `${hostname()}:${process.pid} ${basename(program[0] ?? "")}`,
-    sessionTTL: values.ttl === undefined ? undefined : millisecondsOf("ttl", values.ttl),
+    sessionTTL: time("ttl"),
   });
   const waiting = new AbortController();
   const signals = new Signals((signal) => {
@@ -75,22 +79,20 @@ async function runIn(
   }
 }
 
-const MS_PER_UNIT: ReadonlyMap<string, number> = new Map([
-  ...([
-    ["ms", 1],
-    ["s", 1_000],
-    ["m", 60_000],
-    ["h", 3_600_000],
-  ] as const),
-]);
+const MS_PER_UNIT: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+};
 
 const LONGEST_MS = 500 * 3_600_000;
 
 /** Of a duration as Go writes it, in the units that make sense here. */
-export function millisecondsOf(option: string, text: string): number {
+function millisecondsOf(option: string, text: string): number {
   let ms = 0;
   const rest = text.replaceAll(/([\d.]+)(ms|s|m|h)/g, (_, amount: string, unit: string) => {
-    ms += Number(amount) * (MS_PER_UNIT.get(unit) ?? NaN);
+    ms += Number(amount) * (MS_PER_UNIT[unit] ?? NaN);
     return "";
   });
   if (text === "0") return 0;

@@ -71,6 +71,18 @@ test.each<[Error, string]>([
     'no slot of "jobs/resize" within 3s: 2 of 2 held, 1 ahead; inspect jobs/resize shows who holds',
   ],
   [
+    new SemaphoreTimeoutError("jobs/tokenFile", 0),
+    'no slot of "jobs/tokenFile" within 0s; inspect jobs/tokenFile shows who holds',
+  ],
+  [
+    withPrefix(new SemaphoreInUseError(), "jobs/tokenFile"),
+    '"jobs/tokenFile" is in use: its holders have to release first; inspect jobs/tokenFile shows them',
+  ],
+  [
+    new SemaphoreOptionsError("invalid SessionTTL: sessionTTL: 50 ms is below Consul's 10s"),
+    "--ttl is not within what Consul takes, by default 10s to 24h",
+  ],
+  [
     new ConsulConfigError("tls.certFile requires the key of the certificate: set tls.keyFile"),
     "--client-cert requires the key of the certificate: set --client-key",
   ],
