@@ -61,16 +61,19 @@ export const COMMAND_NAMES = ["inspect", "watch", "run", "resize", "destroy"] as
 export type Order =
   | { readonly kind: "version" }
   | { readonly kind: "help"; readonly about: CommandName | undefined }
-  | {
-      readonly kind: "command";
-      readonly name: CommandName;
-      readonly prefix: string;
-      /** What follows the prefix, before `--`. */
-      readonly operand: string;
-      readonly values: OptionValues;
-      /** What follows `--`: a program and its arguments. */
-      readonly program: readonly string[];
-    };
+  | Task;
+
+/** What a command is to do. */
+export interface Task {
+  readonly kind: "command";
+  readonly name: CommandName;
+  readonly prefix: string;
+  /** What follows the prefix, before `--`. */
+  readonly operand: string;
+  readonly values: OptionValues;
+  /** What follows `--`: a program and its arguments. */
+  readonly program: readonly string[];
+}
 
 /** The options of a command by name, with those of the connection. */
 export function optionsOf(name: CommandName): readonly string[] {

@@ -1,8 +1,8 @@
 import type { ConsulClient } from "consul-semaphore";
 
+import type { Task } from "./arguments.js";
 import { tell } from "./output.js";
 import { readPrefix } from "./prefix-view.js";
-import type { Task } from "./task.js";
 
 /** Deletes the lock entry, and with it the limit that is set there. */
 export async function destroy(consul: ConsulClient, { prefix }: Task): Promise<number> {

@@ -3,7 +3,7 @@
 import type { ConsulClient } from "consul-semaphore";
 
 import manifest from "consul-semaphore/package.json" with { type: "json" };
-import { parseCommandLine, type CommandName } from "./arguments.js";
+import { parseCommandLine, type CommandName, type Task } from "./arguments.js";
 import { connect } from "./connection.js";
 import { destroy } from "./destroy.js";
 import { exitCodeOf } from "./exit-codes.js";
@@ -13,7 +13,6 @@ import { inspect } from "./inspect.js";
 import { complain, tell } from "./output.js";
 import { resize } from "./resize.js";
 import { run } from "./run.js";
-import type { Task } from "./task.js";
 import { watch } from "./watch.js";
 
 const COMMANDS: Readonly<

@@ -1,9 +1,9 @@
 import type { ConsulClient } from "consul-semaphore";
 
+import type { Task } from "./arguments.js";
 import { tell } from "./output.js";
 import { readPrefix, readSessions, type Member, type PrefixView } from "./prefix-view.js";
 import { summaryOf, tableOf, type Sessions } from "./table.js";
-import type { Task } from "./task.js";
 
 /** Shows the holders and the waiters of a prefix. */
 export async function inspect(consul: ConsulClient, { prefix, values }: Task): Promise<number> {

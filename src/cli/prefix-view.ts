@@ -51,20 +51,19 @@ export async function readPrefix(
   const { value: entries, meta } = await consul.kv.list(folder, { consistent: true, ...options });
   const { index } = meta;
   const found = entries.find(({ key }) => key === folder + DEFAULT_SEMAPHORE_KEY);
-  if (found === undefined) await requireReadable(consul, folder + DEFAULT_SEMAPHORE_KEY);
+  // A list leaves out what the token may not read, older agents without a word; a read is refused.
+  const requireReadable = async (name: string): Promise<void> => {
+    await consul.kv.get(folder + name, { consistent: true, signal: options.signal });
+  };
+  if (found === undefined) await requireReadable(DEFAULT_SEMAPHORE_KEY);
   const lock = readLock(found);
   if (lock !== undefined && meta.resultsFilteredByACLs !== true) {
     const members = membersOf(folder, entries, lock.holders);
-    for (const session of members.dead) await requireReadable(consul, folder + session);
+    for (const session of members.dead) await requireReadable(session);
     return { ...members, limit: lock.limit, index };
   }
   const { limit, holders, waiters } = await semaphore.inspect();
   return { limit, holders: holders.map(memberOf), waiters: waiters.map(memberOf), dead: [], index };
-}
-
-/** A list leaves out what the token may not read, older agents without a word; a read of a key is refused. */
-async function requireReadable(consul: ConsulClient, key: string): Promise<void> {
-  await consul.kv.get(key, { consistent: true });
 }
 
 function membersOf(
@@ -130,9 +129,10 @@ function textOf(value: Uint8Array | null): string {
 /** The sessions by ID: none of those that the token may not read, and none where Consul does not say. */
 export async function readSessions(
   consul: ConsulClient,
+  signal?: AbortSignal,
 ): Promise<ReadonlyMap<string, SessionEntry>> {
   try {
-    const { value } = await consul.session.list();
+    const { value } = await consul.session.list({ signal });
     return new Map(value.map((session) => [session.id, session]));
   } catch (error) {
     if (!(error instanceof ConsulError)) throw error;

@@ -1,7 +1,7 @@
 import type { ConsulClient } from "consul-semaphore";
 
+import type { Task } from "./arguments.js";
 import { tell } from "./output.js";
-import type { Task } from "./task.js";
 import { wholeNumber } from "./whole-number.js";
 
 /** Sets the limit in Consul. */

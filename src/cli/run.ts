@@ -3,8 +3,8 @@ import { basename } from "node:path";
 
 import type { ConsulClient, SemaphoreSlot } from "consul-semaphore";
 
+import type { Task } from "./arguments.js";
 import { Child } from "./child.js";
-import type { Task } from "./task.js";
 import { EXIT_LOST } from "./exit-codes.js";
 import { UsageError } from "./exit-error.js";
 import { failureOf } from "./failure.js";

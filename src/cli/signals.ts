@@ -3,9 +3,7 @@ import { isatty } from "node:tty";
 import { exitCodeOf } from "./exit-codes.js";
 import { ExitError } from "./exit-error.js";
 
-const HANDLED: readonly NodeJS.Signals[] = [
-  ...(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const),
-];
+const HANDLED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 
 /** What the terminal sends to every process in its foreground by itself. */
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ["SIGINT", "SIGQUIT"];

@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import type { ConsulClient } from "consul-semaphore";
 
+import type { Task } from "./arguments.js";
 import { EXIT_UNREACHABLE, exitCodeOf } from "./exit-codes.js";
 import { ExitError } from "./exit-error.js";
 import { failureOf } from "./failure.js";
@@ -9,7 +10,6 @@ import { readPrefix, readSessions, type PrefixView } from "./prefix-view.js";
 import { isDrawable } from "./screen/screen.js";
 import { interruption, Signals } from "./signals.js";
 import type { Sessions } from "./table.js";
-import type { Task } from "./task.js";
 import { WatchLines } from "./watch-lines.js";
 import { WatchScreen } from "./watch-screen.js";
 import type { WatchView } from "./watch-view.js";
@@ -52,7 +52,7 @@ async function follow(
     let pauseMs = BETWEEN_READINGS_MS;
     try {
       view ??= await readPrefix(consul, prefix, { index, signal });
-      sessions = await sessionsOf(view, sessions, consul);
+      sessions = await sessionsOf(view, sessions, consul, signal);
       show.update(view, sessions);
       // Consul's rule: where the index goes back, begin anew.
       index = view.index < index ? 0n : view.index;
@@ -74,8 +74,10 @@ async function sessionsOf(
   { holders, waiters }: PrefixView,
   known: Sessions,
   consul: ConsulClient,
+  signal: AbortSignal,
 ): Promise<Sessions> {
   const all = [...holders, ...waiters].map(({ session }) => session);
-  const found = all.every((session) => known.has(session)) ? known : await readSessions(consul);
+  const isKnown = all.every((session) => known.has(session));
+  const found = isKnown ? known : await readSessions(consul, signal);
   return new Map(all.map((session) => [session, found.get(session)]));
 }
