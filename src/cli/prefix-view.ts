@@ -1,7 +1,6 @@
 import { posix } from "node:path";
 
 import {
-  ConsulError,
   DEFAULT_SEMAPHORE_KEY,
   SEMAPHORE_FLAG_VALUE,
   type ConsulClient,
@@ -11,6 +10,8 @@ import {
   type SessionEntry,
 } from "consul-semaphore";
 
+import { EXIT_REFUSED } from "./exit-codes.js";
+import { failureOf } from "./failure.js";
 import { printable } from "./printable.js";
 
 /** A holder or a waiter. */
@@ -126,7 +127,7 @@ function textOf(value: Uint8Array | null): string {
   return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}...` : text;
 }
 
-/** The sessions by ID: none of those that the token may not read, and none where Consul does not say. */
+/** The sessions by ID: none of those that the token may not read. */
 export async function readSessions(
   consul: ConsulClient,
   signal?: AbortSignal,
@@ -135,7 +136,7 @@ export async function readSessions(
     const { value } = await consul.session.list({ signal });
     return new Map(value.map((session) => [session.id, session]));
   } catch (error) {
-    if (!(error instanceof ConsulError)) throw error;
+    if (failureOf(error).exitCode !== EXIT_REFUSED) throw error;
     return new Map();
   }
 }
