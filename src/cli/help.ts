@@ -48,8 +48,8 @@ are handed on. When the slot is lost, the command gets SIGTERM, then SIGKILL.
 `,
   resize: `resize PREFIX N
 
-Sets the limit in Consul. Nobody loses a slot. Who has another limit and does
-not adopt that in Consul is refused.
+Sets the limit in Consul. Nobody loses a slot. Contenders with another limit are
+refused, unless they adopt it.
 `,
   destroy: `destroy PREFIX
 

@@ -10,7 +10,7 @@ export type Sessions = ReadonlyMap<string, SessionEntry | undefined>;
 export function summaryOf(prefix: string, { limit, holders, waiters, dead }: PrefixView): string {
   const shown = printable(prefix);
   if (limit === undefined && waiters.length === 0) return `${shown}: nobody uses this prefix`;
-  const ofDead = dead.length === 0 ? "" : ` and ${dead.length} by the dead`;
+  const ofDead = dead.length === 0 ? "" : `, ${dead.length} more by the dead`;
   return `${shown}: ${holders.length} of ${limit ?? "?"} slots held${ofDead}, ${waiters.length} waiting`;
 }
 
@@ -38,7 +38,7 @@ export function tableOf(
   );
   return [
     ...rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")),
-    ...(dead.length > 0 ? ["DEAD HOLDERS, WHOSE SLOTS GO TO WHO COMES NEXT"] : []),
+    ...(dead.length > 0 ? ["DEAD HOLDERS (SLOTS GO TO THE NEXT WAITERS)"] : []),
     ...dead.map((session) => `  ${session}`),
   ];
 }

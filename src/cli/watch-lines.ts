@@ -9,7 +9,7 @@ const WORDS: Readonly<Record<Change["type"], string>> = {
   acquires: "holds a slot",
   releases: "has given its slot back",
   loses: "has been removed from the holders",
-  dies: "is dead; its slot goes to who comes next",
+  dies: "is dead; its slot goes to the next waiter",
   "is freed": "is no longer among the holders",
   leaves: "has stopped waiting",
 };

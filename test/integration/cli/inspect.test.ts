@@ -100,8 +100,8 @@ test("holders, dead holders, and waiters in order, of our programs and of Go's",
 test("a holder whose session has ended is dead", async () => {
   const { prefix, dead, holder } = await crowded();
   const { lines } = await cli(["inspect", prefix]);
-  expect(lines[0]).toContain(": 1 of 2 slots held and 1 by the dead, 0 waiting");
-  expect(lines.slice(-2)).toEqual(["DEAD HOLDERS, WHOSE SLOTS GO TO WHO COMES NEXT", `  ${dead}`]);
+  expect(lines[0]).toContain(": 1 of 2 slots held, 1 more by the dead, 0 waiting");
+  expect(lines.slice(-2)).toEqual(["DEAD HOLDERS (SLOTS GO TO THE NEXT WAITERS)", `  ${dead}`]);
   await holder.release();
 });
 
