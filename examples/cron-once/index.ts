@@ -38,9 +38,9 @@ const timeout = process.env["WAIT"] ?? "30m";
 await using slot = await semaphore.tryAcquire({ signal: stopping.signal, timeout });
 
 const { value: entry } = await consul.kv.get(key, { consistent: true });
-const [done = ""] = Buffer.from(entry?.value ?? [])
-  .toString()
-  .split(" ");
+const record = Buffer.from(entry?.value ?? []).toString();
+// A period may have spaces, what follows it has none.
+const [, done = ""] = /^(.*) \S+ \d+$/s.exec(record) ?? [];
 if (done >= period) {
   console.log(`skipped ${name}: ${done} is done`);
 } else if (slot === null) {

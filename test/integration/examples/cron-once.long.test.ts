@@ -100,6 +100,19 @@ test.each([
   },
 );
 
+test("the name of a period may have spaces", async () => {
+  const prefix = freshPrefix();
+  const job = await quickJob();
+  const period = "2026-01-01 10";
+  await start(prefix, job.command, { period }).ended;
+  expect(await start(prefix, job.command, { period }).ended).toMatchObject({
+    code: 0,
+    lines: skips(period, 1),
+  });
+  expect(await job.runs()).toEqual([period]);
+  await expectNothingLeft(prefix);
+});
+
 test("a run that failed is tried by other machines until one succeeds", async () => {
   const prefix = freshPrefix();
   const job = await quickJob({ failures: 2 });
