@@ -55,9 +55,8 @@ function exitCodeFor(error: unknown): number {
 /** The library's own advice, where it is about code, is put in terms of commands. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const { message } = error;
-  if (!(error instanceof SemaphoreError)) return isClients(error) ? inOptions(message) : message;
-  const { prefix = "PREFIX" } = error;
+  if (!(error instanceof SemaphoreError)) return inOptions(error.message);
+  const { message, prefix = "PREFIX" } = error;
   if (error instanceof SemaphoreLimitConflictError) {
     const { lockLimit, localLimit } = error;
     return (
@@ -71,12 +70,7 @@ function messageOf(error: unknown): string {
   if (error instanceof SemaphoreInUseError) {
     return `${JSON.stringify(prefix)} is in use: its holders have to release first; inspect ${prefix} shows them`;
   }
-  if (error instanceof SemaphoreTimeoutError)
-    return `${message}; inspect ${prefix} shows who holds`;
-  return isClients(error.cause) ? inOptions(message) : message;
-}
-
-/** Whether its message can name options of the client. */
-function isClients(error: unknown): boolean {
-  return error instanceof ConsulConfigError || error instanceof ConsulError;
+  return error instanceof SemaphoreTimeoutError
+    ? `${message}; inspect ${prefix} shows who holds`
+    : inOptions(message);
 }

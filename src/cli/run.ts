@@ -3,7 +3,7 @@ import { basename } from "node:path";
 
 import type { ConsulClient, SemaphoreSlot } from "consul-semaphore";
 
-import type { Task } from "./arguments.js";
+import type { OptionValues, Task } from "./arguments.js";
 import { Child } from "./child.js";
 import { EXIT_LOST } from "./exit-codes.js";
 import { UsageError } from "./exit-error.js";
@@ -20,19 +20,15 @@ export async function run(
   consul: ConsulClient,
   { prefix, values, program }: Task,
 ): Promise<number> {
-  const time = (option: "grace" | "timeout" | "ttl"): number | undefined => {
-    const text = values[option];
-    return text === undefined ? undefined : millisecondsOf(option, text);
-  };
-  const graceMs = time("grace") ?? GRACE_MS;
-  const waitMs = time("timeout");
+  const graceMs = millisecondsOf(values, "grace") ?? GRACE_MS;
+  const waitMs = millisecondsOf(values, "timeout");
   const semaphore = consul.semaphoreOpts({
     prefix,
     limit: wholeNumber("--limit", values.limit ?? ""),
     adoptLimit: values["adopt-limit"],
     // Without its arguments, which may be secret.
     value: `${hostname()}:${process.pid} ${basename(program[0] ?? "")}`,
-    sessionTTL: time("ttl"),
+    sessionTTL: millisecondsOf(values, "ttl"),
   });
   const waiting = new AbortController();
   const signals = new Signals((signal) => {
@@ -79,23 +75,23 @@ async function runIn(
   }
 }
 
-const MS_PER_UNIT: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-};
+const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 const LONGEST_MS = 500 * 3_600_000;
 
 /** Of a duration as Go writes it, in the units that make sense here. */
-function millisecondsOf(option: string, text: string): number {
+function millisecondsOf(
+  values: OptionValues,
+  option: "grace" | "timeout" | "ttl",
+): number | undefined {
+  const text = values[option];
+  if (text === undefined) return undefined;
+  if (text === "0") return 0;
   let ms = 0;
   const rest = text.replaceAll(/([\d.]+)(ms|s|m|h)/g, (_, amount: string, unit: string) => {
     ms += Number(amount) * (MS_PER_UNIT[unit] ?? NaN);
     return "";
   });
-  if (text === "0") return 0;
   if (rest === "" && text !== "" && ms <= LONGEST_MS) return ms;
   throw new UsageError(
     `invalid --${option} ${JSON.stringify(text)}: expected a time such as 1m30s, 500h at most`,

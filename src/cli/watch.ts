@@ -77,7 +77,7 @@ async function sessionsOf(
   signal: AbortSignal,
 ): Promise<Sessions> {
   const all = [...holders, ...waiters].map(({ session }) => session);
-  const isKnown = all.every((session) => known.has(session));
-  const found = isKnown ? known : await readSessions(consul, signal);
+  const areKnown = all.every((session) => known.has(session));
+  const found = areKnown ? known : await readSessions(consul, signal);
   return new Map(all.map((session) => [session, found.get(session)]));
 }
