@@ -1,14 +1,10 @@
 import { inspect } from "node:util";
 
 import { FirstOf } from "./async/first-of.js";
-import { retry } from "./async/retry.js";
-import { attemptTimeout } from "./async/attempt-timeout.js";
 import { Caller } from "./caller.js";
 import type { SemaphoreClient } from "./client-context.js";
 import { acquireChannel, traced, type AcquireEvent } from "./diagnostics.js";
 import {
-  isTransient,
-  pauseFactor,
   SemaphoreClosedError,
   SemaphoreHeldError,
   SemaphoreInUseError,
@@ -26,7 +22,6 @@ import {
 import type { SemaphoreState } from "./protocol/semaphore-state.js";
 import { liveHolders } from "./protocol/snapshot.js";
 import type { TooLate } from "./queue/claim.js";
-import { STEP_PATIENCE_MS } from "./queue/contend.js";
 import { Runs } from "./runs.js";
 import { SingleSlot } from "./single-slot.js";
 import { SlotSource, type Patience } from "./slot-source.js";
@@ -245,15 +240,7 @@ export class Semaphore {
   async resize(limit: number): Promise<void> {
     await this.#call(async () => {
       requireLimit(limit);
-      const { context, queue } = this.#source;
-      await this.#untilClosed(async () => {
-        const until = performance.now() + STEP_PATIENCE_MS;
-        const resizing = retry(() => queue.resize(limit, { timeout: attemptTimeout(until) }), {
-          ...{ isTransient, pauseFactor, until, signal: context.closing },
-        });
-        context.track(resizing);
-        await this.#source.resize(limit, () => resizing);
-      });
+      await this.#untilClosed(() => this.#source.resize(limit));
       this.#runs.callUp();
     });
   }

@@ -41,19 +41,18 @@ export class SingleSlot {
    * @throws SemaphoreHeldError, and as `contend`
    */
   async acquire({ until, signal }: Patience): Promise<Tenure | TooLate> {
-    const wait = until - performance.now();
-    const untilTurn = until === Infinity ? undefined : new Deadline(wait, signal);
+    const untilTurn = new Deadline(until - performance.now(), signal);
     const turn = this.inTurn(async (background) => {
-      untilTurn?.dispose();
+      untilTurn.dispose();
       return await this.#contend({ until, signal, background });
-    }, untilTurn ?? signal);
+    }, untilTurn);
     try {
       return await settleAfterAbort(turn, signal, ABORT_GRACE_MS);
     } catch (error) {
-      if (untilTurn?.expired !== true) throw error;
+      if (!untilTurn.expired) throw error;
       return { kind: "too late", standing: this.#source.queue.standingOf() };
     } finally {
-      untilTurn?.dispose();
+      untilTurn.dispose();
     }
   }
 

@@ -1,11 +1,14 @@
+import { attemptTimeout } from "./async/attempt-timeout.js";
 import type { Ending } from "./async/cancellation.js";
 import { Deadline } from "./async/deadline.js";
+import { retry } from "./async/retry.js";
 import { SerialQueue } from "./async/serial-queue.js";
 import { contextOf, type ClientContext, type SemaphoreClient } from "./client-context.js";
+import { isTransient, pauseFactor } from "./errors.js";
 import type { ResolvedSemaphoreOptions } from "./options.js";
 import { limitFor } from "./protocol/next-step.js";
 import type { TooLate } from "./queue/claim.js";
-import { contend, type Holding, type Wait } from "./queue/contend.js";
+import { contend, STEP_PATIENCE_MS, type Holding, type Wait } from "./queue/contend.js";
 import type { Queue } from "./queue/queue.js";
 import type { SessionLease } from "./session/lease.js";
 import { SessionSource } from "./session/session-source.js";
@@ -51,11 +54,17 @@ export class SlotSource {
   }
 
   /** While it changes the limit, it goes by whatever is there. */
-  async resize(limit: number, write: () => Promise<bigint>): Promise<void> {
+  async resize(limit: number): Promise<void> {
+    const { context, queue } = this;
+    const until = performance.now() + STEP_PATIENCE_MS;
     this.#resizes += 1;
     this.#own.adoptsLimit = true;
     try {
-      const index = await write();
+      const writing = retry(() => queue.resize(limit, { timeout: attemptTimeout(until) }), {
+        ...{ isTransient, pauseFactor, until, signal: context.closing },
+      });
+      context.track(writing);
+      const index = await writing;
       // Of two at once, the one whose write came last.
       if (index < this.#resizedAt) return;
       this.#resizedAt = index;
@@ -109,8 +118,7 @@ export class SlotSource {
 
   /** Resolves to whether its turn came in time. */
   async #takeTurn({ until, signal }: Patience): Promise<boolean> {
-    const deadline =
-      until === Infinity ? undefined : new Deadline(until - performance.now(), signal);
+    const deadline = new Deadline(until - performance.now(), signal);
     try {
       await new Promise<void>((resolve, reject) => {
         const turn = (): Promise<void> =>
@@ -118,14 +126,14 @@ export class SlotSource {
             this.#endTurn = end;
             resolve();
           });
-        this.#turns.run(turn, deadline ?? signal).catch(reject);
+        this.#turns.run(turn, deadline).catch(reject);
       });
       return true;
     } catch (error) {
-      if (deadline?.expired === true) return false;
+      if (deadline.expired) return false;
       throw error;
     } finally {
-      deadline?.dispose();
+      deadline.dispose();
     }
   }
 

@@ -1,6 +1,6 @@
+import { callAfter } from "./call-after.js";
 import type { Ending } from "./cancellation.js";
 import { FirstOf } from "./first-of.js";
-import { timerMs } from "./timer-limit.js";
 
 /**
  * Aborts after `ms` milliseconds, or with the first of `parents`. It holds a timer and listeners until
@@ -9,17 +9,17 @@ import { timerMs } from "./timer-limit.js";
 export class Deadline extends FirstOf {
   /** When it expires, on the clock of `performance.now()`. */
   readonly at: number;
-  readonly #timer: NodeJS.Timeout;
+  readonly #cancel: () => void;
   #expired = false;
 
   constructor(ms: number, ...parents: readonly (Ending | undefined)[]) {
     super(...parents);
     this.at = performance.now() + ms;
-    this.#timer = setTimeout(() => {
+    this.#cancel = callAfter(ms, () => {
       // A parent may have aborted first: then the deadline has not expired, and the reason stays.
       this.#expired = !this.aborted;
       this.abort(new DOMException(`${ms} ms have passed`, "TimeoutError"));
-    }, timerMs(ms));
+    });
   }
 
   /** Whether its time has ended it, and no parent. */
@@ -28,7 +28,7 @@ export class Deadline extends FirstOf {
   }
 
   override dispose(): void {
-    clearTimeout(this.#timer);
+    this.#cancel();
     super.dispose();
   }
 }
