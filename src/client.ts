@@ -55,7 +55,7 @@ export class ConsulClient implements SemaphoreClient, AsyncDisposable {
    *
    * @param prefix as {@link SemaphoreOptions.prefix}
    * @param limit as {@link SemaphoreOptions.limit}
-   * @throws {@link SemaphoreOptionsError} for a prefix or a limit that cannot be one
+   * @throws {@link SemaphoreOptionsError} for an invalid prefix or limit
    * @example
    * ```ts
    * const sem = consul.semaphorePrefix("jobs/resize", 3);

@@ -77,7 +77,7 @@ export interface SemaphoreOptions {
    */
   readonly limit: number;
   /**
-   * Whether the limit in Consul is gone by, and `limit` only where there is none yet. Otherwise
+   * Whether to use the limit in Consul, and `limit` only if there is none yet. Otherwise
    * another limit there is a {@link SemaphoreLimitConflictError}, as in Go. Default: `false`.
    */
   readonly adoptLimit?: boolean | undefined;

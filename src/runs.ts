@@ -163,7 +163,7 @@ export class Runs {
     this.callUp();
   }
 
-  /** Has as many of those that wait in memory contend as there may. */
+  /** Lets runs that wait in memory contend, up to the limit. */
   callUp(): void {
     while (this.#mayContend) {
       const [first] = this.#waiting;

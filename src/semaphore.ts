@@ -57,8 +57,8 @@ export class Semaphore {
   }
 
   /**
-   * The limit that it goes by now: its own, as given or as set by `resize`; with
-   * {@link SemaphoreOptions.adoptLimit} the one in Consul, as soon as that is known.
+   * The limit in force: the one given or set by `resize`, or, with {@link SemaphoreOptions.adoptLimit},
+   * the one in Consul as soon as it is known.
    */
   get limit(): number {
     return this.#source.limit;
@@ -73,13 +73,13 @@ export class Semaphore {
   }
 
   /**
-   * Waits for a slot and takes it (Go: `Acquire`). It is the one slot of `acquire`, `tryAcquire` and
-   * `release`, whose calls take turns: who needs several at once calls `run`. Once it is in the queue,
+   * Waits for a slot and takes it (Go: `Acquire`). A Semaphore has one such slot, and its calls run one
+   * after the other. To hold several slots, call `run`. Once it is in the queue,
    * it survives outages of any length; on the way there it tries each step for 15 s. After a loss it
    * may be called at once, and cleans up what is left first.
    *
    * @param wait gives up waiting: an `AbortSignal`, or `{ signal, timeout }`. Aborted, the promise
-   *   rejects with the signal's reason, at once or, if there is something to clear away, within 100 ms.
+   *   rejects with the signal's reason, at once or, if there is something to clean up, within 100 ms.
    *   Nothing stays behind. Once acquired, the slot does not depend on it.
    * @throws `signal.reason` when the signal aborts
    * @throws {@link SemaphoreTimeoutError} when the timeout is over
@@ -90,7 +90,7 @@ export class Semaphore {
    *   for something else
    * @throws {@link SemaphoreRequestError} when Consul refuses a request, or could not be reached for
    *   the session and the contender entry
-   * @throws {@link SemaphoreOptionsError} when `wait` is none
+   * @throws {@link SemaphoreOptionsError} when `wait` is invalid
    * @example
    * ```ts
    * const slot = await sem.acquire({ timeout: "30s" });
@@ -111,15 +111,15 @@ export class Semaphore {
    * As `acquire`, but waits at most `wait.timeout`, or else {@link SemaphoreOptions.semaphoreWaitTime},
    * for a slot to become free, and resolves to `null` if none did (Go: `SemaphoreTryOnce`). The time
    * begins with the call: if an earlier call on this semaphore takes longer, the result is `null` as
-   * well. Once it has its turn it looks at least once.
+   * well. Once it has its turn it tries at least once.
    *
-   * With a time of 0 it does not wait for a slot to become free, but looks just once: it takes one that
+   * With a time of 0 it does not wait for a slot to become free, but tries just once: it takes one that
    * is free and that nobody waits for, or to which it is next in line. That takes as long as the
    * requests for it: a session, unless one was kept, a look at the prefix, and the slot; or, where there
    * is none, a contender entry that is taken away again.
    *
-   * However short the time, what fails on the way into the queue is tried again for a second at least,
-   * and so is a free slot that others were faster to take. Clearing away may take 100 ms more.
+   * However short the timeout, a failed request on the way into the queue is retried for at least
+   * a second, and so is a free slot that another contender took first. Cleaning up may take 100 ms more.
    *
    * @param wait gives up waiting, as in `acquire`
    * @throws as `acquire`, but for the timeout; a {@link SemaphoreRequestError} also where Consul could
@@ -145,7 +145,7 @@ export class Semaphore {
    *
    * @throws {@link SemaphoreNotHeldError} when there is no slot
    * @throws {@link SemaphoreRequestError} when Consul refuses a request, or could not be reached for
-   *   one TTL (at most a minute). The slot is no longer yours all the same. Consul frees it with its
+   *   one TTL (at most a minute). The slot is no longer yours in any case. Consul frees it with its
    *   session; with a session of yours, which lives on, giving it back goes on being tried, and the
    *   next calls wait for that.
    * @throws {@link SemaphoreConflictError} or {@link SemaphoreDecodingError} when somebody has
@@ -167,8 +167,7 @@ export class Semaphore {
    *
    * It may be called any number of times at once: each call has a slot of its own. As many calls as
    * there are slots contend in Consul at most; the others wait in memory, in the order of their calls.
-   * A call from within `fn` waits for another slot: with all slots in the hands of such calls, it waits
-   * for ever. With a {@link SemaphoreOptions.session} of yours the calls take turns.
+   * A call from within `fn` waits for another slot: if such calls hold all slots, they deadlock. With a {@link SemaphoreOptions.session} of yours the calls take turns.
    *
    * @param wait bounds the wait for the slot, as in `acquire`, and not the work, which has
    *   `slot.signal`. A wait that is aborted rejects with `signal.reason` itself.
@@ -226,7 +225,7 @@ export class Semaphore {
    * a slot, and nobody takes one until there are fewer holders than that. Of two calls at once, one
    * comes last.
    *
-   * @throws {@link SemaphoreOptionsError} for a limit that cannot be one
+   * @throws {@link SemaphoreOptionsError} for an invalid limit
    * @throws {@link SemaphoreClosedError} when the client is closed
    * @throws {@link SemaphoreConflictError} or {@link SemaphoreDecodingError} when the lock entry is no
    *   semaphore's

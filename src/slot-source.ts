@@ -137,7 +137,7 @@ export class SlotSource {
     }
   }
 
-  /** Has a slot that was got be held from now on. */
+  /** Turns an acquired slot into a tenure. */
   hold(holding: Holding, ends: TenureEnds): Tenure {
     const { context, queue, limit } = this;
     const { prefix, monitorRetries, monitorRetryTime } = this.options;

@@ -59,8 +59,8 @@ export interface SemaphoreSlot extends AsyncDisposable {
    */
   readonly held: boolean;
   /**
-   * Gives the slot back, as {@link Semaphore.release} does, but may be called again and again: what
-   * is no longer there is not released twice.
+   * Gives the slot back, as {@link Semaphore.release} does, but may be called more than once: only the
+   * first call releases.
    *
    * @throws {@link SemaphoreRequestError} as {@link Semaphore.release} does, for each of the calls
    * @example

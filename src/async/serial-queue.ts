@@ -2,7 +2,7 @@ import type { Ending } from "./cancellation.js";
 import { settledWithin } from "./settled-within.js";
 import { unlessAborted } from "./unless-aborted.js";
 
-/** Has work go on behind the caller of a call; the calls after it wait for it. */
+/** Continues work in the background; later calls wait for it. */
 export type Background = (work: Promise<unknown>) => void;
 
 /** Runs calls one after the other, in the order in which they came. */

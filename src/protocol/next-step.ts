@@ -111,8 +111,8 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
 
   const free = freeSlots(view, limit);
   const last = ahead.at(-1);
-  // They join one by one, also where several slots are free: who hears of a new holder takes it that
-  // those ahead of that have had their turns.
+  // Waiters join one at a time even if several slots are free: whoever sees a new holder assumes that
+  // all ahead of it have had their turns.
   if (last === undefined) {
     return free > 0 ? { kind: "join", passing: [] } : watchHolders(view, now);
   }
@@ -146,7 +146,7 @@ function watchHolders(view: QueueView, now: number): Step {
 
 /** No slot is free. */
 function waitForRoom(view: QueueView, place: Place, now: number): Step {
-  // Who looks at the lock makes sure of the holders as well: the first in line may have died with them.
+  // A look at the lock also checks the holders: the first in line may have died with them.
   const step = waitBehind(view, place, now, Infinity);
   return step.kind === "look" ? { kind: "check" } : step;
 }

@@ -29,7 +29,7 @@ export interface ContendOptions extends ClaimOptions {
   readonly openSession: (until: number) => Promise<SessionLease>;
 }
 
-/** A slot that was got. */
+/** A slot that was acquired. */
 export interface Holding {
   readonly kind: "held";
   readonly claim: Claim;

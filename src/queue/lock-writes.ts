@@ -29,7 +29,7 @@ export class LockWrites {
   /** The index that a write gave the lock. */
   indexIn({ entries }: Applied): bigint {
     const { lock } = this.#requests.keys;
-    // In a transaction that reads as well, the lock that was written comes before the one that is read.
+    // The last write of the transaction; a reading after it has the same index.
     const written = entries.findLast(({ key }) => key === lock);
     if (written !== undefined) return written.modifyIndex;
     throw new SemaphoreRequestError(

@@ -138,7 +138,7 @@ export class HolderMonitor {
         if (isAborted(signal)) return;
         const wanted = due.map((slot) => patience.get(slot)?.failed(error));
         const usual = pauses.next(pauseFactor(error));
-        // A longer pause than usual is for when all are for it.
+        // Longer than usual only if every slot asks for it.
         pause = Math.min(...wanted.map((ms) => ms ?? usual));
       }
       await sleep(pause, signal);

@@ -1,6 +1,6 @@
 import { Cancellation } from "../async/cancellation.js";
 
-/** One blocking query. It goes on while a waiter does other things, and when that has left. */
+/** One blocking query. It outlives the step, and the waiter, that started it. */
 export class Watch {
   readonly #end = new Cancellation();
   #failure: { readonly error: unknown } | undefined;
