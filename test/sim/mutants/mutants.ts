@@ -245,14 +245,6 @@ export const MUTANTS: readonly Mutant[] = [
     seed: 289,
   },
   {
-    name: "entries-found-gone-by-another-waiter-of-ours",
-    file: "protocol/queue-view.ts",
-    search: "if (vanished === undefined || vanished.createIndex < createIndex) return 0;",
-    replacement: "if (vanished === undefined) return 0;",
-    breaks: "E-exact-order",
-    seed: 96,
-  },
-  {
     name: "waiters-join-at-once-where-there-is-room-for-all",
     file: "protocol/next-step.ts",
     search: "const last = ahead.at(-1);",
