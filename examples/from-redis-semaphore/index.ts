@@ -59,7 +59,8 @@ async function outcomeOf(task: () => Promise<string>): Promise<string> {
     // before:  error instanceof TimeoutError
     if (error instanceof SemaphoreTimeoutError) return "timed out";
     // before:  error instanceof LostLockError, in onLockLost
-    if (error instanceof SemaphoreLostError) return `lost (${error.reason})`;
+    const loss = error instanceof Error && error.name === "AbortError" ? error.cause : error;
+    if (loss instanceof SemaphoreLostError) return `lost (${loss.reason})`;
     throw error;
   }
 }
