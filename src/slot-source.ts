@@ -3,11 +3,13 @@ import type { Ending } from "./async/cancellation.js";
 import { Deadline } from "./async/deadline.js";
 import { retry } from "./async/retry.js";
 import { SerialQueue } from "./async/serial-queue.js";
+import { settledWithin } from "./async/settled-within.js";
 import { contextOf, type ClientContext, type SemaphoreClient } from "./client-context.js";
 import { isTransient, pauseFactor } from "./errors.js";
 import type { ResolvedSemaphoreOptions } from "./options.js";
 import { limitFor } from "./protocol/next-step.js";
 import type { TooLate } from "./queue/claim.js";
+import { CLEAN_UP_GRACE_MS } from "./queue/clean-up.js";
 import { contend, STEP_PATIENCE_MS, type Holding, type Wait } from "./queue/contend.js";
 import type { Queue } from "./queue/queue.js";
 import type { SessionLease } from "./session/lease.js";
@@ -109,9 +111,13 @@ export class SlotSource {
 
   async #contend(wait: Wait): Promise<Holding | TooLate> {
     const { prefix, value, semaphoreWaitTime: longestWatch } = this.options;
+    // The search for what a failed creation has left may take a whole TTL.
+    const background = (search: Promise<unknown>): void => {
+      this.context.track(search);
+      wait.background(settledWithin(CLEAN_UP_GRACE_MS, search));
+    };
     const openSession = (until: number): Promise<SessionLease> =>
-      // The next call need not wait for the search for what a failed creation has left.
-      this.#sessions.open({ ...wait, until, background: this.context.track });
+      this.#sessions.open({ ...wait, until, background });
     const options = { prefix, limits: this.#own, value, longestWatch, openSession };
     return await contend(this.queue, options, wait);
   }

@@ -43,11 +43,8 @@ export class Exit {
 
   /** Takes a session off the prefix, and passes its slot on if the next in line is one of ours. */
   async leave(session: string, options: LeaveOptions): Promise<void> {
-    try {
-      await this.#writes.inTurn(() => this.#leave(session, options));
-    } finally {
-      this.#writes.holders.delete(session);
-    }
+    await this.#writes.inTurn(() => this.#leave(session, options));
+    this.#writes.holders.delete(session);
   }
 
   /** Deletes the contender entry of a session that is no holder. */
@@ -195,7 +192,6 @@ export class Exit {
   /** The lock, where nobody but this client has written it lately, as far as is known. */
   #lockAsWritten(session: string): LockState | undefined {
     const { view, ownWrite } = this.#known;
-    if (view.isLockStale) return undefined;
     const { lock } = view;
     if (lock.modifyIndex !== ownWrite.index || !lock.holders.has(session)) return undefined;
     return [...lock.holders].every((holder) => this.#writes.holders.has(holder)) ? lock : undefined;
