@@ -74,9 +74,9 @@ export class Semaphore {
 
   /**
    * Waits for a slot and takes it (Go: `Acquire`). A Semaphore has one such slot, and its calls run one
-   * after the other. To hold several slots, call `run`. Once it is in the queue,
-   * it survives outages of any length; on the way there it tries each step for 15 s. After a loss it
-   * may be called at once, and cleans up what is left first.
+   * after the other. To hold several slots, call `run`. Once it is in the queue, it survives outages of
+   * any length; on the way there it tries each step for 15 s. After a loss it may be called at once, and
+   * cleans up what is left first.
    *
    * @param wait gives up waiting: an `AbortSignal`, or `{ signal, timeout }`. Aborted, the promise
    *   rejects with the signal's reason, at once or, if there is something to clean up, within 100 ms.

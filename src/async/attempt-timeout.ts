@@ -1,4 +1,4 @@
-/** The longest that one request waits for its answer unless it is told otherwise, in milliseconds. */
+/** The longest that one request waits for its answer, by default, in milliseconds. */
 export const LONGEST_ATTEMPT_MS = 10_000;
 
 /** The shortest, also past the deadline: a request without time to be answered shows nothing. */

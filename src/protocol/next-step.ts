@@ -52,9 +52,10 @@ export type Step =
 const HOLDERS_LIVE_MS = 800;
 
 /**
- * How long a free slot is left to those ahead, in milliseconds: they may be slow, or dead. Each doubling of those that do not move adds as much, since they hear of the slot
- * at different times. A slow network makes it longer, and so does each of those ahead from the twentieth
- * on, or all of a fleet on a busy machine would read the prefix, and pass each other, at once.
+ * How long a free slot is left to those ahead, in milliseconds: they may be slow, or dead. Each
+ * doubling of those that do not move adds as much, since they hear of the slot at different times.
+ * A slow network makes it longer, and so does each of those ahead from the twentieth on, or all of
+ * a fleet on a busy machine would read the prefix, and pass each other, at once.
  */
 const PATIENCE_MS = 250;
 const PATIENCE_IN_READINGS = 4;
@@ -111,8 +112,8 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
 
   const free = freeSlots(view, limit);
   const last = ahead.at(-1);
-  // Waiters join one at a time even if several slots are free: whoever sees a new holder assumes that
-  // all ahead of it have had their turns.
+  // Waiters join one at a time even if several slots are free: one that sees a new holder assumes that
+  // all ahead of that have had their turns.
   if (last === undefined) {
     return free > 0 ? { kind: "join", passing: [] } : watchHolders(view, now);
   }
@@ -146,7 +147,7 @@ function watchHolders(view: QueueView, now: number): Step {
 
 /** No slot is free. */
 function waitForRoom(view: QueueView, place: Place, now: number): Step {
-  // A look at the lock also checks the holders: the first in line may have died with them.
+  // Reading the lock includes the holders: the first in line may have died with them.
   const step = waitBehind(view, place, now, Infinity);
   return step.kind === "look" ? { kind: "check" } : step;
 }
