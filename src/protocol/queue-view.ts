@@ -87,10 +87,16 @@ export function afterReading(
   return withLock(
     {
       ...before,
-      ...{ dead, readIndex, readAt: sentAt, readTook: now - sentAt },
-      ...{ read: contenders, waiters: contenders },
+      dead,
+      waiters: contenders.filter(({ session }) => !current.holders.has(session)),
+      passed: passesOf(before, contenders),
+      lastTurn: undefined,
+      vanished: undefined,
+      read: contenders,
+      readIndex,
+      readAt: sentAt,
+      readTook: now - sentAt,
       aliveAt: new Map(alive.map(({ session }) => [session, sentAt])),
-      ...{ passed: passesOf(before, contenders), lastTurn: undefined, vanished: undefined },
     },
     current,
     // A slot that it shows was free already when it was asked for, as far as those behind go.
@@ -269,14 +275,18 @@ function withLock(
   return withIdleFront(
     {
       ...view,
-      ...{ lock, lockAt: now, isLockStale: false },
+      lock,
+      lockAt: now,
+      isLockStale: false,
       // A slot that has gone with a lowered limit is none that the first in line has let go by.
       idleFront: isLowered ? undefined : view.idleFront,
       // One that was not in there before has only just come, and is alive.
       aliveAt: new Map([...lock.holders].map((it) => [it, view.aliveAt.get(it) ?? now])),
       dead: view.dead.size === 0 ? view.dead : keptOf(view.dead, lock.holders),
-      // A holder waits no more.
-      waiters: without(view.waiters, ({ session }) => lock.holders.has(session)),
+      // A holder waits no more. Most changes of the lock are no news for a long queue.
+      waiters: [...lock.holders].every((it) => view.lock.holders.has(it))
+        ? view.waiters
+        : without(view.waiters, ({ session }) => lock.holders.has(session)),
     },
     since,
   );
