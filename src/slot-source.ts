@@ -148,7 +148,12 @@ export class SlotSource {
     const { context, queue, limit } = this;
     const { prefix, monitorRetries, monitorRetryTime } = this.options;
     return new Tenure(holding, {
-      ...{ context, queue, prefix, limit, monitorRetries, monitorRetryTime },
+      context,
+      queue,
+      prefix,
+      limit,
+      monitorRetries,
+      monitorRetryTime,
       keepSession: this.#sessions.keep,
       ends,
       lost: (makeWay) => {

@@ -60,22 +60,9 @@ export class Tenure {
   #isClosed = false;
   #cleaning: CleanUp | undefined;
 
-  constructor(
-    { claim, index }: Holding,
-    {
-      context,
-      queue,
-      prefix,
-      limit,
-      ends,
-      keepSession,
-      finished,
-      lost,
-      ...monitored
-    }: TenureOptions,
-  ) {
+  constructor({ claim, index }: Holding, options: TenureOptions) {
+    const { context, queue, prefix, limit, ends, keepSession, finished, lost } = options;
     const { lease, session } = claim;
-    const { monitorRetries: retries, monitorRetryTime: retryTime } = monitored;
     this.#claim = claim;
     this.#context = context;
     this.#keepSession = keepSession;
@@ -83,7 +70,8 @@ export class Tenure {
     this.#event = { prefix, limit, session, fencingToken: index };
     const traceEnd = tracedTime<HeldEvent>(heldChannel, { ...this.#event });
     this.slot = new HeldSlot(lease, index, {
-      ...{ prefix, limit },
+      prefix,
+      limit,
       release: () => ends.release(this),
       ended: (reason) => {
         const error = reason instanceof SemaphoreLostError ? reason : undefined;
@@ -114,7 +102,10 @@ export class Tenure {
     };
     context.hold(this.#onClose);
     queue.monitor.add({
-      ...{ session, index, retries, retryTime },
+      session,
+      index,
+      retries: options.monitorRetries,
+      retryTime: options.monitorRetryTime,
       signal: slot.ended,
       isHeld: () => slot.held,
       ttl: lease.ttl,

@@ -97,7 +97,8 @@ export function readRequest(
   }
   const wait = Math.min(waitOf(path, options), LONGEST_WAIT_MS);
   return {
-    ...{ method: "GET", path },
+    method: "GET",
+    path,
     // Never 0, which Consul would replace with its long default (Go: `durToMsec`).
     query: {
       ...query,

@@ -128,7 +128,8 @@ export async function transact(
   // The leader applies every write anyway.
   const consistent = options.consistent === true && operations.every(({ verb }) => READS.has(verb));
   const answer = await transport.send({
-    ...REQUEST,
+    method: REQUEST.method,
+    path: REQUEST.path,
     query: { consistent: consistent ? true : undefined },
     body: `[${operations.map((operation) => encode(operation, scope)).join(",")}]`,
     options,

@@ -50,7 +50,7 @@ export function readLockEntry(
   const lock = decodeLock(value);
   // Anybody's JSON may have flags 0. A lock without a limit is none of a semaphore's.
   if (flags === 0n && lock.limit === 0) throw new SemaphoreConflictError();
-  return { ...lock, modifyIndex };
+  return { limit: lock.limit, holders: lock.holders, modifyIndex };
 }
 
 function isLimit(value: unknown): value is number {

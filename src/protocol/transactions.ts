@@ -190,7 +190,13 @@ export class Transactions {
   }
 
   #lockSwap(lock: LockValue, modifyIndex: bigint): KVOperation {
-    return { ...this.#lockWrite(lock), verb: "cas", modifyIndex };
+    return {
+      verb: "cas",
+      key: this.#keys.lock,
+      value: encodeLock(lock),
+      flags: SEMAPHORE_FLAG_VALUE,
+      modifyIndex,
+    };
   }
 
   #lockWrite(lock: LockValue): KVOperation & { readonly verb: "set" } {

@@ -121,7 +121,8 @@ export class CleanUp {
     const keepAlive = (): boolean => this.#isAwaited;
     try {
       await retry(() => this.#leave(), {
-        ...{ isTransient: isOutcomeUnknown, pauseFactor },
+        isTransient: isOutcomeUnknown,
+        pauseFactor,
         until: lease.own ? lease.expiresAt : Infinity,
         failed: (error) => {
           if (error instanceof Error) this.#failure = error;
@@ -138,7 +139,8 @@ export class CleanUp {
       lease.stop();
       // Where the session cannot be ended, its TTL does it.
       await retry(() => lease.destroy(this.#attempt), {
-        ...{ isTransient: isOutcomeUnknown, pauseFactor },
+        isTransient: isOutcomeUnknown,
+        pauseFactor,
         until: Math.min(lease.expiresAt, performance.now() + LONGEST_DESTRUCTION_MS),
         keepAlive,
       }).catch(() => undefined);

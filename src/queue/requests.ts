@@ -83,21 +83,18 @@ export class PrefixRequests {
   /** Reads the whole prefix. */
   async readAll(options: OwnRequestOptions = {}): Promise<Reading> {
     const sentAt = performance.now();
-    const snapshot = readSnapshot(
-      this.keys,
-      await this.#list({ ...options, valueAt: this.keys.lock }),
-    );
+    const snapshot = readSnapshot(this.keys, await this.#list(this.#optionsOf(options)));
     return { snapshot, sentAt, now: performance.now() };
   }
 
   /** All entries of the prefix, with their values. */
   async list(): Promise<readonly KVEntry[]> {
-    return await this.#list({});
+    return await this.#list({ ...this.#optionsOf({}), valueAt: undefined });
   }
 
-  async #list(options: OwnRequestOptions & EntryOptions): Promise<readonly KVEntry[]> {
+  async #list(options: OwnQueryOptions & EntryOptions): Promise<readonly KVEntry[]> {
     const { value: entries, meta } = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
-      this.#kv.list(this.keys.prefix, this.#query(options)),
+      this.#kv.list(this.keys.prefix, options),
     );
     this.#requireAll(meta);
     return entries;
@@ -137,10 +134,11 @@ export class PrefixRequests {
   async transact(
     operations: readonly KVOperation[],
     code: SemaphoreRequestErrorCode,
-    options: OwnRequestOptions = {},
+    { timeout, signal }: OwnRequestOptions = {},
   ): Promise<Written> {
-    return await failingAs(code, options.signal, () =>
-      this.#kv.txn(operations, { ...this.#scope, ...options, valueAt: this.keys.lock }),
+    const valueAt = this.keys.lock;
+    return await failingAs(code, signal, () =>
+      this.#kv.txn(operations, { ...this.#scope, timeout, signal, valueAt }),
     );
   }
 
@@ -171,7 +169,7 @@ export class PrefixRequests {
     for (let from = 0; from < operations.length; from += MOST_OPERATIONS) {
       const some = operations.slice(from, from + MOST_OPERATIONS);
       const outcome = await failingAs("SEMAPHORE_READ_FAILED", options.signal, () =>
-        this.#kv.txn(some, this.#query({ ...options, valueAt: this.keys.lock })),
+        this.#kv.txn(some, this.#optionsOf(options)),
       );
       if (!outcome.applied) return undefined;
       entries.push(...outcome.entries);
@@ -202,7 +200,7 @@ export class PrefixRequests {
     const { index: seen = 0n, signal, timeout = Infinity } = options;
     const read = async (query: OwnQueryOptions): Promise<KeyReading> => {
       const { value: entry, meta } = await failingAs("SEMAPHORE_READ_FAILED", query.signal, () =>
-        this.#kv.get(key, this.#query(query)),
+        this.#kv.get(key, this.#optionsOf(query)),
       );
       this.#requireAll(meta);
       return { entry, index: entry?.modifyIndex ?? meta.index };
@@ -245,8 +243,11 @@ export class PrefixRequests {
     );
   }
 
-  #query(options: OwnQueryOptions & EntryOptions): OwnQueryOptions & EntryOptions {
-    return { ...this.#scope, consistent: true, ...options };
+  /** The options of a read. They have always the same fields, in which all that read them are fast. */
+  #optionsOf({ index, wait, timeout, signal }: OwnQueryOptions): OwnQueryOptions & EntryOptions {
+    const { namespace, partition } = this.#scope;
+    const valueAt = this.keys.lock;
+    return { namespace, partition, consistent: true, index, wait, timeout, signal, valueAt };
   }
 }
 

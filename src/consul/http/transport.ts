@@ -189,7 +189,11 @@ export class Transport {
   ): Promise<RawAnswer> {
     const { origin, basePath } = this.#config;
     const options = {
-      ...{ origin, path: `${basePath}${path}`, method, body: body ?? null, headers },
+      origin,
+      path: `${basePath}${path}`,
+      method,
+      body: body ?? null,
+      headers,
       // undici's default timeouts of 300 s are shorter than a blocking query. The deadline is the
       // only limit.
       headersTimeout: 0,
