@@ -15,6 +15,12 @@ import { wordsOf, type Applied, type PrefixRequests, type Refused } from "./requ
 /** A reading that was asked for at that very moment need not show the entry. */
 const ONE_TICK_MS = 1e-6;
 
+/**
+ * A longer queue than that is read after the write that enters it, by a request of its own: Consul carries
+ * out one write at a time, and one that reads hundreds of entries holds up all others.
+ */
+const LONG_QUEUE = 100;
+
 /** How often in a row a swap may be refused though the lock is the same, before that is final. */
 const MOST_REFUSALS = 3;
 
@@ -62,19 +68,18 @@ export class Entrance {
   /** Makes the contender entry. Resolves to Consul's words where it refuses. */
   async enter(claim: Claim, options: OwnRequestOptions): Promise<string | undefined> {
     const { transactions, keys } = this.#requests;
-    // Behind another waiter of this client there is nothing to learn yet, if the limit is the same.
-    const isBehind = this.#line.size > 0 && claim.lease.own && this.#hasLimitOf(claim);
+    const readsLater = this.#readsLater(claim);
     const sentAt = performance.now();
     const outcome = await this.#requests.transact(
-      [...transactions.enter(claim.entry), ...(isBehind ? [] : [transactions.readAll()])],
+      [...transactions.enter(claim.entry), ...(readsLater ? [] : [transactions.readAll()])],
       "SEMAPHORE_CONTENDER_FAILED",
       options,
     );
     if (!outcome.applied) return wordsOf(outcome);
     const now = performance.now();
-    const enteredAt = isBehind ? now + ONE_TICK_MS : sentAt;
+    const enteredAt = readsLater ? now + ONE_TICK_MS : sentAt;
     claim.entered(enteredAt);
-    if (isBehind) {
+    if (readsLater) {
       this.#known.entered(enteredAt);
       return undefined;
     }
@@ -123,6 +128,13 @@ export class Entrance {
     this.#line.remove(claim);
     claim.holds(outcome);
     return false;
+  }
+
+  /** Whether a claim enters without a reading: the first step of the wait reads, where it has to. */
+  #readsLater(claim: Claim): boolean {
+    if (!claim.lease.own || !this.#hasLimitOf(claim)) return false;
+    // Behind another waiter of this client there is nothing to learn yet.
+    return this.#line.size > 0 || this.#known.view.read.length > LONG_QUEUE;
   }
 
   #mayJoinAtOnce(claim: Claim): boolean {

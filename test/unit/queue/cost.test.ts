@@ -102,6 +102,30 @@ describe("a waiter", () => {
     expect(requests.filter(({ step }) => step === "read prefix")).toEqual([]);
   });
 
+  test.each([
+    { others: 90, steps: ["enter and read"] },
+    // Consul carries out one write at a time, and this one would hold up all others.
+    { others: 110, steps: ["enter", "read prefix"] },
+  ])("that was behind $others others before enters with $steps", async ({ others, steps }) => {
+    const slot = await holder();
+    await waitersElsewhere(others);
+    const giveUp = new AbortController();
+    const sem = semaphoreOf(scene.client);
+    new Watched(sem.acquire(giveUp.signal));
+    await time.pass(1_000);
+    giveUp.abort();
+    await time.pass(1_000);
+    scene.forget();
+    const next = new Watched(sem.acquire());
+    await time.pass(1_000);
+    const sent = scene.sent.filter(({ client }) => client === scene.client);
+    expect(
+      sent.map(({ step }) => step).filter((step) => step.includes("read") || step === "enter"),
+    ).toEqual(steps);
+    expect(slot.held).toBe(true);
+    expect(next.outcome).toBeUndefined();
+  });
+
   test.each([0, 60])("behind %d others asks ever more rarely in an outage", async (ahead) => {
     await holder();
     await waitersElsewhere(ahead);
