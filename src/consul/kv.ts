@@ -190,8 +190,7 @@ export class KV {
     options: QueryOptions & EntryOptions,
     query?: ConsulRequest["query"],
   ): Promise<QueryResult<readonly KVEntry[]>> {
-    const request = readRequest(path, options, query);
-    const answer = await this.#transport.send({ ...request, alsoAccept: [404] });
+    const answer = await this.#transport.send(readRequest(path, options, query, [404]));
     const meta = readMeta(answer, options);
     if (answer.status === 404) return { value: [], meta };
     return { value: readEntries(answer, options), meta };

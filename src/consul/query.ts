@@ -89,13 +89,15 @@ export function readRequest(
   path: string,
   options: QueryOptions,
   query: ConsulRequest["query"] = {},
+  alsoAccept?: ConsulRequest["alsoAccept"],
 ): ConsulRequest {
   const consistent = options.consistent === true ? true : undefined;
   const { index } = options;
   if (index === undefined || index <= 0n) {
-    return { method: "GET", path, query: { ...query, consistent }, options };
+    return { method: "GET", path, query: { ...query, consistent }, options, alsoAccept };
   }
   const wait = Math.min(waitOf(path, options), LONGEST_WAIT_MS);
+  const { signal, timeout, datacenter, namespace, partition } = options;
   return {
     method: "GET",
     path,
@@ -107,7 +109,14 @@ export function readRequest(
       wait: `${Math.max(1, Math.trunc(wait))}ms`,
     },
     // The server adds up to a sixteenth, so that waiters do not all return at once.
-    options: { ...options, timeout: options.timeout ?? wait + wait / 16 + ANSWER_GRACE_MS },
+    options: {
+      signal,
+      timeout: timeout ?? wait + wait / 16 + ANSWER_GRACE_MS,
+      datacenter,
+      namespace,
+      partition,
+    },
+    alsoAccept,
     lane: "watch",
   };
 }

@@ -73,7 +73,7 @@ function isHolders(value: unknown): value is object {
  * @throws SemaphoreDecodingError where Go's decoder would fail as well; but 3.0 counts as 3 here.
  */
 export function decodeLock(value: Uint8Array): LockValue {
-  const text = Buffer.from(value).toString("utf8");
+  const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString("utf8");
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -98,11 +98,8 @@ export function decodeLock(value: Uint8Array): LockValue {
 
 /** A lock entry's value, to the byte as Go's JSON encoder writes it: its map keys sorted. */
 export function encodeLock({ limit, holders }: LockValue): string {
-  const sorted = [...holders].sort();
-  return JSON.stringify({
-    Limit: limit,
-    Holders: Object.fromEntries(sorted.map((session) => [session, true])),
-  });
+  const fields = [...holders].sort().map((session) => `${JSON.stringify(session)}:true`);
+  return `{"Limit":${limit},"Holders":{${fields.join(",")}}}`;
 }
 
 function asObject(json: unknown, text: string): object {

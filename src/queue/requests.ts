@@ -136,9 +136,10 @@ export class PrefixRequests {
     code: SemaphoreRequestErrorCode,
     { timeout, signal }: OwnRequestOptions = {},
   ): Promise<Written> {
+    const { namespace, partition } = this.#scope;
     const valueAt = this.keys.lock;
     return await failingAs(code, signal, () =>
-      this.#kv.txn(operations, { ...this.#scope, timeout, signal, valueAt }),
+      this.#kv.txn(operations, { namespace, partition, timeout, signal, valueAt }),
     );
   }
 

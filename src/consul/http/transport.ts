@@ -31,7 +31,7 @@ export interface ConsulRequest {
   readonly body?: Uint8Array | string;
   readonly options: RequestOptions;
   /** Statuses besides 200 that do not mean failure. */
-  readonly alsoAccept?: readonly number[];
+  readonly alsoAccept?: readonly number[] | undefined;
   /** Default: `"call"`. */
   readonly lane?: LaneName;
   /** Whether an answer denies permission; one with 403 always does. */
