@@ -41,11 +41,10 @@ export function readSnapshot(keys: PrefixKeys, entries: readonly KVEntry[]): Sna
       return { session, createIndex, modifyIndex, lockIndex };
     },
   );
-  const alive = new Set(contenders.map(({ session }) => session));
+  const missing = new Set(lock.holders);
+  for (const { session } of contenders) missing.delete(session);
   const dead = new Map(
-    [...lock.holders]
-      .filter((session) => !alive.has(session))
-      .map((session) => [session, indexAt(keys.contender(session), entries)]),
+    [...missing].map((session) => [session, indexAt(keys.contender(session), entries)]),
   );
   return { lock, dead, contenders };
 }
