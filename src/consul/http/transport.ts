@@ -255,7 +255,7 @@ function openerOf(config: ResolvedConfig): (keepAliveTimeout: number) => OwnConn
 
 function warnOfInsecureTls(address: string): void {
   process.emitWarning(
-    `TLS verification is off: any server at ${address} is trusted with the token ` +
+    `TLS verification is off: whatever answers at ${address} is trusted with the token ` +
       `(tls.insecureSkipVerify is set, or CONSUL_HTTP_SSL_VERIFY is false)`,
     { type: "SecurityWarning", code: "CONSUL_TLS_INSECURE" },
   );

@@ -917,7 +917,7 @@ test("a client without TLS verification warns of it, with the address", () => {
   clients.push(new ConsulClient({ address: "https://consul.example:8501", tls }));
   expect(warn.mock.calls).toEqual([
     [
-      "TLS verification is off: any server at https://consul.example:8501 is trusted with the token " +
+      "TLS verification is off: whatever answers at https://consul.example:8501 is trusted with the token " +
         "(tls.insecureSkipVerify is set, or CONSUL_HTTP_SSL_VERIFY is false)",
       { type: "SecurityWarning", code: "CONSUL_TLS_INSECURE" },
     ],
