@@ -6,6 +6,7 @@ import { sleep } from "../async/sleep.js";
 import { parseDuration } from "../consul/duration.js";
 import type { OwnEndpoints } from "../consul/endpoints.js";
 import type { OwnRequestOptions } from "../consul/http/request-options.js";
+import type { RequestScope } from "../consul/http/transport.js";
 import type { EntryOptions } from "../consul/kv-answers.js";
 import type { KVEntry } from "../consul/kv.js";
 import type { OwnQueryOptions, QueryMeta } from "../consul/query.js";
@@ -59,7 +60,7 @@ export class PrefixRequests {
   readonly keys: PrefixKeys;
   readonly transactions: Transactions;
   readonly #kv: OwnEndpoints["kv"];
-  readonly #scope: OwnRequestOptions;
+  readonly #scope: RequestScope;
   readonly #watches: WatchQuota;
   readonly #idlePauses = new Backoff(IDLE_PAUSES);
 
@@ -70,7 +71,7 @@ export class PrefixRequests {
   constructor(
     { kv }: Pick<OwnEndpoints, "kv">,
     prefix: string,
-    scope: OwnRequestOptions,
+    scope: RequestScope,
     watches = new WatchQuota(),
   ) {
     this.#kv = kv;
