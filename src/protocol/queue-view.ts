@@ -84,12 +84,13 @@ export function afterReading(
   // What is known of the lock may be newer.
   const current = isNewer(before, lock, sentAt) ? lock : before.lock;
   const alive = contenders.filter(({ session }) => current.holders.has(session));
+  const waiters = contenders.filter(({ session }) => !current.holders.has(session));
   return withLock(
     {
       ...before,
       dead,
-      waiters: contenders.filter(({ session }) => !current.holders.has(session)),
-      passed: passesOf(before, contenders),
+      waiters,
+      passed: passesOf(before, waiters),
       lastTurn: undefined,
       vanished: undefined,
       read: contenders,
@@ -233,22 +234,19 @@ function withPasses(
   return passes;
 }
 
-/** What is known of the passes of those that are still there. */
-function passesOf(
-  view: QueueView,
-  contenders: readonly ContenderEntry[],
-): ReadonlyMap<bigint, Pass> {
+/** What is known of the passes of those that still wait: one that holds has let nobody go first. */
+function passesOf(view: QueueView, waiters: readonly ContenderEntry[]): ReadonlyMap<bigint, Pass> {
   const { lastTurn } = view;
   const passed =
     lastTurn === undefined
       ? view.passed
       : withPasses(
           view,
-          contenders.filter(({ createIndex }) => createIndex < lastTurn.createIndex),
+          waiters.filter(({ createIndex }) => createIndex < lastTurn.createIndex),
           lastTurn.at,
         );
   if (passed.size === 0) return passed;
-  return keptOf(passed, new Set(contenders.map(({ createIndex }) => createIndex)));
+  return keptOf(passed, new Set(waiters.map(({ createIndex }) => createIndex)));
 }
 
 function greatestIndex(lock: LockState, contenders: readonly ContenderEntry[]): bigint {

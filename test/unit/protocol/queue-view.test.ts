@@ -321,6 +321,17 @@ describe("news of the contender entry of a waiter", () => {
     expect(read.lastTurn).toBeUndefined();
   });
 
+  test("that its lock was taken again: one ahead that holds by the next reading was not passed", () => {
+    const lock = lockOf(2, ["s5", "s7"], 110n);
+    const shown = snapshotOf({ lock, contenders: contenders(5, 6, 7, 8) });
+    const read = afterReading(
+      news(7, touched, viewOf({ waiters: contenders(5, 6, 7, 8) })),
+      shown,
+      LATER,
+    );
+    expect(read.passed).toEqual(passedUntil(NOW + 5_000, 6));
+  });
+
   test("that its lock was taken again: one that nobody waited for was not passed once more", () => {
     const passed = passedUntil(NOW + 1, 5);
     const read = readAfter(news(7, touched, { ...before, passed }));
