@@ -34,6 +34,8 @@ export type Step =
   | { readonly kind: "gone" }
   /** Read the whole prefix. */
   | { readonly kind: "read" }
+  /** Leave Consul to others for so many milliseconds. */
+  | { readonly kind: "pause"; readonly atMost: number }
   /** Read the lock entry. */
   | { readonly kind: "look" }
   /** Read the contender entry right ahead. */
@@ -44,6 +46,15 @@ export type Step =
   | { readonly kind: "watch lock"; readonly atMost: number }
   /** Wait for a change of the contender entry right ahead. */
   | { readonly kind: "watch entry"; readonly entry: ContenderEntry; readonly atMost: number };
+
+/**
+ * A longer queue than that is read after the write that enters it, by a request of its own: Consul
+ * carries out one write at a time, and one that reads hundreds of entries holds up all others. That
+ * request comes a moment later: who enters has often just given a slot back, and the next in line is
+ * about to take it. Without the pause a fleet of hundreds that hold for 20 ms is some 7 % slower.
+ */
+export const LONG_QUEUE = 100;
+const LONG_READ_PAUSE_MS = 10;
 
 /**
  * How long the first in line takes it that the holders are alive, in milliseconds. A dead holder's
@@ -99,7 +110,7 @@ const NOBODY_WAITS_MS = 250;
  * @throws SemaphoreLimitConflictError where the others go by another limit
  */
 export function nextStep(view: QueueView, me: Waiter, target: Target, now: number): Step {
-  if (view.readAt < me.enteredAt) return { kind: "read" };
+  if (view.readAt < me.enteredAt) return firstReading(view, me, now);
   if (view.isLockStale) return { kind: "look" };
   requireSameLimit(view, me);
   const limit = limitFor(me, view.lock.limit);
@@ -123,6 +134,13 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
   return free === 0
     ? waitForRoom(view, place, now)
     : waitForOthers(view, place, { free, limit }, now);
+}
+
+/** The last reading does not show its entry. */
+function firstReading(view: QueueView, { enteredAt }: Waiter, now: number): Step {
+  const readAt = enteredAt + LONG_READ_PAUSE_MS;
+  const isEarly = view.read.length > LONG_QUEUE && now < readAt;
+  return isEarly ? { kind: "pause", atMost: readAt - now } : { kind: "read" };
 }
 
 /** The one right ahead has gone unseen: it has had its turn, or has given up waiting. */

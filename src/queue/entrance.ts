@@ -3,7 +3,7 @@ import { unlessAborted } from "../async/unless-aborted.js";
 import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import type { KVOperation } from "../consul/transaction.js";
 import { SemaphoreRequestError } from "../errors.js";
-import { limitFor, mayJoinAtOnce, requireSameLimit } from "../protocol/next-step.js";
+import { limitFor, LONG_QUEUE, mayJoinAtOnce, requireSameLimit } from "../protocol/next-step.js";
 import { afterPassing, type QueueView } from "../protocol/queue-view.js";
 import { liveHolders, readSnapshot } from "../protocol/snapshot.js";
 import type { Claim } from "./claim.js";
@@ -14,12 +14,6 @@ import { wordsOf, type Applied, type PrefixRequests, type Refused } from "./requ
 
 /** A reading that was asked for at that very moment need not show the entry. */
 const ONE_TICK_MS = 1e-6;
-
-/**
- * A longer queue than that is read after the write that enters it, by a request of its own: Consul carries
- * out one write at a time, and one that reads hundreds of entries holds up all others.
- */
-const LONG_QUEUE = 100;
 
 /** How often in a row a swap may be refused though the lock is the same, before that is final. */
 const MOST_REFUSALS = 3;

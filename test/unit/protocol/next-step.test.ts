@@ -57,6 +57,8 @@ const goesTo = (cases: readonly Case[]): void => {
   });
 };
 
+const queueOf = (length: number) => contenders(...Array.from({ length }, (_, index) => index + 1));
+
 const JOIN: Step = { kind: "join", passing: [] };
 const FULL = lockOf(1, ["h"]);
 
@@ -71,6 +73,23 @@ describe("a waiter whose view is not good enough", () => {
       that: "does not where that reading was asked for at the moment of its entry",
       view: viewOf({ waiters: contenders(9), readAt: HEARD }),
       step: JOIN,
+    },
+    {
+      that: "leaves Consul to others at first where the queue was long",
+      view: viewOf({ read: queueOf(101), readAt: HEARD - 1 }),
+      later: 4,
+      step: { kind: "pause", atMost: 6 },
+    },
+    {
+      that: "reads a long queue after that",
+      view: viewOf({ read: queueOf(101), readAt: HEARD - 1 }),
+      later: 10,
+      step: { kind: "read" },
+    },
+    {
+      that: "reads a queue that is not that long at once",
+      view: viewOf({ read: queueOf(100), readAt: HEARD - 1 }),
+      step: { kind: "read" },
     },
     {
       that: "looks at the lock where something has happened that the lock tells of",

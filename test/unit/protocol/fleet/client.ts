@@ -140,6 +140,9 @@ export class Client implements Waiter {
       case "read":
         yield* this.#read();
         break;
+      case "pause":
+        yield { ms: step.atMost };
+        break;
       case "look":
         yield* this.#look();
         break;
