@@ -286,29 +286,8 @@ export function requireSameLimit({ lock }: Pick<QueueView, "lock">, me: Waiter):
   throw new SemaphoreLimitConflictError(lock.limit, me.limit);
 }
 
-/** How things stand for a waiter, or for one that has not entered yet. */
-export interface Standing {
-  readonly held: number;
-  readonly limit: number;
-  /** The waiters that come before it. */
-  readonly ahead: number;
-}
-
-export function standingOf(
-  view: QueueView,
-  session: string | undefined,
-  now: number,
-): Standing | undefined {
-  const { limit } = view.lock;
-  if (limit === undefined) return undefined;
-  const waiters = (session === undefined ? undefined : waitersAhead(view, session)) ?? view.waiters;
-  // Those that were passed have as a rule gone long ago.
-  const ahead = waiters.filter((waiter) => isWaitedFor(view, waiter, now));
-  return { held: liveHolders(view).size, limit, ahead: ahead.length };
-}
-
 /** The waiters that came before; nothing for one that is no waiter. */
-function waitersAhead(
+export function waitersAhead(
   { waiters }: QueueView,
   session: string,
 ): readonly ContenderEntry[] | undefined {

@@ -1,9 +1,9 @@
 import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { SemaphoreRequestError } from "../errors.js";
 import type { LockState } from "../protocol/lock-entry.js";
-import { standingOf, type Standing } from "../protocol/next-step.js";
 import { readState } from "../protocol/semaphore-state.js";
 import type { Snapshot } from "../protocol/snapshot.js";
+import { standingOf, type Standing } from "../protocol/standing.js";
 import type { Claim, ClaimedQueue } from "./claim.js";
 import { Entrance } from "./entrance.js";
 import { Exit } from "./exit.js";
