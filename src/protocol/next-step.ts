@@ -50,8 +50,8 @@ export type Step =
 /**
  * A longer queue than that is read after the write that enters it, by a request of its own: Consul
  * carries out one write at a time, and one that reads hundreds of entries holds up all others. That
- * request comes a moment later: who enters has often just given a slot back, and the next in line is
- * about to take it. Without the pause a fleet of hundreds that hold for 20 ms is some 7 % slower.
+ * request comes a moment later: whoever enters has often just given a slot back, and the next in line
+ * is about to take it. Without the pause a fleet of hundreds that hold for 20 ms is slower by 3 to 15 %.
  */
 export const LONG_QUEUE = 100;
 const LONG_READ_PAUSE_MS = 10;

@@ -190,13 +190,7 @@ export class Transactions {
   }
 
   #lockSwap(lock: LockValue, modifyIndex: bigint): KVOperation {
-    return {
-      verb: "cas",
-      key: this.#keys.lock,
-      value: encodeLock(lock),
-      flags: SEMAPHORE_FLAG_VALUE,
-      modifyIndex,
-    };
+    return { ...this.#lockWrite(lock), verb: "cas", modifyIndex };
   }
 
   #lockWrite(lock: LockValue): KVOperation & { readonly verb: "set" } {

@@ -25,13 +25,6 @@ const BIG_FLAGS = /"Flags"\s*:\s*([1-9]\d{15,19})(?=[,}\s])/;
 export function bigFlagsIn(text: string): string | undefined {
   const digits = BIG_FLAGS.exec(text)?.[1];
   if (digits === undefined) return undefined;
-  if (otherFlags?.than !== digits) otherFlags = { than: digits, pattern: flagsOtherThan(digits) };
-  return otherFlags.pattern.test(text) ? undefined : digits;
-}
-
-/** Semaphores have but one: to make the pattern takes longer than to look for it. */
-let otherFlags: { readonly than: string; readonly pattern: RegExp } | undefined;
-
-function flagsOtherThan(digits: string): RegExp {
-  return new RegExp(`"Flags"\\s*:(?!\\s*(?:${digits}|\\d{1,15})[,}\\s])`);
+  const others = new RegExp(`"Flags"\\s*:(?!\\s*(?:${digits}|\\d{1,15})[,}\\s])`);
+  return others.test(text) ? undefined : digits;
 }
