@@ -1,4 +1,5 @@
 import type { LockState } from "./lock-entry.js";
+import { isWaitedFor, passesOf, withPasses, type KnownPasses } from "./passes.js";
 import { liveHolders, type ContenderEntry, type KnownLock, type Snapshot } from "./snapshot.js";
 
 /**
@@ -6,16 +7,9 @@ import { liveHolders, type ContenderEntry, type KnownLock, type Snapshot } from 
  * since. Contenders that came after that reading are unknown. Of those that it shows, some may have
  * left: but nobody comes in ahead of them, so that old knowledge only makes a waiter wait too long.
  */
-export interface QueueView extends KnownLock {
+export interface QueueView extends KnownLock, KnownPasses {
   /** In the order of their arrival. */
   readonly waiters: readonly ContenderEntry[];
-  /** By their create indexes, the entries whose owners have let somebody behind them go first. */
-  readonly passed: ReadonlyMap<bigint, Pass>;
-  /**
-   * A waiter that became a holder, and when. Those ahead of it are taken for gone: should the next
-   * reading still show one, it has let that waiter go first.
-   */
-  readonly lastTurn: { readonly createIndex: bigint; readonly at: number } | undefined;
   /** The first waiter that others wait for, and since when it was seen with a slot for it. */
   readonly idleFront: { readonly createIndex: bigint; readonly since: number } | undefined;
   /**
@@ -38,21 +32,11 @@ export interface QueueView extends KnownLock {
   readonly aliveAt: ReadonlyMap<string, number>;
 }
 
-/** How often a waiter was passed, and until when nobody waits for it. It may take a slot all the time. */
-export interface Pass {
-  readonly times: number;
-  readonly until: number;
-}
-
 /** Times are those of `performance.now()`, by which the request was sent, and answered. */
 export interface ReadTimes {
   readonly sentAt: number;
   readonly now: number;
 }
-
-/** One that was only slow is waited for again soon; one that is dead, after twice as long each time. */
-const FIRST_PASS_MS = 5_000;
-const LONGEST_PASS_MS = 60_000;
 
 /** Before anything is known: the prefix has to be read. */
 export const UNREAD: QueueView = {
@@ -184,19 +168,6 @@ export function afterPassing(
   return withIdleFront({ ...view, passed: withPasses(view, waiters, now) }, now);
 }
 
-/** Whether others wait for a waiter that is ahead of them. */
-export function isWaitedFor({ passed }: QueueView, { createIndex }: ContenderEntry, now: number) {
-  return passed.size === 0 || now >= (passed.get(createIndex)?.until ?? -Infinity);
-}
-
-/**
- * Whether it is time to see who is still ahead of the last that became a holder: one that was only slow
- * is waited for again after the time of a pass.
- */
-export function isLastTurnLongAgo({ lastTurn }: QueueView, now: number): boolean {
-  return lastTurn !== undefined && now >= lastTurn.at + FIRST_PASS_MS;
-}
-
 /** How many have vanished right behind a waiter, with nobody in between. */
 export function vanishedBehind(
   { vanished, waiters }: QueueView,
@@ -216,37 +187,6 @@ export function freeSlots(view: KnownLock, limit: number): number {
 /** By its index, or since it was asked for after what is known was known: indexes can go backwards. */
 function isNewer(view: QueueView, lock: LockState, sentAt: number): boolean {
   return sentAt >= view.lockAt || lock.modifyIndex > view.lock.modifyIndex;
-}
-
-function withPasses(
-  { passed }: QueueView,
-  waiters: readonly ContenderEntry[],
-  now: number,
-): ReadonlyMap<bigint, Pass> {
-  const passes = new Map(passed);
-  for (const { createIndex } of waiters) {
-    const { times, until } = passed.get(createIndex) ?? { times: 0, until: -Infinity };
-    // While nobody waits for it, it is not passed a second time.
-    if (now < until) continue;
-    const lasts = Math.min(FIRST_PASS_MS * 2 ** times, LONGEST_PASS_MS);
-    passes.set(createIndex, { times: times + 1, until: now + lasts });
-  }
-  return passes;
-}
-
-/** What is known of the passes of those that still wait: one that holds has let nobody go first. */
-function passesOf(view: QueueView, waiters: readonly ContenderEntry[]): ReadonlyMap<bigint, Pass> {
-  const { lastTurn } = view;
-  const passed =
-    lastTurn === undefined
-      ? view.passed
-      : withPasses(
-          view,
-          waiters.filter(({ createIndex }) => createIndex < lastTurn.createIndex),
-          lastTurn.at,
-        );
-  if (passed.size === 0) return passed;
-  return keptOf(passed, new Set(waiters.map(({ createIndex }) => createIndex)));
 }
 
 function greatestIndex(lock: LockState, contenders: readonly ContenderEntry[]): bigint {
@@ -280,7 +220,7 @@ function withLock(
       idleFront: isLowered ? undefined : view.idleFront,
       // One that was not in there before has only just come, and is alive.
       aliveAt: new Map([...lock.holders].map((it) => [it, view.aliveAt.get(it) ?? now])),
-      dead: view.dead.size === 0 ? view.dead : keptOf(view.dead, lock.holders),
+      dead: view.dead.size === 0 ? view.dead : stillIn(view.dead, lock.holders),
       // A holder waits no more. Most changes of the lock are no news for a long queue.
       waiters: [...lock.holders].every((it) => view.lock.holders.has(it))
         ? view.waiters
@@ -290,12 +230,11 @@ function withLock(
   );
 }
 
-/** What is known of those that are still there. */
-function keptOf<Name, Known>(
-  known: ReadonlyMap<Name, Known>,
-  present: ReadonlySet<Name>,
-): ReadonlyMap<Name, Known> {
-  return new Map([...known].filter(([name]) => present.has(name)));
+function stillIn(
+  dead: ReadonlyMap<string, bigint>,
+  holders: ReadonlySet<string>,
+): ReadonlyMap<string, bigint> {
+  return new Map([...dead].filter(([session]) => holders.has(session)));
 }
 
 function withIdleFront(view: QueueView, now: number): QueueView {

@@ -1,5 +1,6 @@
 import { waitersAhead } from "./next-step.js";
-import { isWaitedFor, type QueueView } from "./queue-view.js";
+import { type QueueView } from "./queue-view.js";
+import { isWaitedFor } from "./passes.js";
 import { liveHolders } from "./snapshot.js";
 
 /** How things stand for a waiter, or for one that has not entered yet. */

@@ -7,7 +7,7 @@ import { unlessAborted } from "../async/unless-aborted.js";
 import { ConsulError } from "../consul/http/consul-error.js";
 import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { isOutcomeUnknown, isTransient, pauseFactor, SemaphoreRequestError } from "../errors.js";
-import type { Waiter } from "../protocol/next-step.js";
+import type { Waiter } from "../protocol/step.js";
 import type { Standing } from "../protocol/standing.js";
 import type { ContenderWrite } from "../protocol/transactions.js";
 import type { SessionLease } from "../session/lease.js";

@@ -9,9 +9,8 @@ import {
   mayPassOn,
   nextStep,
   requireSameLimit,
-  type Step,
-  type Waiter,
 } from "../../../src/protocol/next-step.js";
+import type { Step, Waiter } from "../../../src/protocol/step.js";
 import { afterCheck, type QueueView } from "../../../src/protocol/queue-view.js";
 import {
   contender,

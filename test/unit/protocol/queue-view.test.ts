@@ -9,10 +9,10 @@ import {
   afterReading,
   afterWrite,
   freeSlots,
-  isWaitedFor,
   type QueueView,
   UNREAD,
 } from "../../../src/protocol/queue-view.js";
+import { isWaitedFor } from "../../../src/protocol/passes.js";
 import type { ContenderEntry, Snapshot } from "../../../src/protocol/snapshot.js";
 import { contender, contenders, HEARD, lockOf, passedUntil, viewOf } from "./views.js";
 

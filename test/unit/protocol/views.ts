@@ -1,6 +1,7 @@
-import type { Waiter } from "../../../src/protocol/next-step.js";
+import type { Waiter } from "../../../src/protocol/step.js";
 import type { LockState } from "../../../src/protocol/lock-entry.js";
-import type { Pass, QueueView } from "../../../src/protocol/queue-view.js";
+import type { QueueView } from "../../../src/protocol/queue-view.js";
+import type { Pass } from "../../../src/protocol/passes.js";
 import type { ContenderEntry } from "../../../src/protocol/snapshot.js";
 
 /** When everything in a view was heard of, unless a test says otherwise. */

@@ -1,12 +1,7 @@
 import type { KVOperation } from "../../../../src/consul/transaction.js";
 import { readLockEntry } from "../../../../src/protocol/lock-entry.js";
-import {
-  mayJoinAtOnce,
-  nextStep,
-  type Step,
-  type Target,
-  type Waiter,
-} from "../../../../src/protocol/next-step.js";
+import { mayJoinAtOnce, nextStep } from "../../../../src/protocol/next-step.js";
+import type { Step, Target, Waiter } from "../../../../src/protocol/step.js";
 import {
   afterCheck,
   afterDoubt,

@@ -1,0 +1,40 @@
+import type { ContenderEntry } from "./snapshot.js";
+
+/** A contender of this client. */
+export interface Waiter {
+  readonly session: string;
+  readonly limit: number;
+  /** Whether it goes by the limit in the lock entry, and by its own only where there is none. */
+  readonly adoptsLimit: boolean;
+  /** A reading that was asked for since then shows its contender entry, if that is still there. */
+  readonly enteredAt: number;
+}
+
+/** The waiter that one waits for, and since when. */
+export interface Target {
+  readonly createIndex: bigint;
+  readonly since: number;
+}
+
+/** What a waiter that is the first of its client in the queue does next. */
+export type Step =
+  /** Take a slot; before these waiters ahead of it, which have let it go by. */
+  | { readonly kind: "join"; readonly passing: readonly ContenderEntry[] }
+  /** Make sure of a slot that it has already. */
+  | { readonly kind: "rejoin" }
+  /** Its contender entry is gone: begin again. */
+  | { readonly kind: "gone" }
+  /** Read the whole prefix. */
+  | { readonly kind: "read" }
+  /** Leave Consul to others for so many milliseconds. */
+  | { readonly kind: "pause"; readonly atMost: number }
+  /** Read the lock entry. */
+  | { readonly kind: "look" }
+  /** Read the contender entry right ahead. */
+  | { readonly kind: "look ahead"; readonly entry: ContenderEntry }
+  /** Read the lock entry, and make sure that the holders are alive. */
+  | { readonly kind: "check" }
+  /** Wait for a change of the lock entry, for so many milliseconds at most. */
+  | { readonly kind: "watch lock"; readonly atMost: number }
+  /** Wait for a change of the contender entry right ahead. */
+  | { readonly kind: "watch entry"; readonly entry: ContenderEntry; readonly atMost: number };
