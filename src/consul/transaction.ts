@@ -37,6 +37,10 @@ export type KVOperation =
       readonly verb: "delete";
     })
   | (Pick<KVWrite, "key"> & {
+      /** Deletes all entries whose key begins with `key`. */
+      readonly verb: "delete-tree";
+    })
+  | (Pick<KVWrite, "key"> & {
       /** Reads an entry as the earlier operations leave it. Fails if there is none. */
       readonly verb: "get";
     })
