@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { z } from "zod";
 
 import { parseDuration, type Duration } from "./consul/duration.js";
-import { cleanPath } from "./protocol/keys.js";
+import { cleanPath, TAIL_KEY } from "./protocol/keys.js";
 import { SemaphoreOptionsError } from "./errors.js";
 import { shownWithType } from "./shown-value.js";
 
@@ -185,6 +185,11 @@ const prefixSchema = z
   .refine((prefix) => !/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(prefix), {
     error: (issue) =>
       `invalid prefix ${shownWithType(issue.input)}: Consul refuses paths with such a character`,
+    abort: true,
+  })
+  .refine((prefix) => !cleanPath(prefix).split("/").includes(TAIL_KEY), {
+    error: (issue) =>
+      `invalid prefix ${shownWithType(issue.input)}: "${TAIL_KEY}" is where a long queue has its tail`,
     abort: true,
   })
   .refine((prefix) => !/^\.{1,2}(\/|$)/.test(cleanPath(prefix)), {

@@ -10,6 +10,9 @@ import { posix } from "node:path";
  */
 export const DEFAULT_SEMAPHORE_KEY = ".lock";
 
+/** The folder below the prefix that says who is the last in a long queue. Go knows of none. */
+export const TAIL_KEY = ".tail";
+
 /** Where a semaphore keeps what in Consul's key/value store. */
 export interface PrefixKeys {
   /** Read with its slash: Consul matches strings, and `jobs` would find `jobs2/…` as well. */
@@ -18,6 +21,10 @@ export interface PrefixKeys {
   readonly lock: string;
   /** The contender entry of a session. */
   contender(session: string): string;
+  /** Above the entry that says who is the last in a long queue. */
+  readonly tails: string;
+  /** That entry, while it is this session. */
+  tail(session: string): string;
 }
 
 /** The keys of the semaphore at a prefix, joined and cleaned as Go's `path.Join` does. */
@@ -27,6 +34,8 @@ export function prefixKeys(prefix: string): PrefixKeys {
     prefix: `${path}/`,
     lock: `${path}/${DEFAULT_SEMAPHORE_KEY}`,
     contender: (session) => `${path}/${session}`,
+    tails: `${path}/${TAIL_KEY}/`,
+    tail: (session) => `${path}/${TAIL_KEY}/${session}`,
   };
 }
 

@@ -1,17 +1,9 @@
 import { SemaphoreLimitConflictError } from "../errors.js";
+import { tailAhead, waitBehindTail } from "./long-queue.js";
 import { freeSlots, vanishedBehind, type QueueView } from "./queue-view.js";
 import { isLastTurnLongAgo, isWaitedFor } from "./passes.js";
 import { liveHolders, type ContenderEntry } from "./snapshot.js";
 import type { Step, Target, Waiter } from "./step.js";
-
-/**
- * A longer queue than that is read after the write that enters it, by a request of its own: Consul
- * carries out one write at a time, and one that reads hundreds of entries holds up all others. That
- * request comes a moment later: whoever enters has often just given a slot back, and the next in line
- * is about to take it. Without the pause a fleet of hundreds that hold for 20 ms is slower by 3 to 15 %.
- */
-export const LONG_QUEUE = 100;
-const LONG_READ_PAUSE_MS = 10;
 
 /**
  * How long the first in line takes it that the holders are alive, in milliseconds. A dead holder's
@@ -67,7 +59,8 @@ const NOBODY_WAITS_MS = 250;
  * @throws SemaphoreLimitConflictError where the others go by another limit
  */
 export function nextStep(view: QueueView, me: Waiter, target: Target, now: number): Step {
-  if (view.readAt < me.enteredAt) return firstReading(view, me, now);
+  const tail = tailAhead(view, me);
+  if (view.readAt < me.enteredAt && tail === undefined) return { kind: "read" };
   if (view.isLockStale) return { kind: "look" };
   requireSameLimit(view, me);
   const limit = limitFor(me, view.lock.limit);
@@ -75,10 +68,12 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
     return { kind: view.dead.has(me.session) ? "gone" : "rejoin" };
   }
   if (isLastTurnLongAgo(view, now)) return { kind: "read" };
-  const ahead = waitersAhead(view, me.session)?.filter((it) => isWaitedFor(view, it, now));
+  const free = freeSlots(view, limit);
+  if (tail?.hasJoined === false) return waitBehindTail(view, tail, { target, free }, now);
+  const others = tail === undefined ? waitersAhead(view, me.session) : [];
+  const ahead = others?.filter((it) => isWaitedFor(view, it, now));
   if (ahead === undefined) return { kind: "gone" };
 
-  const free = freeSlots(view, limit);
   const last = ahead.at(-1);
   // Waiters join one at a time even if several slots are free: one that sees a new holder assumes that
   // all ahead of that have had their turns.
@@ -91,13 +86,6 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
   return free === 0
     ? waitForRoom(view, place, now)
     : waitForOthers(view, place, { free, limit }, now);
-}
-
-/** The last reading does not show its entry. */
-function firstReading(view: QueueView, { enteredAt }: Waiter, now: number): Step {
-  const readAt = enteredAt + LONG_READ_PAUSE_MS;
-  const isEarly = view.read.length > LONG_QUEUE && now < readAt;
-  return isEarly ? { kind: "pause", atMost: readAt - now } : { kind: "read" };
 }
 
 /** The one right ahead has gone unseen: it has had its turn, or has given up waiting. */

@@ -17,6 +17,8 @@ export interface QueueView extends KnownLock, KnownPasses {
    * and the foremost. Each has had its turn, or has given up waiting.
    */
   readonly vanished: { readonly count: number; readonly createIndex: bigint } | undefined;
+  /** Whom a waiter of this client has entered a long queue behind. */
+  readonly tail: KnownTail | undefined;
   /** What the last reading of the whole prefix has shown. */
   readonly read: readonly ContenderEntry[];
   /** The greatest index in the last reading of the whole prefix, and when that was asked for. */
@@ -26,11 +28,26 @@ export interface QueueView extends KnownLock, KnownPasses {
   readonly readTook: number;
   /** When the lock was last heard of. */
   readonly lockAt: number;
+  /** Since when the lock entry is known as it is. */
+  readonly lockSince: number;
   /** Whether it has to be looked at before anything else. */
   readonly isLockStale: boolean;
   /** When each holder was last known to be alive. */
   readonly aliveAt: ReadonlyMap<string, number>;
 }
+
+/** Who was the tail of a long queue when another entered. Of those ahead of it nothing is known. */
+export interface KnownTail {
+  readonly entry: ContenderEntry;
+  /** Whether it has become a holder since. */
+  readonly hasJoined: boolean;
+  /** The session of the waiter behind it, and from when on a reading shows that one. */
+  readonly follower: string;
+  readonly enteredAt: number;
+}
+
+/** What is seen of a waiter's entry. */
+type SeenEntry = Pick<ContenderEntry, "createIndex" | "modifyIndex" | "lockIndex">;
 
 /** Times are those of `performance.now()`, by which the request was sent, and answered. */
 export interface ReadTimes {
@@ -47,11 +64,13 @@ export const UNREAD: QueueView = {
   lastTurn: undefined,
   idleFront: undefined,
   vanished: undefined,
+  tail: undefined,
   read: [],
   readIndex: 0n,
   readAt: -Infinity,
   readTook: 0,
   lockAt: -Infinity,
+  lockSince: -Infinity,
   isLockStale: false,
   aliveAt: new Map(),
 };
@@ -77,6 +96,8 @@ export function afterReading(
       passed: passesOf(before, waiters),
       lastTurn: undefined,
       vanished: undefined,
+      // Of one that has entered since, a reading does not say who is ahead.
+      tail: sentAt < (before.tail?.enteredAt ?? -Infinity) ? before.tail : undefined,
       read: contenders,
       readIndex,
       readAt: sentAt,
@@ -92,6 +113,11 @@ export function afterReading(
 /** After a reading of the lock entry. */
 export function afterLook(view: QueueView, lock: LockState, { sentAt, now }: ReadTimes): QueueView {
   return isNewer(view, lock, sentAt) ? withLock(view, lock, { now }) : view;
+}
+
+/** After a waiter has entered behind the tail of a long queue, if there was one. */
+export function afterEntering(view: QueueView, tail: KnownTail | undefined): QueueView {
+  return { ...view, tail, lastTurn: undefined, vanished: undefined };
 }
 
 /** After a write of ours to the lock. */
@@ -119,9 +145,12 @@ export function afterWrite(
 export function afterEntry(
   view: QueueView,
   waiter: ContenderEntry,
-  entry: Pick<ContenderEntry, "createIndex" | "modifyIndex" | "lockIndex"> | null,
+  entry: SeenEntry | null,
   now: number,
 ): QueueView {
+  if (view.tail?.entry.createIndex === waiter.createIndex) {
+    return afterTail(view, view.tail, entry, now);
+  }
   const place = view.waiters.findIndex(({ createIndex }) => createIndex === waiter.createIndex);
   if (place === -1) return view;
   const others = view.waiters.toSpliced(place, 1);
@@ -143,6 +172,18 @@ export function afterEntry(
           lastTurn: { createIndex: waiter.createIndex, at: now },
         };
   return withIdleFront({ ...view, ...known, vanished: undefined, isLockStale: true }, now);
+}
+
+/** All ahead of one that has joined have done so before, or have let it go first. */
+function afterTail(view: QueueView, tail: KnownTail, found: SeenEntry | null, now: number) {
+  if (tail.hasJoined) return view;
+  const { createIndex, lockIndex } = tail.entry;
+  if (found?.createIndex !== createIndex) return { ...view, tail: undefined };
+  const { modifyIndex, lockIndex: lockedAt } = found;
+  const entry = { ...tail.entry, modifyIndex, lockIndex: lockedAt };
+  if (lockedAt <= lockIndex) return { ...view, tail: { ...tail, entry } };
+  const lastTurn = { createIndex, at: now };
+  return { ...view, tail: { ...tail, entry, hasJoined: true }, lastTurn, isLockStale: true };
 }
 
 /** After something that may have changed the lock entry. */
@@ -215,6 +256,7 @@ function withLock(
       ...view,
       lock,
       lockAt: now,
+      lockSince: lock.modifyIndex === view.lock.modifyIndex ? view.lockSince : now,
       isLockStale: false,
       // A slot that has gone with a lowered limit is none that the first in line has let go by.
       idleFront: isLowered ? undefined : view.idleFront,

@@ -49,6 +49,20 @@ export function readSnapshot(keys: PrefixKeys, entries: readonly KVEntry[]): Sna
   return { lock, dead, contenders };
 }
 
+/** Which contender other than the reader is the tail of the queue, and was when it entered. */
+export function readTail(
+  keys: PrefixKeys,
+  entries: readonly KVEntry[],
+  reader: string,
+): ContenderEntry | undefined {
+  for (const { key, session, createIndex } of entries) {
+    if (session === null || session === reader || key !== keys.tail(session)) continue;
+    // Both entries were made by one write.
+    return { session, createIndex, modifyIndex: createIndex, lockIndex: 1n };
+  }
+  return undefined;
+}
+
 /** The entry of a contender, which its session has locked. */
 type LockedEntry = KVEntry & { readonly session: string };
 

@@ -26,8 +26,6 @@ export type Step =
   | { readonly kind: "gone" }
   /** Read the whole prefix. */
   | { readonly kind: "read" }
-  /** Leave Consul to others for so many milliseconds. */
-  | { readonly kind: "pause"; readonly atMost: number }
   /** Read the lock entry. */
   | { readonly kind: "look" }
   /** Read the contender entry right ahead. */

@@ -20,9 +20,25 @@ export class Transactions {
     this.#keys = keys;
   }
 
-  /** Makes the contender entry, locked by its session, so that it goes when the session ends. */
-  enter({ session, value }: ContenderWrite): readonly KVOperation[] {
-    return [{ verb: "lock", ...this.#contenderWrite({ session, value }) }];
+  /**
+   * Enters the queue: makes the contender entry, locked by its session, so that it goes when the session
+   * ends. Whoever had entered as the tail of the queue is that no more.
+   */
+  enter(contender: ContenderWrite): readonly KVOperation[] {
+    return [this.#enter(contender), { verb: "delete-tree", key: this.#keys.tails }];
+  }
+
+  /** Enters the queue as its tail, and reads the lock entry and who was the tail until then. */
+  enterAsTail(contender: ContenderWrite): readonly KVOperation[] {
+    const { session } = contender;
+    const { lock, tails } = this.#keys;
+    return [
+      // To read a single entry fails where there is none.
+      { verb: "get-tree", key: lock },
+      { verb: "get-tree", key: tails },
+      ...this.enter(contender),
+      { verb: "lock", key: this.#keys.tail(session), flags: SEMAPHORE_FLAG_VALUE, session },
+    ];
   }
 
   /** Reads the whole prefix, as the operations before it leave it. */
@@ -32,7 +48,7 @@ export class Transactions {
 
   /** Enters and becomes a holder at once. */
   enterAndJoin(contender: ContenderWrite, known: KnownLock, limit: number): readonly KVOperation[] {
-    return [...this.enter(contender), ...this.#swapIn(contender.session, known, limit)];
+    return [this.#enter(contender), ...this.#swapIn(contender.session, known, limit)];
   }
 
   /** Becomes a holder, with a contender entry that is there already. */
@@ -110,6 +126,10 @@ export class Transactions {
   /** Demands that the session contends. */
   checkContender(session: string): KVOperation {
     return { verb: "check-session", key: this.#keys.contender(session), session };
+  }
+
+  #enter(contender: ContenderWrite): KVOperation {
+    return { verb: "lock", ...this.#contenderWrite(contender) };
   }
 
   #swapIn(session: string, known: KnownLock, limit: number): readonly KVOperation[] {

@@ -1,11 +1,19 @@
 import type { Ending } from "../async/cancellation.js";
 import { unlessAborted } from "../async/unless-aborted.js";
 import type { OwnRequestOptions } from "../consul/http/request-options.js";
+import type { KVEntry } from "../consul/kv.js";
 import type { KVOperation } from "../consul/transaction.js";
 import { SemaphoreRequestError } from "../errors.js";
-import { limitFor, LONG_QUEUE, mayJoinAtOnce, requireSameLimit } from "../protocol/next-step.js";
-import { afterPassing, type QueueView } from "../protocol/queue-view.js";
-import { liveHolders, readSnapshot } from "../protocol/snapshot.js";
+import { readLockEntry } from "../protocol/lock-entry.js";
+import { isLong } from "../protocol/long-queue.js";
+import { limitFor, mayJoinAtOnce, requireSameLimit } from "../protocol/next-step.js";
+import {
+  afterEntering,
+  afterPassing,
+  type QueueView,
+  type ReadTimes,
+} from "../protocol/queue-view.js";
+import { liveHolders, readSnapshot, readTail } from "../protocol/snapshot.js";
 import type { Claim } from "./claim.js";
 import type { KnownQueue } from "./known-queue.js";
 import type { Line } from "./line.js";
@@ -61,25 +69,39 @@ export class Entrance {
 
   /** Makes the contender entry. Resolves to Consul's words where it refuses. */
   async enter(claim: Claim, options: OwnRequestOptions): Promise<string | undefined> {
-    const { transactions, keys } = this.#requests;
-    const readsLater = this.#readsLater(claim);
+    const { transactions } = this.#requests;
+    const { entry } = claim;
+    const mayReadLater = this.#mayReadLater(claim);
+    const isTail = mayReadLater && isLong(this.#known.view);
+    // Behind another waiter of this client there is nothing to learn yet.
+    const reads = !isTail && !(mayReadLater && this.#line.size > 0);
+    const operations = isTail
+      ? transactions.enterAsTail(entry)
+      : [...transactions.enter(entry), ...(reads ? [transactions.readAll()] : [])];
     const sentAt = performance.now();
     const outcome = await this.#requests.transact(
-      [...transactions.enter(claim.entry), ...(readsLater ? [] : [transactions.readAll()])],
+      operations,
       "SEMAPHORE_CONTENDER_FAILED",
       options,
     );
     if (!outcome.applied) return wordsOf(outcome);
     const now = performance.now();
-    const enteredAt = readsLater ? now + ONE_TICK_MS : sentAt;
-    claim.entered(enteredAt);
-    if (readsLater) {
-      this.#known.entered(enteredAt);
+    if (reads) {
+      claim.entered(sentAt);
+      // The first is the entry that it has made.
+      this.#prefixShows(claim, outcome.entries.slice(1), { sentAt, now });
       return undefined;
     }
-    const [, ...entries] = outcome.entries;
-    const snapshot = readSnapshot(keys, entries);
-    this.#known.readingShows(snapshot, { sentAt, now }, claim.session);
+    claim.entered(now + ONE_TICK_MS);
+    this.#known.entered(claim.enteredAt);
+    if (isTail) this.#tailShows(claim, outcome.entries, { sentAt, now });
+    return undefined;
+  }
+
+  /** Takes in the prefix, as it was right after the claim has entered. */
+  #prefixShows(claim: Claim, entries: readonly KVEntry[], times: ReadTimes): void {
+    const snapshot = readSnapshot(this.#requests.keys, entries);
+    this.#known.readingShows(snapshot, times, claim.session);
     requireSameLimit(snapshot, claim);
     const own = snapshot.contenders.find(({ session }) => session === claim.session);
     if (own !== undefined && snapshot.lock.holders.has(claim.session)) {
@@ -87,7 +109,25 @@ export class Entrance {
       const isTooMany = liveHolders(snapshot).size > limitFor(claim, snapshot.lock.limit);
       claim.resumes(isRevived, isRevived && isTooMany);
     }
-    return undefined;
+  }
+
+  /** Takes in the lock entry and the tail, as they were right before the claim has entered. */
+  #tailShows(
+    { session, enteredAt }: Claim,
+    entries: readonly KVEntry[],
+    { sentAt, now }: ReadTimes,
+  ): void {
+    const { keys } = this.#requests;
+    if (this.#line.size > 0) {
+      // One of this client whose answer was faster may be behind this one.
+      if ((this.#known.view.tail?.enteredAt ?? 0) > sentAt) this.#known.forget();
+      return;
+    }
+    const lock = readLockEntry(entries.find(({ key }) => key === keys.lock) ?? null);
+    this.#known.lockShows({ lock, index: lock.modifyIndex, sentAt, now });
+    const entry = readTail(keys, entries, session);
+    const tail = entry && { entry, hasJoined: false, follower: session, enteredAt };
+    this.#known.learn(afterEntering(this.#known.view, tail));
   }
 
   /**
@@ -124,11 +164,9 @@ export class Entrance {
     return false;
   }
 
-  /** Whether a claim enters without a reading: the first step of the wait reads, where it has to. */
-  #readsLater(claim: Claim): boolean {
-    if (!claim.lease.own || !this.#hasLimitOf(claim)) return false;
-    // Behind another waiter of this client there is nothing to learn yet.
-    return this.#line.size > 0 || this.#known.view.read.length > LONG_QUEUE;
+  /** Whether a claim may enter without a reading: the first step of the wait reads, where it has to. */
+  #mayReadLater(claim: Claim): boolean {
+    return claim.lease.own && this.#hasLimitOf(claim);
   }
 
   #mayJoinAtOnce(claim: Claim): boolean {

@@ -135,9 +135,6 @@ export class Line {
       case "read":
         await unlessAborted(this.#known.read(options.timeout), claim.signal);
         break;
-      case "pause":
-        await this.#known.nextChange(step.atMost);
-        break;
       case "look":
         await this.#known.look(options);
         break;

@@ -1,5 +1,5 @@
 // What a contender does to its entry: it makes it, touches it (unlocks and locks it again in one
-// transaction) and loses it with its session.
+// transaction) and loses it with its session. And to the entry that names the tail of a long queue.
 import { expect, test } from "vitest";
 
 import type { KVEntry, KVOperation } from "../../src/index.js";
@@ -67,6 +67,32 @@ conform((consul) => {
     expect(seen).toEqual(await entryAt(key));
     expect(seen?.modifyIndex).toBeGreaterThan(before.modifyIndex);
     expect(meta.index).toBe(seen?.modifyIndex);
+  });
+
+  test("the tail of a queue moves to another session in one transaction, and wakes no waiter", async () => {
+    const { prefix, key, session, before } = await contend();
+    const other = await consul.session({ Behavior: "delete" });
+    const moveTo = async (tail: string): Promise<readonly KVEntry[]> =>
+      await apply(
+        { verb: "get-tree", key: `${prefix}/.tail/` },
+        { verb: "delete-tree", key: `${prefix}/.tail/` },
+        { verb: "lock", key: `${prefix}/.tail/${tail}`, session: tail },
+      );
+    const waiting = consul.client.kv.get(key, { index: before.modifyIndex, wait: "500ms" });
+    const [first] = await moveTo(session);
+    expect(first).toMatchObject({ key: `${prefix}/.tail/${session}`, session, lockIndex: 1n });
+    expect(first?.createIndex).toBe(first?.modifyIndex);
+    const [last, second] = await moveTo(other);
+    expect(last).toEqual(first);
+    expect(second).toMatchObject({ key: `${prefix}/.tail/${other}`, session: other });
+    // Again the same one: it is made anew.
+    const [, third] = await moveTo(other);
+    expect(third?.createIndex).toBeGreaterThan(second?.createIndex ?? 0n);
+    expect((await waiting).value).toEqual(before);
+
+    await consul.client.session.destroy(other);
+    const { value: left } = await consul.client.kv.list(`${prefix}/.tail/`);
+    expect(left).toEqual([]);
   });
 
   test("nothing but a change of the entry answers it", async () => {

@@ -261,7 +261,8 @@ function writing(verb: string, prefix: string, session: string): object {
 }
 
 function entering(prefix: string, session: string): readonly object[] {
-  return [writing("lock", prefix, session), { Verb: "get-tree", Key: `${prefix}/` }];
+  const noTail = { Verb: "delete-tree", Key: `${prefix}/.tail/` };
+  return [writing("lock", prefix, session), noTail, { Verb: "get-tree", Key: `${prefix}/` }];
 }
 
 function touching(prefix: string, session: string): readonly object[] {
@@ -283,6 +284,61 @@ function swapOf(prefix: string, { limit, holders, index }: LockWrite): object {
     ...(index === undefined ? {} : { Index: index.toString() }),
   };
 }
+
+/** So many contenders ahead of all others. Resolves to what has them go. */
+async function othersAt(prefix: string, count: number): Promise<() => Promise<void>> {
+  const sessions = await Promise.all(Array.from({ length: count }, () => makeSession()));
+  for (const session of sessions) {
+    await consul("PUT", `/v1/kv/${prefix}/${session}?acquire=${session}&flags=${FLAGS}`);
+  }
+  return async () => {
+    for (const session of sessions) await consul("PUT", `/v1/session/destroy/${session}`);
+  };
+}
+
+test("whoever enters a queue of more than a hundred is its tail until the next one comes", async () => {
+  const prefix = freshPrefix();
+  const [tail, lock] = [`${prefix}/.tail/`, `${prefix}/.lock`];
+  await writeLock(prefix, '{"Limit":1,"Holders":{}}');
+  const go = await othersAt(prefix, 101);
+  const first = await wireOf(prefix, { value: "host-1" });
+  const second = await wireOf(prefix, { value: "host-1" });
+  const tails = async () =>
+    (await entriesBelow(prefix)).filter(({ key }) => key.startsWith(tail)).map((it) => it.session);
+
+  const acquired: string[] = [];
+  const slots = [first, second].map(async ({ sem }) => {
+    const slot = await sem.acquire();
+    acquired.push(slot.session);
+    await slot.release();
+  });
+  const entered = async ({ sent }: Wire): Promise<string> => {
+    const seen: SeenRequest[] = [];
+    const enters = () => [...seen].filter((it) => REQUESTS["contender entry"](it));
+    await expect.poll(() => seen.push(...sent()) > 0 && enters().length).toBe(1);
+    const operations = operationsIn(enters()[0]?.body);
+    const [, , own] = z.array(z.looseObject({ Session: z.string().optional() })).parse(operations);
+    const session = own?.Session ?? "";
+    expect(operations).toEqual([
+      { Verb: "get-tree", Key: lock },
+      { Verb: "get-tree", Key: tail },
+      writing("lock", prefix, session),
+      { Verb: "delete-tree", Key: tail },
+      { Verb: "lock", Key: `${tail}${session}`, Flags: FLAGS, Session: session },
+    ]);
+    return session;
+  };
+  const sessions = [await entered(first), await entered(second)];
+  expect(await tails()).toHaveLength(1);
+  expect(sessions).toContain((await tails())[0]);
+
+  await go();
+  await Promise.all(slots);
+  expect(acquired.toSorted()).toEqual(sessions.toSorted());
+  // It goes with the session of whoever came last.
+  for (const session of sessions) await consul("PUT", `/v1/session/destroy/${session}`);
+  expect(await keysBelow(prefix)).toEqual([lock]);
+});
 
 test("whoever joins out of the queue touches its own entry", async () => {
   const prefix = freshPrefix();

@@ -106,7 +106,7 @@ export class Scene {
   /** The contender entries of a prefix in the order of their arrival. */
   contenders(prefix: string): readonly KVEntry[] {
     return this.consul.entries
-      .filter(({ key }) => key.startsWith(`${prefix}/`) && !key.endsWith("/.lock"))
+      .filter(({ key }) => key.startsWith(`${prefix}/`) && !key.startsWith(`${prefix}/.`))
       .toSorted((a, b) => Number(a.createIndex - b.createIndex));
   }
 

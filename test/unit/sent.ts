@@ -16,6 +16,7 @@ export type Step =
   | "check holders"
   | "enter"
   | "enter and read"
+  | "enter as tail"
   | "enter and join"
   | "join"
   | "rejoin"
@@ -89,6 +90,7 @@ export class Sent {
     const { verbs } = this;
     const has = (verb: string): boolean => verbs.includes(verb);
     if (verbs.every((verb) => verb === "check-session" || verb === "get")) return "check holders";
+    if (verbs[0] === "get-tree") return "enter as tail";
     if (verbs[0] === "lock") {
       if (has("cas")) return "enter and join";
       return has("get-tree") ? "enter and read" : "enter";

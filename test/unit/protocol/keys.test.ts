@@ -122,7 +122,9 @@ describe("the keys of a prefix", () => {
         const keys = prefixKeys(prefix);
         expect(keys.lock).toBe(`${keys.prefix}.lock`);
         expect(keys.contender(session)).toBe(`${keys.prefix}${session}`);
-        for (const key of [keys.prefix, keys.lock, keys.contender(session)]) {
+        expect(keys.tail(session)).toBe(`${keys.prefix}.tail/${session}`);
+        expect(keys.tail(session).startsWith(keys.tails)).toBe(true);
+        for (const key of [keys.prefix, keys.lock, keys.contender(session), keys.tail(session)]) {
           expect(key).not.toContain("//");
           expect(key.startsWith("/")).toBe(false);
         }

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { SemaphoreLimitConflictError } from "../../../src/errors.js";
+import { isLong } from "../../../src/protocol/long-queue.js";
 import {
   isNextInLine,
   limitFor,
@@ -19,6 +20,7 @@ import {
   HEARD,
   lockOf,
   passedUntil,
+  tailOf,
   viewOf,
   waiter,
 } from "./views.js";
@@ -73,23 +75,6 @@ describe("a waiter whose view is not good enough", () => {
       step: JOIN,
     },
     {
-      that: "leaves Consul to others at first where the queue was long",
-      view: viewOf({ read: queueOf(101), readAt: HEARD - 1 }),
-      later: 4,
-      step: { kind: "pause", atMost: 6 },
-    },
-    {
-      that: "reads a long queue after that",
-      view: viewOf({ read: queueOf(101), readAt: HEARD - 1 }),
-      later: 10,
-      step: { kind: "read" },
-    },
-    {
-      that: "reads a queue that is not that long at once",
-      view: viewOf({ read: queueOf(100), readAt: HEARD - 1 }),
-      step: { kind: "read" },
-    },
-    {
       that: "looks at the lock where something has happened that the lock tells of",
       view: viewOf({ waiters: contenders(9), isLockStale: true }),
       step: { kind: "look" },
@@ -115,6 +100,149 @@ describe("a waiter whose view is not good enough", () => {
       step: { kind: "look" },
     },
   ]);
+});
+
+describe("a waiter that has entered behind the tail of a long queue", () => {
+  const tail = tailOf(8);
+  const joined = tailOf(8, { hasJoined: true });
+  /** A reading of 200 contenders, from before it has entered. */
+  const long = { read: queueOf(200), readAt: HEARD - 1, waiters: queueOf(7) };
+  const full = viewOf({ ...long, lock: FULL, tail });
+  const free = viewOf({ ...long, tail });
+  const watch = (atMost: number): Step => ({ kind: "watch entry", entry: contender(8), atMost });
+
+  goesTo([
+    { that: "waits for that one, whoever else is ahead", view: full, step: watch(2_000) },
+    { that: "does so where a slot is free", view: free, step: watch(2_000) },
+    {
+      that: "reads the prefix where the tail was asked for by another",
+      view: full,
+      me: waiter(10),
+      step: { kind: "read" },
+    },
+    {
+      that: "reads the prefix where it has entered anew",
+      view: full,
+      me: waiter(9, { enteredAt: HEARD + 1 }),
+      step: { kind: "read" },
+    },
+    {
+      that: "reads the prefix where that one has gone: others may be ahead",
+      view: viewOf({ ...long, lock: FULL }),
+      step: { kind: "read" },
+    },
+    {
+      that: "reads the prefix where it has not been read for a minute",
+      view: { ...full, readAt: HEARD - 60_000 },
+      step: { kind: "read" },
+    },
+    {
+      that: "does not where that is a little less",
+      view: { ...full, readAt: HEARD - 59_999 },
+      step: watch(2_000),
+    },
+    {
+      that: "reads the prefix where something is not as it was known",
+      view: { ...full, readAt: -Infinity },
+      step: { kind: "read" },
+    },
+    {
+      that: "looks at the lock where something has happened that the lock tells of",
+      view: { ...full, isLockStale: true },
+      step: { kind: "look" },
+    },
+    {
+      that: "makes sure of a slot that it has already",
+      view: { ...full, lock: lockOf(1, ["s9"]) },
+      step: { kind: "rejoin" },
+    },
+    {
+      that: "makes sure after a while that the holders are alive: the first in line may not be",
+      view: full,
+      waited: 2_000,
+      later: 2_000,
+      step: { kind: "check" },
+    },
+    {
+      that: "does so again after a longer while",
+      view: { ...full, lockAt: HEARD + 2_000 },
+      waited: 2_500,
+      later: 2_500,
+      step: watch(3_500),
+    },
+    {
+      that: "does so in the end every 50 ms for each of the queue",
+      view: { ...full, lockAt: HEARD + 30_000 },
+      waited: 30_000,
+      later: 30_000,
+      step: watch(10_000),
+    },
+    {
+      that: "looks at the lock after a while where a slot was free",
+      view: free,
+      waited: 2_000,
+      later: 2_000,
+      step: { kind: "look" },
+    },
+    {
+      that: "looks soon again where others have taken it, and a slot is free again",
+      view: { ...free, lockAt: HEARD + 6_000, lockSince: HEARD + 6_000 },
+      waited: 6_000,
+      later: 6_000,
+      step: watch(1_000),
+    },
+    {
+      that: "reads who is ahead where nobody has taken it: one of them does not move",
+      view: { ...free, lockAt: HEARD + 2_000 },
+      waited: 2_000,
+      later: 2_000,
+      step: { kind: "read" },
+    },
+    {
+      that: "does not where that is not so long yet",
+      view: { ...free, lockAt: HEARD + 999 },
+      waited: 1_500,
+      later: 1_500,
+      step: watch(499),
+    },
+    { that: "joins once that one has", view: { ...free, tail: joined }, step: JOIN },
+    {
+      that: "watches the lock then, where no slot is free",
+      view: { ...full, tail: joined },
+      step: { kind: "watch lock", atMost: 800 },
+    },
+    {
+      that: "makes sure then that the holders are alive",
+      view: { ...full, tail: joined },
+      later: 800,
+      step: { kind: "check" },
+    },
+    {
+      that: "reads after a while who else there is: somebody that was passed may only have been slow",
+      view: { ...full, tail: joined, lastTurn: { createIndex: 8n, at: HEARD } },
+      later: 5_000,
+      step: { kind: "read" },
+    },
+  ]);
+
+  test("rejects another limit than its own", () => {
+    const view = { ...full, lock: lockOf(2, ["h"]) };
+    expect(() => stepOf({ view })).toThrow(SemaphoreLimitConflictError);
+  });
+
+  test("is handed no slot of its own client: others may be ahead", () => {
+    expect(isNextInLine(free, waiter(9))).toBe(false);
+    expect(isNextInLine({ ...free, waiters: [], tail: joined }, waiter(9))).toBe(false);
+  });
+});
+
+describe("a queue", () => {
+  test.each([
+    [100, false],
+    [101, true],
+  ])("of %d is long: %s", (length, expected) => {
+    expect(isLong(viewOf({ read: queueOf(length) }))).toBe(expected);
+  });
 });
 
 describe("a waiter", () => {

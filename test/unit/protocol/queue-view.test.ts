@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import {
   afterCheck,
   afterDoubt,
+  afterEntering,
   afterEntry,
   afterLook,
   afterPassing,
@@ -14,7 +15,7 @@ import {
 } from "../../../src/protocol/queue-view.js";
 import { isWaitedFor } from "../../../src/protocol/passes.js";
 import type { ContenderEntry, Snapshot } from "../../../src/protocol/snapshot.js";
-import { contender, contenders, HEARD, lockOf, passedUntil, viewOf } from "./views.js";
+import { contender, contenders, HEARD, lockOf, passedUntil, tailOf, viewOf } from "./views.js";
 
 /** When the news of a test was asked for, and answered: after all that is in a view. */
 const ASKED = HEARD + 100;
@@ -406,6 +407,83 @@ describe("news of the contender entry of a waiter", () => {
     const again = contender(120, { session: "s7" });
     const view = viewOf({ waiters: [contender(8), again] });
     expect(news(7, null, view)).toBe(view);
+  });
+});
+
+describe("a waiter that enters behind the tail of a long queue", () => {
+  const before = viewOf({
+    waiters: contenders(5),
+    lastTurn: { createIndex: 4n, at: HEARD },
+    vanished: { count: 1, createIndex: 6n },
+  });
+  const tail = tailOf(8, { enteredAt: NOW });
+  const view = afterEntering(before, tail);
+  const touched = contender(8, { modifyIndex: 12n, lockIndex: 2n });
+
+  test("knows that one, and nothing of whom it waited behind last", () => {
+    expect(view).toEqual({ ...before, tail, lastTurn: undefined, vanished: undefined });
+    expect(afterEntering(view, undefined).tail).toBeUndefined();
+  });
+
+  test("knows when that one has joined, and looks at the lock", () => {
+    expect(afterEntry(view, contender(8), touched, NOW)).toEqual({
+      ...view,
+      tail: { ...tail, entry: touched, hasJoined: true },
+      lastTurn: { createIndex: 8n, at: NOW },
+      isLockStale: true,
+    });
+  });
+
+  test("goes on from where the entry was written without that", () => {
+    const written = contender(8, { modifyIndex: 12n });
+    const then = afterEntry(view, contender(8), written, NOW);
+    expect(then).toEqual({ ...view, tail: { ...tail, entry: written } });
+    expect(afterEntry(view, contender(8), contender(8), NOW)).toEqual(view);
+  });
+
+  test.each([
+    { that: "is gone", found: null },
+    { that: "is that of a later wait", found: contender(8, { createIndex: 20n, lockIndex: 2n }) },
+  ])("knows nothing any more when the entry $that", ({ found }) => {
+    expect(afterEntry(view, contender(8), found, NOW)).toEqual({ ...view, tail: undefined });
+  });
+
+  test("still knows that it has joined when it leaves after that", () => {
+    const joined = afterEntry(view, contender(8), touched, NOW);
+    expect(afterEntry(joined, contender(8), null, NOW)).toEqual(joined);
+  });
+
+  test("hears nothing of it from the entries of others", () => {
+    expect(afterEntry(view, contender(7), null, NOW)).toEqual(view);
+  });
+
+  test.each([
+    { asked: "since", sentAt: NOW, then: undefined },
+    { asked: "before", sentAt: NOW - 1, then: tail },
+  ])("goes by a reading that was asked for $asked", ({ sentAt, then }) => {
+    const reading = snapshotOf({ contenders: contenders(5, 8, 9) });
+    const known = afterReading(view, reading, { sentAt, now: NOW + 20 });
+    expect(known.tail).toEqual(then);
+    expect(sessions(known)).toEqual(["s5", "s8", "s9"]);
+  });
+
+  test("takes those ahead of the tail that a reading shows for passed", () => {
+    const joined = afterEntry(view, contender(8), touched, NOW);
+    const reading = snapshotOf({ contenders: contenders(7, 9) });
+    const known = afterReading(joined, reading, { sentAt: NOW + 10, now: NOW + 20 });
+    expect(waitedFor(known, NOW + 20)).toEqual(["s9"]);
+  });
+});
+
+describe("the lock entry", () => {
+  const known = viewOf({ lock: lockOf(1, ["a"], 100n), lockSince: HEARD - 50 });
+  const later = { sentAt: HEARD + 10, now: HEARD + 20 };
+
+  test("is known as it is since it was first seen so", () => {
+    const again = afterLook(known, lockOf(1, ["a"], 100n), later);
+    expect(again).toMatchObject({ lockAt: HEARD + 20, lockSince: HEARD - 50 });
+    const changed = afterLook(known, lockOf(1, ["b"], 101n), later);
+    expect(changed).toMatchObject({ lockAt: HEARD + 20, lockSince: HEARD + 20 });
   });
 });
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 
 import type { KVEntry } from "../../../src/consul/kv.js";
 import { SemaphoreConflictError, SemaphoreDecodingError } from "../../../src/errors.js";
-import { liveHolders, readSnapshot } from "../../../src/protocol/snapshot.js";
+import { liveHolders, readSnapshot, readTail } from "../../../src/protocol/snapshot.js";
 import { contender, entry, keys, lock } from "./stored-entries.js";
 
 const sessionsOf = (entries: readonly KVEntry[]): readonly string[] =>
@@ -106,6 +106,30 @@ describe("a snapshot of a prefix", () => {
     ["a value that is no lock", { value: Buffer.from("garbage") }, SemaphoreDecodingError],
   ])("cannot be read where the lock entry has %s", (_, given, error) => {
     expect(() => readSnapshot(keys, [contender("a"), lock(3, [], given)])).toThrow(error);
+  });
+});
+
+describe("the tail of a long queue", () => {
+  const tail = entry("jobs/.tail/a", { session: "a", createIndex: 5n, modifyIndex: 5n });
+
+  test("is who has entered with it, by one write", () => {
+    expect(readTail(keys, [lock(3, []), tail], "b")).toEqual({
+      ...{ session: "a", createIndex: 5n, modifyIndex: 5n, lockIndex: 1n },
+    });
+  });
+
+  test("is nobody where there is none, or it is the reader", () => {
+    expect(readTail(keys, [lock(3, [])], "b")).toBeUndefined();
+    expect(readTail(keys, [tail], "a")).toBeUndefined();
+  });
+
+  test("is nobody by an entry that its session has not locked", () => {
+    expect(readTail(keys, [{ ...tail, session: null }], "b")).toBeUndefined();
+    expect(readTail(keys, [{ ...tail, session: "c" }], "b")).toBeUndefined();
+  });
+
+  test("is no contender by that", () => {
+    expect(sessionsOf([tail, contender("b")])).toEqual(["b"]);
   });
 });
 

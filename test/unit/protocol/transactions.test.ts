@@ -36,13 +36,26 @@ describe("the operations", () => {
     { verb: "lock", ...own },
   ];
 
-  test("to enter make the contender entry, locked by its session", () => {
-    expect(transactions.enter(me)).toEqual([{ verb: "lock", ...own }]);
+  const noTail = { verb: "delete-tree", key: "jobs/.tail/" };
+
+  test("to enter make the contender entry, locked by its session, and leave no tail", () => {
+    expect(transactions.enter(me)).toEqual([{ verb: "lock", ...own }, noTail]);
   });
 
   test("to enter without a value leave it out", () => {
     expect(transactions.enter({ session: "me", value: undefined })).toEqual([
       { verb: "lock", ...own, value: undefined },
+      noTail,
+    ]);
+  });
+
+  test("to enter as the tail read the lock entry and the last tail, and become it", () => {
+    expect(transactions.enterAsTail(me)).toEqual([
+      { verb: "get-tree", key: "jobs/.lock" },
+      { verb: "get-tree", key: "jobs/.tail/" },
+      { verb: "lock", ...own },
+      noTail,
+      { verb: "lock", key: "jobs/.tail/me", flags: FLAGS, session: "me" },
     ]);
   });
 

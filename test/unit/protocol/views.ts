@@ -1,6 +1,6 @@
 import type { Waiter } from "../../../src/protocol/step.js";
 import type { LockState } from "../../../src/protocol/lock-entry.js";
-import type { QueueView } from "../../../src/protocol/queue-view.js";
+import type { KnownTail, QueueView } from "../../../src/protocol/queue-view.js";
 import type { Pass } from "../../../src/protocol/passes.js";
 import type { ContenderEntry } from "../../../src/protocol/snapshot.js";
 
@@ -42,6 +42,12 @@ export function passedUntil(
   return new Map(indexes.map((index) => [BigInt(index), { times: 1, until }]));
 }
 
+/** The contender that came with that index, behind which {@link waiter} 9 has entered. */
+export function tailOf(index: number, given: Partial<KnownTail> = {}): KnownTail {
+  const entry = contender(index);
+  return { entry, hasJoined: false, follower: "s9", enteredAt: HEARD, ...given };
+}
+
 /** All is known since {@link HEARD}, and all holders were contenders then. */
 export function viewOf(given: Partial<QueueView> = {}): QueueView {
   const { lock = lockOf(1), waiters = [] } = given;
@@ -52,11 +58,13 @@ export function viewOf(given: Partial<QueueView> = {}): QueueView {
     passed: new Map(),
     lastTurn: undefined,
     vanished: undefined,
+    tail: undefined,
     idleFront: undefined,
     read: [...entriesOf(...lock.holders), ...waiters],
     readIndex: lock.modifyIndex,
     ...{ readAt: HEARD, readTook: 0 },
     lockAt: HEARD,
+    lockSince: HEARD,
     isLockStale: false,
     aliveAt: new Map([...lock.holders].map((session) => [session, HEARD])),
     ...given,

@@ -5,6 +5,7 @@ import type { Step, Target, Waiter } from "../../../../src/protocol/step.js";
 import {
   afterCheck,
   afterDoubt,
+  afterEntering,
   afterEntry,
   afterLook,
   afterPassing,
@@ -16,6 +17,7 @@ import {
 import {
   liveHolders,
   readSnapshot,
+  readTail,
   type ContenderEntry,
 } from "../../../../src/protocol/snapshot.js";
 import { Transactions } from "../../../../src/protocol/transactions.js";
@@ -37,6 +39,8 @@ export type Manner =
 export interface Plan {
   readonly manner: Manner;
   readonly arrivesAt: number;
+  /** Whether it has seen a long queue before it enters, and does so as the tail. */
+  readonly entersAsTail: boolean;
   /** How long one message after the other is on its way, in milliseconds. */
   readonly delays: readonly number[];
   /** How long it holds its slot, or waits before it gives up. */
@@ -135,9 +139,6 @@ export class Client implements Waiter {
       case "read":
         yield* this.#read();
         break;
-      case "pause":
-        yield { ms: step.atMost };
-        break;
       case "look":
         yield* this.#look();
         break;
@@ -188,12 +189,33 @@ export class Client implements Waiter {
   }
 
   *#enter(): Process {
+    const { entersAsTail, manner } = this.#plan;
+    if (entersAsTail) {
+      yield* this.#enterAsTail();
+      return;
+    }
+    const enter = this.#transactions.enter(this.#entry);
     const { answer, ...times } = yield* this.#ask((store) => {
-      this.#prefix.write(this.#transactions.enter(this.#entry));
+      // Go's contenders know of no tail.
+      this.#prefix.write(manner === "does not touch its entry" ? enter.slice(0, 1) : enter);
       return store.snapshot();
     });
     this.#enteredAt = times.sentAt;
     this.#view = afterReading(this.#view, answer, times);
+  }
+
+  *#enterAsTail(): Process {
+    yield* this.#read();
+    const { session } = this;
+    const { answer, now } = yield* this.#ask((store) => {
+      const entry = readTail(store.keys, store.list(), session);
+      this.#prefix.write(this.#transactions.enterAsTail(this.#entry));
+      return entry;
+    });
+    const enteredAt = now + 0.1;
+    this.#enteredAt = enteredAt;
+    const tail = answer && { entry: answer, hasJoined: false, follower: session, enteredAt };
+    this.#view = afterEntering(this.#view, tail);
   }
 
   *#read(): Process {
