@@ -3,12 +3,15 @@ import { readWrittenLock, type StoredEntry } from "./lock-entry.js";
 import { isProgramSession, machineOfProgramSession, PREFIX } from "./scenario.js";
 
 const LOCK_KEY = `${PREFIX}/.lock`;
+/** Below it is the entry that says who is the last in a long queue. */
+const TAILS = `${PREFIX}/.tail/`;
 
 /** What stands in Consul, taken out of it once after each change: it is asked for all the time. */
 export class ConsulState {
   readonly #consul: FakeConsul;
   #index = -1n;
   #entries: ReadonlyMap<string, StoredEntry> = new Map();
+  #tails: readonly StoredEntry[] = [];
   #sessions: ReadonlySet<string> = new Set();
   #limit: number | undefined;
   #holders: ReadonlySet<string> = new Set();
@@ -19,10 +22,16 @@ export class ConsulState {
     this.#consul = consul;
   }
 
-  /** By their keys. */
+  /** The lock entry and those of the contenders, by their keys. */
   get entries(): ReadonlyMap<string, StoredEntry> {
     this.#refresh();
     return this.#entries;
+  }
+
+  /** The entry that says who is the last in a long queue, and never more than one. */
+  get tails(): readonly StoredEntry[] {
+    this.#refresh();
+    return this.#tails;
   }
 
   get lock(): StoredEntry | undefined {
@@ -88,7 +97,12 @@ export class ConsulState {
     const { index } = this.#consul;
     if (index === this.#index) return;
     this.#index = index;
-    this.#entries = new Map(this.#consul.entries.map((entry) => [entry.key, entry]));
+    const all = this.#consul.entries;
+    const isTail = ({ key }: StoredEntry): boolean => key.startsWith(TAILS);
+    this.#tails = all.filter(isTail);
+    this.#entries = new Map(
+      all.filter((entry) => !isTail(entry)).map((entry) => [entry.key, entry]),
+    );
     const { sessions } = this.#consul;
     this.#sessions = new Set(sessions.map(({ id }) => id));
     for (const { id, name } of sessions) this.#names.set(id, name);

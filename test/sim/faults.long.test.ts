@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
-import { runCli } from "./mutants/mutant-run.js";
+import { LONG_QUEUES } from "./mutants/mutant.js";
+import { plant, runCli } from "./mutants/mutant-run.js";
 
 const SEEDS = 300;
 
@@ -59,6 +60,16 @@ test(`${SEEDS} seeds keep every promise, and meet every fault`, { timeout: 180_0
   for (const what of COMES_UP) expect(counts.get(what) ?? 0, what).toBeGreaterThan(0);
   expect(counts.get("acquisitions") ?? 0).toBeGreaterThan(SEEDS * 5);
 });
+
+test(
+  `${SEEDS} seeds keep every promise with a tail in each queue`,
+  { timeout: 180_000 },
+  async () => {
+    const root = await plant("none-in-long-queues", [LONG_QUEUES]);
+    const { exitCode, output } = await runCli(["--seeds", String(SEEDS)], root);
+    expect(exitCode, output).toBe(0);
+  },
+);
 
 function countsOf(output: string): ReadonlyMap<string, number> {
   return new Map(

@@ -125,6 +125,8 @@ export interface StoreView {
   readonly prefix: string;
   /** By their keys. */
   readonly entries: ReadonlyMap<string, StoredEntry>;
+  /** Those that say who is the last in a long queue. */
+  readonly tails: readonly StoredEntry[];
   readonly sessions: ReadonlySet<string>;
   /** Sessions whose contender entry somebody else may have deleted. */
   readonly forced: (session: string) => boolean;
@@ -134,8 +136,14 @@ export interface StoreView {
 
 /** What must be true of the entries at every moment, for other clients of the prefix too. */
 export function wireProblem(view: StoreView): Violation | undefined {
-  const { prefix, entries, sessions, forced, barges } = view;
+  const { prefix, entries, tails, sessions, forced, barges } = view;
   const problem = (text: string): Violation => ({ kind: "wire", problem: text });
+  if (tails.length > 1) return problem(`there are ${tails.length} tails`);
+  for (const { key, session } of tails) {
+    if (key !== `${prefix}/.tail/${session ?? ""}`) {
+      return problem(`${key} is locked by ${String(session)}`);
+    }
+  }
   for (const entry of entries.values()) {
     if (entry.flags !== SEMAPHORE_FLAGS) return problem(`${entry.key} has flags ${entry.flags}`);
     if (entry.key !== `${prefix}/.lock`) {

@@ -30,6 +30,12 @@ const OBSTACLES_MS = 3_000;
 const OBSTACLE_MS = 450;
 const MOST_OBSTACLES_MS = 60_000;
 
+/**
+ * And so much longer where there is a tail: whoever has entered behind it looks at the lock later than
+ * those that know who is ahead, and reads that only then.
+ */
+const BEHIND_A_TAIL_MS = 4_000;
+
 /** Who has come only just now may be passed by one who could not know it yet. */
 const NEWCOMER_MS = 250;
 
@@ -87,6 +93,7 @@ export class Turns {
   #turnedBackAt = -Infinity;
   #timesOutOfTurn = 0;
   #turns = 0;
+  #hasTails = false;
   #chargedUntil = -Infinity;
 
   /** `inOrder`: whether everybody keeps to the order, which Go's clients do not. */
@@ -99,6 +106,11 @@ export class Turns {
   /** Consul's indexes start again from lower ones: an answer on its way has one of the past. */
   turnedBack(now: number): void {
     this.#turnedBackAt = now;
+  }
+
+  /** Somebody has entered as the tail of the queue, as a long one has it. */
+  tailed(): void {
+    this.#hasTails = true;
   }
 
   /** Takes in a change of the entries. */
@@ -165,7 +177,8 @@ export class Turns {
       const idle = calm(from, now, [ready.link]);
       // It goes by how many there were when it came, while those that are left do not move.
       const known = obstacles === 0 ? 0 : waiter.aheadOnEntry;
-      const allowed = Math.min(OBSTACLE_MS * known, MOST_OBSTACLES_MS) + OBSTACLES_MS;
+      const allowed =
+        Math.min(OBSTACLE_MS * known, MOST_OBSTACLES_MS) + OBSTACLES_MS + this.#allowedBehindTail;
       if (idle <= TAKEN_WITHIN_MS + (isFirst ? 0 : allowed)) continue;
       return isIdle(idle, place, waiter);
     }
@@ -284,7 +297,7 @@ export class Turns {
       for (const obstacle of obstacles) {
         const cost = (obstacle.costs.get(process) ?? 0) + share;
         obstacle.costs.set(process, cost);
-        if (cost <= MOST_COST_MS) continue;
+        if (cost <= MOST_COST_MS + this.#allowedBehindTail) continue;
         return {
           kind: "E-idle",
           problem:
@@ -294,6 +307,10 @@ export class Turns {
       }
     }
     return undefined;
+  }
+
+  get #allowedBehindTail(): number {
+    return this.#hasTails ? BEHIND_A_TAIL_MS : 0;
   }
 
   #isDead(waiter: Waiter): boolean {

@@ -314,7 +314,7 @@ export class World implements LinkObserver, Bystander {
   }
 
   #changed(index: bigint): void {
-    const { entries, lock, holders, sessions } = this.state;
+    const { entries, tails, lock, holders, sessions } = this.state;
     const now = this.time.now();
     const limitWas = this.limits.current;
     this.report(this.limits.changed(this.state.limit, this.#lockWatch.writer, now));
@@ -329,14 +329,16 @@ export class World implements LinkObserver, Bystander {
     const view = {
       prefix: PREFIX,
       entries,
+      tails,
       sessions,
       forced: (session: string) => this.isTampered(session),
       barges: (session: string) =>
         this.bargers.some(({ process }) => process.name === this.state.nameOf(session)),
     };
     this.report(wireProblem(view));
+    if (tails.length > 0) this.#turns.tailed();
     const all = [...entries.values()];
-    const seenByGo = readAsGo(PREFIX, limit, all);
+    const seenByGo = readAsGo(PREFIX, limit, [...all, ...tails]);
     if (typeof seenByGo === "string") {
       this.fail("wire", `a program in Go ends with: ${seenByGo}`);
       return;

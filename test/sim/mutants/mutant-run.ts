@@ -3,7 +3,7 @@ import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-import type { Mutant } from "./mutant.js";
+import type { Edit } from "./mutant.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -14,23 +14,27 @@ export interface CliRun {
 }
 
 /**
- * A copy of the library and the simulation with one bug in it, below `.cache` so that the imports of
+ * A changed copy of the library, and the simulation with it, below `.cache` so that the imports of
  * packages still resolve. Returns its root.
  */
-export async function plant({ name, file, search, replacement }: Mutant): Promise<string> {
+export async function plant(name: string, edits: readonly Edit[]): Promise<string> {
   const root = path.join(ROOT, ".cache/mutants", name);
   await rm(root, { recursive: true, force: true });
   await mkdir(root, { recursive: true });
   for (const folder of ["src", "test/sim"]) {
     await cp(path.join(ROOT, folder), path.join(root, folder), { recursive: true });
   }
-  const target = path.join(root, "src", file);
-  const source = await readFile(target, "utf8");
-  const parts = source.split(search);
-  if (parts.length !== 2) {
-    throw new Error(`${name}: the text is ${parts.length - 1} times in src/${file}, expected once`);
+  for (const { file, search, replacement } of edits) {
+    const target = path.join(root, "src", file);
+    const source = await readFile(target, "utf8");
+    const parts = source.split(search);
+    if (parts.length !== 2) {
+      throw new Error(
+        `${name}: the text is ${parts.length - 1} times in src/${file}, expected once`,
+      );
+    }
+    await writeFile(target, parts.join(replacement));
   }
-  await writeFile(target, parts.join(replacement));
   return root;
 }
 

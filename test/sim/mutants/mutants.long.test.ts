@@ -1,12 +1,14 @@
 import { expect, test } from "vitest";
 
+import { LONG_QUEUES } from "./mutant.js";
 import { plant, runCli } from "./mutant-run.js";
 import { MUTANTS } from "./mutants.js";
 
 const SEEDS = 1_500;
 
 test.for(MUTANTS)("finds out: $name", { timeout: 400_000 }, async (mutant) => {
-  const root = await plant(mutant);
+  const edits = mutant.inLongQueues === true ? [mutant, LONG_QUEUES] : [mutant];
+  const root = await plant(mutant.name, edits);
   const { exitCode, output } = await runCli(
     [
       ...["--from", String(mutant.seed), "--seeds", String(SEEDS)],
