@@ -26,11 +26,13 @@ const LOCK_WAIT_MS = 2_000;
 /** How long the first in line have a slot that is free. */
 const FREE_WAIT_MS = 20;
 const WAIT_MS_PER_WAITER = 100;
+/** In a queue of more entries, who enters asks only for the last. */
+const LONG_QUEUE = 100;
 const LONGEST_WAIT_MS = 10_000;
 
 /**
  * A queue of this library's kind without its duties, for what Consul and undici take of a cycle: each
- * waits for the entry of one ahead, lists the prefix once, and joins with one write. It renews no
+ * waits for the entry of one ahead, lists a short queue once, and joins with one write. It renews no
  * session, checks no answer, survives no failure, waits for ever for who has stopped, and holds
  * a slot that it has lost. The first two watch the lock entry, and those for whom there is room
  * join at once: it does not care for the order in which they do.
@@ -46,6 +48,7 @@ export class BareContender implements FleetContender {
   /** Those that were seen to hold since the prefix was listed: they are ahead no more. */
   #served = new Set<string>();
   #lockIndex = 0;
+  #isLong = false;
 
   constructor({ address, prefix, limit }: Load) {
     this.#prefix = prefix;
@@ -56,12 +59,7 @@ export class BareContender implements FleetContender {
 
   async acquire(): Promise<void> {
     if (this.#session === "") this.#session = await this.#createSession();
-    const own = { Key: this.#keyOf(this.#session), Session: this.#session };
-    const listed = await this.#transact([
-      { Verb: "lock", ...own },
-      { Verb: "get-tree", Key: this.#keyOf("") },
-    ]);
-    this.#listShows(listed?.slice(1) ?? []);
+    await (this.#isLong ? this.#enterAsTail() : this.#enter());
     while (!(await this.#advance())) {
       // Until a slot is taken.
     }
@@ -73,6 +71,43 @@ export class BareContender implements FleetContender {
       const leave = { Verb: "delete", Key: this.#keyOf(this.#session) };
       if ((await this.#transact([this.#swap(), leave])) !== undefined) return;
       await this.#readLock();
+    }
+  }
+
+  async #enter(): Promise<void> {
+    const own = { Key: this.#keyOf(this.#session), Session: this.#session };
+    const listed = await this.#transact([
+      { Verb: "lock", ...own },
+      { Verb: "get-tree", Key: this.#keyOf("") },
+    ]);
+    this.#listShows(listed?.slice(1) ?? []);
+  }
+
+  /** Enters a long queue, and waits for who has entered last. */
+  async #enterAsTail(): Promise<void> {
+    const tails = this.#keyOf(".tail/");
+    const own = { Key: this.#keyOf(this.#session), Session: this.#session };
+    const entries = await this.#transact([
+      { Verb: "get-tree", Key: tails },
+      { Verb: "lock", ...own },
+      { Verb: "delete-tree", Key: tails },
+      { Verb: "lock", Key: tails + this.#session, Session: this.#session },
+    ]);
+    const [tail] = entries ?? [];
+    const { Session = "", CreateIndex = 0 } = tail ?? {};
+    const isAnothers = tail?.Key === tails + Session && Session !== this.#session;
+    if (!isAnothers) {
+      await this.#list();
+      return;
+    }
+    const query = `&index=${CreateIndex}&wait=${LONGEST_WAIT_MS}ms`;
+    const entry = await this.#read(this.#watches, this.#keyOf(Session), query);
+    this.#ahead = [];
+    this.#served = new Set();
+    if (entry?.CreateIndex === CreateIndex && entry.ModifyIndex > CreateIndex) {
+      await this.#readLock();
+    } else {
+      await this.#list();
     }
   }
 
@@ -132,6 +167,7 @@ export class BareContender implements FleetContender {
   #listShows(entries: readonly Entry[]): void {
     const mine = entries.find(({ Session }) => Session === this.#session);
     const end = mine?.CreateIndex ?? 0;
+    this.#isLong = entries.length > LONG_QUEUE;
     this.#ahead = entries
       .filter(({ Session, CreateIndex }) => Session !== undefined && CreateIndex < end)
       .sort((a, b) => a.CreateIndex - b.CreateIndex);

@@ -62,6 +62,7 @@ export function countersOf({ method, path, body }: SentRequest): readonly Counte
 
 function readsTree(body: unknown): boolean {
   const text = body instanceof Uint8Array ? new TextDecoder().decode(body) : body;
-  // Within a value of JSON the quotes would be escaped.
-  return typeof text === "string" && /"Verb":\s*"get-tree"/.test(text);
+  // Within a value of JSON the quotes would be escaped. The lock entry and the tail are read so too.
+  const tree = /"Verb":\s*"get-tree",\s*"Key":\s*"[^"]*(?<!\/\.tail)\/"/;
+  return typeof text === "string" && tree.test(text);
 }

@@ -18,6 +18,9 @@ test.each([
   ["PUT", "/v1/txn", `[${cas}]`, ["transactions"]],
   ["PUT", "/v1/txn?ns=a", `[${cas},${tree}]`, ["transactions", "lists"]],
   ["PUT", "/v1/txn", Buffer.from(`[${tree.replace(":", ": ")}]`), ["transactions", "lists"]],
+  // The lock entry and the tail, as who enters a long queue does.
+  ["PUT", "/v1/txn", `[${tree.replace("jobs/", "jobs/.lock")}]`, ["transactions"]],
+  ["PUT", "/v1/txn", `[${tree.replace("jobs/", "jobs/.tail/")}]`, ["transactions"]],
   // A key of any name.
   ["PUT", "/v1/txn", JSON.stringify([{ KV: { Key: tree } }]), ["transactions"]],
   ["PUT", "/v1/session/create?dc=a", "{}", ["sessions"]],
