@@ -6,7 +6,7 @@ import type { Step, Target, Waiter } from "./step.js";
  * tail before: to wait for that one is all it takes. A reading of the whole prefix would be the dearest
  * request of a cycle, the more so the longer the queue.
  */
-const LONG_QUEUE = 100;
+const LONG_QUEUE = 50;
 
 /** For how long a reading says whether the queue is long, in milliseconds. */
 const LENGTH_KNOWN_MS = 60_000;
@@ -25,9 +25,12 @@ const LONGEST_LOOK_PER_WAITER_MS = 50;
  */
 const STUCK_MS = 1_000;
 
-/** Whether it takes too long to read the queue, as far as is known. */
-export function isLong({ read }: Pick<QueueView, "read">): boolean {
-  return read.length > LONG_QUEUE;
+/**
+ * Whether to enter as the tail, as far as is known. Where somebody was overtaken, there is one that has
+ * no tail, such as a Go client, or that does not move: then it takes a reading to wait for it, or not.
+ */
+export function entersAsTail({ read, readInOrder }: QueueView): boolean {
+  return read.length > LONG_QUEUE && readInOrder;
 }
 
 /** Whom a waiter waits behind, if all that it needs to know is that. */

@@ -24,6 +24,8 @@ export interface QueueView extends KnownLock, KnownPasses {
   /** The greatest index in the last reading of the whole prefix, and when that was asked for. */
   readonly readIndex: bigint;
   readonly readAt: number;
+  /** Whether nobody held then who had come after one that waited. */
+  readonly readInOrder: boolean;
   /** How long that took, in milliseconds. */
   readonly readTook: number;
   /** When the lock was last heard of. */
@@ -68,6 +70,7 @@ export const UNREAD: QueueView = {
   read: [],
   readIndex: 0n,
   readAt: -Infinity,
+  readInOrder: true,
   readTook: 0,
   lockAt: -Infinity,
   lockSince: -Infinity,
@@ -101,6 +104,7 @@ export function afterReading(
       read: contenders,
       readIndex,
       readAt: sentAt,
+      readInOrder: (alive.at(-1)?.createIndex ?? -1n) < (waiters[0]?.createIndex ?? Infinity),
       readTook: now - sentAt,
       aliveAt: new Map(alive.map(({ session }) => [session, sentAt])),
     },

@@ -5,7 +5,7 @@ import type { KVEntry } from "../consul/kv.js";
 import type { KVOperation } from "../consul/transaction.js";
 import { SemaphoreRequestError } from "../errors.js";
 import { readLockEntry } from "../protocol/lock-entry.js";
-import { isLong } from "../protocol/long-queue.js";
+import { entersAsTail } from "../protocol/long-queue.js";
 import { limitFor, mayJoinAtOnce, requireSameLimit } from "../protocol/next-step.js";
 import {
   afterEntering,
@@ -72,7 +72,7 @@ export class Entrance {
     const { transactions } = this.#requests;
     const { entry } = claim;
     const mayReadLater = this.#mayReadLater(claim);
-    const isTail = mayReadLater && isLong(this.#known.view);
+    const isTail = mayReadLater && entersAsTail(this.#known.view);
     // Behind another waiter of this client there is nothing to learn yet.
     const reads = !isTail && !(mayReadLater && this.#line.size > 0);
     const operations = isTail

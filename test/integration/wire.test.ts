@@ -296,11 +296,11 @@ async function othersAt(prefix: string, count: number): Promise<() => Promise<vo
   };
 }
 
-test("whoever enters a queue of more than a hundred is its tail until the next one comes", async () => {
+test("whoever enters a queue of more than fifty is its tail until the next one comes", async () => {
   const prefix = freshPrefix();
   const [tail, lock] = [`${prefix}/.tail/`, `${prefix}/.lock`];
   await writeLock(prefix, '{"Limit":1,"Holders":{}}');
-  const go = await othersAt(prefix, 101);
+  const go = await othersAt(prefix, 51);
   const first = await wireOf(prefix, { value: "host-1" });
   const second = await wireOf(prefix, { value: "host-1" });
   const tails = async () =>

@@ -12,7 +12,7 @@ export interface Edit {
 /** Few queues of the simulation are long: with this, those of more than one are. */
 export const LONG_QUEUES: Edit = {
   file: "protocol/long-queue.ts",
-  search: "const LONG_QUEUE = 100;",
+  search: "const LONG_QUEUE = 50;",
   replacement: "const LONG_QUEUE = 1;",
 };
 

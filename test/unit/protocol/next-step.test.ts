@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { SemaphoreLimitConflictError } from "../../../src/errors.js";
-import { isLong } from "../../../src/protocol/long-queue.js";
+import { entersAsTail } from "../../../src/protocol/long-queue.js";
 import {
   isNextInLine,
   limitFor,
@@ -238,10 +238,14 @@ describe("a waiter that has entered behind the tail of a long queue", () => {
 
 describe("a queue", () => {
   test.each([
-    [100, false],
-    [101, true],
-  ])("of %d is long: %s", (length, expected) => {
-    expect(isLong(viewOf({ read: queueOf(length) }))).toBe(expected);
+    [50, false],
+    [51, true],
+  ])("of %d is entered as its tail: %s", (length, expected) => {
+    expect(entersAsTail(viewOf({ read: queueOf(length) }))).toBe(expected);
+  });
+
+  test("in which somebody was overtaken is read, however long it is", () => {
+    expect(entersAsTail(viewOf({ read: queueOf(200), readInOrder: false }))).toBe(false);
   });
 });
 

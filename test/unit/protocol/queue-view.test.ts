@@ -82,6 +82,30 @@ describe("the first reading of a prefix", () => {
   });
 });
 
+describe("a reading of the prefix", () => {
+  test.each([
+    { that: "nobody", contenders: [], holders: [], inOrder: true },
+    { that: "waiters alone", contenders: contenders(4, 5), holders: [], inOrder: true },
+    { that: "holders alone", contenders: contenders(4, 5), holders: ["s4", "s5"], inOrder: true },
+    {
+      that: "waiters behind holders",
+      contenders: contenders(4, 5),
+      holders: ["s4"],
+      inOrder: true,
+    },
+    { that: "one overtaken", contenders: contenders(4, 5), holders: ["s5"], inOrder: false },
+    {
+      that: "one overtaken by the last of several",
+      contenders: contenders(4, 5, 6),
+      holders: ["s4", "s6"],
+      inOrder: false,
+    },
+  ])("that shows $that is in order: $inOrder", ({ contenders, holders, inOrder }) => {
+    const view = afterReading(UNREAD, snapshotOf({ lock: lockOf(3, holders), contenders }), LATER);
+    expect(view.readInOrder).toBe(inOrder);
+  });
+});
+
 describe("another reading of the prefix", () => {
   const before = viewOf({
     lock: lockOf(2, ["s4", "s5"], 100n),

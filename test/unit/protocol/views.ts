@@ -62,7 +62,7 @@ export function viewOf(given: Partial<QueueView> = {}): QueueView {
     idleFront: undefined,
     read: [...entriesOf(...lock.holders), ...waiters],
     readIndex: lock.modifyIndex,
-    ...{ readAt: HEARD, readTook: 0 },
+    ...{ readAt: HEARD, readInOrder: true, readTook: 0 },
     lockAt: HEARD,
     lockSince: HEARD,
     isLockStale: false,

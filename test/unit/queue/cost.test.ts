@@ -103,8 +103,8 @@ describe("a waiter", () => {
   });
 
   test.each([
-    { others: 90, step: "enter and read" },
-    { others: 110, step: "enter as tail" },
+    { others: 40, step: "enter and read" },
+    { others: 60, step: "enter as tail" },
   ])("that was behind $others others before has to $step, no more", async ({ others, step }) => {
     const slot = await holder();
     await waitersElsewhere(others);

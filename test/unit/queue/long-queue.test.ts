@@ -1,4 +1,4 @@
-// A queue of more than a hundred, in which who enters asks only for the tail. Each waiter is in
+// A queue of more than fifty, in which who enters asks only for the tail. Each waiter is in
 // a process of its own, and has seen how long the queue is.
 import { beforeEach, describe, expect, test } from "vitest";
 
@@ -8,8 +8,8 @@ import { FakeTime } from "../fake-time.js";
 import { valueOf, Watched } from "../outcome.js";
 
 const PREFIX = "jobs";
-/** With them, more than a hundred contend. */
-const OTHERS = 101;
+/** With them, more than fifty contend. */
+const OTHERS = 51;
 
 let time: FakeTime;
 let scene: Scene;
