@@ -116,7 +116,7 @@ describe("a waiter", () => {
     await waitersElsewhere(1);
     scene.forget();
     const next = new Watched(sem.acquire());
-    await time.pass(1_000);
+    await time.pass(500);
     const sent = scene.sent.filter(({ client }) => client === scene.client);
     const steps = sent.map((request) => request.step).filter((it) => !it.endsWith("session"));
     expect(steps).toEqual([step, "watch entry"]);
