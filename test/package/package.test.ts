@@ -24,7 +24,6 @@ describe("the package, as npm would have it", () => {
     expect(packed.files.toSorted()).toEqual([
       "LICENSE",
       "README.md",
-      "bench/plots/fleet.svg",
       "dist/cli.cjs",
       "dist/consul-in-memory.cjs",
       "dist/consul-in-memory.define.cjs",
