@@ -17,7 +17,7 @@ const LENGTH_KNOWN_MS = 60_000;
  * hundreds of them would look all the time.
  */
 const FIRST_LOOK_MS = 2_000;
-const LONGEST_LOOK_PER_WAITER_MS = 50;
+const LONGEST_LOOK_PER_WAITER_MS = 250;
 
 /**
  * Where a slot is free, and the lock entry stays as it is for so long, somebody ahead does not move: it is
