@@ -54,6 +54,12 @@ const VANISHED_TO_READ = 3;
 const NOBODY_WAITS_MS = 250;
 
 /**
+ * For how long after a turn of another client's waiter a slot is handed over from one waiter of this
+ * client to the next: so long may one that was passed before find none that is free.
+ */
+const HANDED_OVER_MS = 250;
+
+/**
  * What to do, by what is known, and by whom it has waited for so far.
  *
  * @throws SemaphoreLimitConflictError where the others go by another limit
@@ -203,17 +209,17 @@ function isUncontended(view: QueueView, me: Waiter, now: number): boolean {
 
 /**
  * Whether a slot that comes free is for this waiter: being first in line is for good. Those that were
- * passed count as well, and may be anybody ahead of the last that became a holder: a slot that is
- * handed over is never free for them.
+ * passed count as well, since a slot that is handed over is never free for them. They may be anybody
+ * ahead of the last that became a holder.
  */
-export function isNextInLine(view: QueueView, me: Waiter): boolean {
-  const ahead = waitersAhead(view, me.session);
-  if (ahead === undefined || view.readAt < me.enteredAt) return false;
-  if (view.lastTurn !== undefined) return false;
+export function isNextInLine(view: QueueView, me: Waiter, now: number): boolean {
+  const { lock, lastTurn, readAt } = view;
   return (
-    view.lock.limit === limitFor(me, view.lock.limit) &&
-    ahead.length === 0 &&
-    freeSlots(view, view.lock.limit) > 0
+    readAt >= me.enteredAt &&
+    now < (lastTurn?.at ?? Infinity) + HANDED_OVER_MS &&
+    lock.limit === limitFor(me, lock.limit) &&
+    view.waiters[0]?.session === me.session &&
+    freeSlots(view, lock.limit) > 0
   );
 }
 

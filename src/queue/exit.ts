@@ -21,6 +21,12 @@ import {
 /** For how long a reading shows the waiters well enough for a holder that leaves. */
 const LOOK_BACK_AFTER_MS = 10;
 
+/**
+ * For how long a holder that leaves goes by the lock as it is known, in milliseconds: one of others may
+ * have changed it since, but to make sure takes as long as to be refused.
+ */
+const LOCK_KNOWN_MS = 3;
+
 /** How often a slot is passed on though the lock was not as it was known. */
 const MOST_TRIES = 3;
 
@@ -89,7 +95,7 @@ export class Exit {
     const { transactions } = this.#requests;
     const gone = new Set<Claim>();
     let refusal: { readonly index: bigint; readonly words: string } | undefined;
-    let known = unlessHolder ? undefined : this.#lockAsWritten(session);
+    let known = unlessHolder ? undefined : this.#knownLock(session);
     for (;;) {
       const lock = known ?? (await this.#known.look({ timeout }));
       const isHolder = lock.holders.has(session);
@@ -183,29 +189,32 @@ export class Exit {
       this.#writes.holders.add(successor.session);
     }
     const modifyIndex = isWritten ? this.#writes.indexIn(outcome) : lock.modifyIndex;
-    this.#known.wrote({ limit: lock.limit, holders, modifyIndex }, session);
+    // A holder is no waiter any more.
+    this.#known.wrote({ limit: lock.limit, holders, modifyIndex }, isWritten ? undefined : session);
     if (successor === undefined) return;
     this.#line.remove(successor);
     successor.holds(modifyIndex);
   }
 
-  /** The lock, where nobody but this client has written it lately, as far as is known. */
-  #lockAsWritten(session: string): LockState | undefined {
+  /** The lock as it is known, where it is likely to be still so. */
+  #knownLock(session: string): LockState | undefined {
     const { view, ownWrite } = this.#known;
-    const { lock } = view;
-    if (lock.modifyIndex !== ownWrite.index || !lock.holders.has(session)) return undefined;
-    return [...lock.holders].every((holder) => this.#writes.holders.has(holder)) ? lock : undefined;
+    const { lock, lockAt, isLockStale } = view;
+    if (!lock.holders.has(session) || isLockStale) return undefined;
+    const isOurs =
+      lock.modifyIndex === ownWrite.index &&
+      [...lock.holders].every((holder) => this.#writes.holders.has(holder));
+    return isOurs || performance.now() < lockAt + LOCK_KNOWN_MS ? lock : undefined;
   }
 
   /** The waiter to pass a slot on to: one of ours that is next in line of all. */
   #successor(lock: LockState, leaver: string, gone: ReadonlySet<Claim>): Claim | undefined {
-    const { view } = this.#known;
     const holders = new Set(lock.holders);
     holders.delete(leaver);
-    const waiters = view.waiters.filter(({ session }) => !lock.holders.has(session));
-    const then = { ...view, waiters, lock: { ...lock, holders } };
+    const then = { ...this.#known.view, lock: { ...lock, holders } };
+    const now = performance.now();
     for (const claim of this.#line) {
-      if (claim.isOpen && !gone.has(claim) && isNextInLine(then, claim)) return claim;
+      if (claim.isOpen && !gone.has(claim) && isNextInLine(then, claim, now)) return claim;
     }
     return undefined;
   }

@@ -231,7 +231,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "slot-handed-to-any-waiter-of-ours",
     file: "queue/exit.ts",
-    search: "if (claim.isOpen && !gone.has(claim) && isNextInLine(then, claim)) return claim;",
+    search: "if (claim.isOpen && !gone.has(claim) && isNextInLine(then, claim, now)) return claim;",
     replacement: "if (claim.isOpen && !gone.has(claim)) return claim;",
     breaks: "E-order",
     seed: 39,

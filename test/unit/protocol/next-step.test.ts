@@ -231,8 +231,8 @@ describe("a waiter that has entered behind the tail of a long queue", () => {
   });
 
   test("is handed no slot of its own client: others may be ahead", () => {
-    expect(isNextInLine(free, waiter(9))).toBe(false);
-    expect(isNextInLine({ ...free, waiters: [], tail: joined }, waiter(9))).toBe(false);
+    expect(isNextInLine(free, waiter(9), HEARD)).toBe(false);
+    expect(isNextInLine({ ...free, waiters: [], tail: joined }, waiter(9), HEARD)).toBe(false);
   });
 });
 
@@ -966,7 +966,11 @@ describe("any step", () => {
       const [front] = waiters.filter((it) => passUntil <= HEARD || !passed.includes(it));
       const isFull = lock.holders.size - dead.filter((it) => lock.holders.has(it)).length >= limit;
       const view = viewOf({
-        ...{ lock, isLockStale: given.isLockStale, passed: passedUntil(passUntil, ...passed) },
+        ...{
+          lock,
+          isLockStale: given.isLockStale,
+          passed: passedUntil(passUntil, ...passed),
+        },
         readAt: HEARD - readAge,
         ...{ lockAt: HEARD - lookAge, read: entriesOf(...given.known, "s5") },
         dead: new Map(dead.filter((it) => lock.holders.has(it)).map((it) => [it, 0n])),
@@ -1088,8 +1092,16 @@ describe("a slot that comes free", () => {
       "the first in line, however old the reading, since its entry",
       { lock: lockOf(2, ["h"]), waiters: contenders(9), isLockStale: true },
     ],
+    [
+      "the first in line right after the turn of another client's waiter",
+      {
+        lock: lockOf(2, ["h"]),
+        waiters: contenders(9),
+        lastTurn: { createIndex: 8n, at: HEARD - 249 },
+      },
+    ],
   ])("is for %s", (_, given) => {
-    expect(isNextInLine(viewOf(given), me)).toBe(true);
+    expect(isNextInLine(viewOf(given), me, HEARD)).toBe(true);
   });
 
   test.each([
@@ -1108,7 +1120,7 @@ describe("a slot that comes free", () => {
       {
         lock: lockOf(2, ["h"]),
         waiters: contenders(9),
-        lastTurn: { createIndex: 8n, at: HEARD },
+        lastTurn: { createIndex: 8n, at: HEARD - 250 },
       },
     ],
     ["one that does not wait", { lock: lockOf(2, ["h"]), waiters: contenders(8) }],
@@ -1120,7 +1132,7 @@ describe("a slot that comes free", () => {
       { lock: lockOf(2, ["h"]), waiters: contenders(9), readAt: HEARD - 1 },
     ],
   ])("is not for %s", (_, given) => {
-    expect(isNextInLine(viewOf(given), me)).toBe(false);
+    expect(isNextInLine(viewOf(given), me, HEARD)).toBe(false);
   });
 });
 
@@ -1197,7 +1209,7 @@ describe("a waiter that adopts the limit", () => {
 
   test("has a slot that comes free as the next in line", () => {
     const next = (lock: QueueView["lock"]) =>
-      isNextInLine(viewOf({ lock, waiters: contenders(9) }), me);
+      isNextInLine(viewOf({ lock, waiters: contenders(9) }), me, HEARD);
     expect(next(lockOf(3, ["h", "i"]))).toBe(true);
     expect(next(lockOf(2, ["h", "i"]))).toBe(false);
   });

@@ -123,6 +123,32 @@ describe("a slot is passed on", () => {
     expect([hasSlot(stopped), hasSlot(third)]).toEqual([false, true]);
   });
 
+  test.each([
+    { held: 200, step: "hand over" },
+    { held: 300, step: "leave" },
+  ])(
+    "for a moment after the turn of another's waiter, which may have passed some: after $held ms ($step)",
+    async ({ held, step }) => {
+      const first = await holding();
+      const ahead = await waiting();
+      const others = [await waiting(scene.newClient()), await waiting(scene.newClient())];
+      const [second, third] = [await waiting(), await waiting()];
+      await first.release();
+      for (const { sem } of [ahead, ...others]) {
+        await time.pass(10);
+        await sem.release();
+      }
+      await time.pass(held);
+      expect(hasSlot(second)).toBe(true);
+      scene.forget();
+      await second.sem.release();
+      await time.settle();
+      expect(scene.steps.filter((it) => it !== "read lock")[0]).toBe(step);
+      await time.pass(1_000);
+      expect(hasSlot(third)).toBe(true);
+    },
+  );
+
   test("and given back where its successor gives up meanwhile", async () => {
     const first = await holding();
     const second = await waiting();
