@@ -54,6 +54,12 @@ const VANISHED_TO_READ = 3;
 const NOBODY_WAITS_MS = 250;
 
 /**
+ * A new holder may give its slot back at once, and a swap at the same time would be in its way: both
+ * would look again, and swap again. It is given that time for it, in milliseconds.
+ */
+const BRIEF_HOLD_MS = 1;
+
+/**
  * For how long after a turn of another client's waiter a slot is handed over from one waiter of this
  * client to the next: so long may one that was passed before find none that is free.
  */
@@ -67,7 +73,7 @@ const HANDED_OVER_MS = 250;
 export function nextStep(view: QueueView, me: Waiter, target: Target, now: number): Step {
   const tail = tailAhead(view, me);
   if (view.readAt < me.enteredAt && tail === undefined) return { kind: "read" };
-  if (view.isLockStale) return { kind: "look" };
+  if (view.isLockStale) return lookAnew(view, me);
   requireSameLimit(view, me);
   const limit = limitFor(me, view.lock.limit);
   if (view.lock.holders.has(me.session)) {
@@ -92,6 +98,14 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
   return free === 0
     ? waitForRoom(view, place, now)
     : waitForOthers(view, place, { free, limit }, now);
+}
+
+/** The lock may have changed. */
+function lookAnew(view: QueueView, me: Waiter): Step {
+  const { joinIndex, lock } = view;
+  const isRoomForBoth = freeSlots(view, limitFor(me, lock.limit)) > 1;
+  if (isRoomForBoth || joinIndex <= lock.modifyIndex) return { kind: "look" };
+  return { kind: "look after join", index: joinIndex, atMost: BRIEF_HOLD_MS };
 }
 
 /** The one right ahead has gone unseen: it has had its turn, or has given up waiting. */

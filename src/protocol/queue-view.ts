@@ -34,6 +34,8 @@ export interface QueueView extends KnownLock, KnownPasses {
   readonly lockSince: number;
   /** Whether it has to be looked at before anything else. */
   readonly isLockStale: boolean;
+  /** The index at which another waiter was last heard to join. */
+  readonly joinIndex: bigint;
   /** When each holder was last known to be alive. */
   readonly aliveAt: ReadonlyMap<string, number>;
 }
@@ -75,6 +77,7 @@ export const UNREAD: QueueView = {
   lockAt: -Infinity,
   lockSince: -Infinity,
   isLockStale: false,
+  joinIndex: 0n,
   aliveAt: new Map(),
 };
 
@@ -131,7 +134,8 @@ export function afterWrite(
   left: string | undefined,
   now: number,
 ): QueueView {
-  const waiters = without(view.waiters, ({ session }) => session === left);
+  const waiters =
+    left === undefined ? view.waiters : without(view.waiters, ({ session }) => session === left);
   // What was read of the lock while the answer was on its way may be newer.
   const isNews = lock.modifyIndex > view.lock.modifyIndex;
   return isNews
@@ -175,7 +179,12 @@ export function afterEntry(
           waiters: view.waiters.slice(place + 1),
           lastTurn: { createIndex: waiter.createIndex, at: now },
         };
-  return withIdleFront({ ...view, ...known, vanished: undefined, isLockStale: true }, now);
+  return withIdleFront({ ...afterJoin(view, entry), ...known, vanished: undefined }, now);
+}
+
+/** A waiter has joined, which is no news where the lock is known as of then. */
+function afterJoin(view: QueueView, { modifyIndex: joinIndex }: SeenEntry): QueueView {
+  return joinIndex > view.lock.modifyIndex ? { ...view, isLockStale: true, joinIndex } : view;
 }
 
 /** All ahead of one that has joined have done so before, or have let it go first. */
@@ -187,7 +196,7 @@ function afterTail(view: QueueView, tail: KnownTail, found: SeenEntry | null, no
   const entry = { ...tail.entry, modifyIndex, lockIndex: lockedAt };
   if (lockedAt <= lockIndex) return { ...view, tail: { ...tail, entry } };
   const lastTurn = { createIndex, at: now };
-  return { ...view, tail: { ...tail, entry, hasJoined: true }, lastTurn, isLockStale: true };
+  return { ...afterJoin(view, entry), tail: { ...tail, entry, hasJoined: true }, lastTurn };
 }
 
 /** After something that may have changed the lock entry. */

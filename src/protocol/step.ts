@@ -28,6 +28,8 @@ export type Step =
   | { readonly kind: "read" }
   /** Read the lock entry. */
   | { readonly kind: "look" }
+  /** Read the lock entry once it has changed since a waiter has joined, or after so many milliseconds. */
+  | { readonly kind: "look after join"; readonly index: bigint; readonly atMost: number }
   /** Read the contender entry right ahead. */
   | { readonly kind: "look ahead"; readonly entry: ContenderEntry }
   /** Read the lock entry, and make sure that the holders are alive. */

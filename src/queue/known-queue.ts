@@ -1,6 +1,6 @@
 import { callAfter } from "../async/call-after.js";
 import { inSharedContext } from "../async/shared-context.js";
-import type { OwnRequestOptions } from "../consul/http/request-options.js";
+import type { OwnQueryOptions } from "../consul/query.js";
 import type { LockState } from "../protocol/lock-entry.js";
 import {
   afterDoubt,
@@ -102,8 +102,8 @@ export class KnownQueue {
     return await this.#nextReading;
   }
 
-  /** Reads the lock entry. */
-  async look(options: OwnRequestOptions): Promise<LockState> {
+  /** Reads the lock entry; with an index, once it has changed since, or when the wait is over. */
+  async look(options: OwnQueryOptions): Promise<LockState> {
     const reading = await this.#requests.readLock(options);
     this.lockShows(reading);
     return reading.lock;

@@ -138,6 +138,9 @@ export class Line {
       case "look":
         await this.#known.look(options);
         break;
+      case "look after join":
+        await this.#known.look({ ...options, index: step.index, wait: step.atMost });
+        break;
       case "look ahead":
         await this.#readEntry(step.entry, options);
         break;

@@ -42,6 +42,9 @@ export type Refused = Extract<Written, { applied: false }>;
  */
 export const LONGEST_WATCH_MS = 25_000;
 
+/** A query that waits no longer, in milliseconds, keeps its connection from nobody. */
+const LONGEST_LOOK_MS = 10;
+
 /** Consul takes that many operations in a transaction. */
 const MOST_OPERATIONS = 64;
 
@@ -207,7 +210,7 @@ export class PrefixRequests {
       this.#requireAll(meta);
       return { entry, index: entry?.modifyIndex ?? meta.index };
     };
-    if (seen === 0n) return await read(options);
+    if (seen === 0n || wait <= LONGEST_LOOK_MS) return await read(options);
     let last: KeyReading | undefined;
     return await this.#watches.watch({
       signal,

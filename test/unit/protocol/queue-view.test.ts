@@ -315,7 +315,14 @@ describe("news of the contender entry of a waiter", () => {
   test("that its lock was taken again: it waits no more, nor does anybody ahead of it", () => {
     const view = news(7, touched);
     expect(waitedFor(view)).toEqual(["s8", "s9"]);
-    expect(view).toMatchObject({ isLockStale: true, readAt: HEARD });
+    expect(view).toMatchObject({ isLockStale: true, joinIndex: 110n, readAt: HEARD });
+  });
+
+  test("that its lock was taken again: a lock that is known as of then or later tells nothing new", () => {
+    const known = { ...before, lock: lockOf(1, ["h"], 110n) };
+    expect(news(7, touched, known)).toMatchObject({ isLockStale: false, joinIndex: 0n });
+    expect(waitedFor(news(7, touched, known))).toEqual(["s8", "s9"]);
+    expect(news(7, touched, { ...known, isLockStale: true }).isLockStale).toBe(true);
   });
 
   test("that its lock was taken again: nobody joins behind others, also where there is room for all", () => {
@@ -442,7 +449,7 @@ describe("a waiter that enters behind the tail of a long queue", () => {
   });
   const tail = tailOf(8, { enteredAt: NOW });
   const view = afterEntering(before, tail);
-  const touched = contender(8, { modifyIndex: 12n, lockIndex: 2n });
+  const touched = contender(8, { modifyIndex: 112n, lockIndex: 2n });
 
   test("knows that one, and nothing of whom it waited behind last", () => {
     expect(view).toEqual({ ...before, tail, lastTurn: undefined, vanished: undefined });
@@ -455,6 +462,7 @@ describe("a waiter that enters behind the tail of a long queue", () => {
       tail: { ...tail, entry: touched, hasJoined: true },
       lastTurn: { createIndex: 8n, at: NOW },
       isLockStale: true,
+      joinIndex: 112n,
     });
   });
 

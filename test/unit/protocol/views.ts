@@ -66,6 +66,7 @@ export function viewOf(given: Partial<QueueView> = {}): QueueView {
     lockAt: HEARD,
     lockSince: HEARD,
     isLockStale: false,
+    joinIndex: 0n,
     aliveAt: new Map([...lock.holders].map((session) => [session, HEARD])),
     ...given,
   };

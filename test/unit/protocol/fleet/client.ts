@@ -142,6 +142,9 @@ export class Client implements Waiter {
       case "look":
         yield* this.#look();
         break;
+      case "look after join":
+        yield* this.#look(step.atMost, step.index);
+        break;
       case "look ahead":
         yield* this.#watch(step.entry, 0);
         break;
@@ -224,8 +227,7 @@ export class Client implements Waiter {
   }
 
   /** Looks at the lock, once it has changed or the time is over. */
-  *#look(atMost = 0): Process {
-    const { modifyIndex } = this.#view.lock;
+  *#look(atMost = 0, modifyIndex = this.#view.lock.modifyIndex): Process {
     const { answer, ...times } = yield* this.#ask(
       (store) => readLockEntry(store.get(store.keys.lock)),
       (store) => ({
