@@ -28,16 +28,22 @@ export class Transactions {
     return [this.#enter(contender), { verb: "delete-tree", key: this.#keys.tails }];
   }
 
-  /** Enters the queue as its tail, and reads the lock entry and who was the tail until then. */
+  /** Enters the queue as its tail. */
   enterAsTail(contender: ContenderWrite): readonly KVOperation[] {
     const { session } = contender;
-    const { lock, tails } = this.#keys;
     return [
-      // To read a single entry fails where there is none.
-      { verb: "get-tree", key: lock },
-      { verb: "get-tree", key: tails },
       ...this.enter(contender),
       { verb: "lock", key: this.#keys.tail(session), flags: SEMAPHORE_FLAG_VALUE, session },
+    ];
+  }
+
+  /** Reads the lock entry and who is the tail. */
+  readTail(): readonly KVOperation[] {
+    const { lock, tails } = this.#keys;
+    // To read a single entry fails where there is none.
+    return [
+      { verb: "get-tree", key: lock },
+      { verb: "get-tree", key: tails },
     ];
   }
 

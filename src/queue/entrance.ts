@@ -74,10 +74,13 @@ export class Entrance {
     const mayReadLater = this.#mayReadLater(claim);
     const isTail = mayReadLater && entersAsTail(this.#known.view);
     // Behind another waiter of this client there is nothing to learn yet.
-    const reads = !isTail && !(mayReadLater && this.#line.size > 0);
-    const operations = isTail
-      ? transactions.enterAsTail(entry)
-      : [...transactions.enter(entry), ...(reads ? [transactions.readAll()] : [])];
+    const learns = !(mayReadLater && this.#line.size > 0);
+    const reads = learns && !isTail;
+    const operations = [
+      ...(learns && isTail ? transactions.readTail() : []),
+      ...(isTail ? transactions.enterAsTail(entry) : transactions.enter(entry)),
+      ...(reads ? [transactions.readAll()] : []),
+    ];
     const sentAt = performance.now();
     const outcome = await this.#requests.transact(
       operations,
@@ -94,7 +97,13 @@ export class Entrance {
     }
     claim.entered(now + ONE_TICK_MS);
     this.#known.entered(claim.enteredAt);
-    if (isTail) this.#tailShows(claim, outcome.entries, { sentAt, now });
+    if (!isTail) return undefined;
+    if (learns && this.#line.size === 0) {
+      this.#tailShows(claim, outcome.entries, { sentAt, now });
+    } else if ((this.#known.view.tail?.enteredAt ?? 0) > sentAt) {
+      // One of this client whose answer was faster may be behind this one.
+      this.#known.forget();
+    }
     return undefined;
   }
 
@@ -118,11 +127,6 @@ export class Entrance {
     { sentAt, now }: ReadTimes,
   ): void {
     const { keys } = this.#requests;
-    if (this.#line.size > 0) {
-      // One of this client whose answer was faster may be behind this one.
-      if ((this.#known.view.tail?.enteredAt ?? 0) > sentAt) this.#known.forget();
-      return;
-    }
     const lock = readLockEntry(entries.find(({ key }) => key === keys.lock) ?? null);
     this.#known.lockShows({ lock, index: lock.modifyIndex, sentAt, now });
     const entry = readTail(keys, entries, session);

@@ -8,7 +8,7 @@ import type { OwnQueryOptions } from "../consul/query.js";
 import { isOutcomeUnknown, pauseFactor } from "../errors.js";
 import { nextStep } from "../protocol/next-step.js";
 import type { Step, Target } from "../protocol/step.js";
-import { afterCheck, afterEntry } from "../protocol/queue-view.js";
+import { afterCheck, afterEntry, type QueueView } from "../protocol/queue-view.js";
 import { liveHolders, type ContenderEntry } from "../protocol/snapshot.js";
 import type { Claim } from "./claim.js";
 import type { KnownQueue } from "./known-queue.js";
@@ -38,6 +38,13 @@ export class Line {
   readonly #options: LineOptions;
   /** In the order in which they entered. */
   readonly #claims = new Set<Claim>();
+  /** Where whom stands in a list of waiters, which may be long, and is asked for many times. */
+  #places:
+    | {
+        readonly waiters: QueueView["waiters"];
+        readonly bySession: ReadonlyMap<string, number>;
+      }
+    | undefined;
   /** The claim that is served. */
   #served: Claim | undefined;
   #target: Target = { createIndex: -1n, since: 0 };
@@ -110,7 +117,7 @@ export class Line {
     const { view } = this.#known;
     const [oldest] = this.#claims;
     if (this.#claims.size < 2) return oldest;
-    const places = new Map(view.waiters.map(({ session }, place) => [session, place]));
+    const places = this.#placesIn(view);
     const placeOf = ({ session, enteredAt }: Claim): number => {
       const isUnread = view.readAt < enteredAt && !view.lock.holders.has(session);
       return places.get(session) ?? (isUnread ? Infinity : -1);
@@ -118,6 +125,14 @@ export class Line {
     return [...this.#claims].reduce((first, claim) =>
       placeOf(claim) < placeOf(first) ? claim : first,
     );
+  }
+
+  #placesIn({ waiters }: QueueView): ReadonlyMap<string, number> {
+    if (this.#places?.waiters !== waiters) {
+      const bySession = new Map(waiters.map(({ session }, place) => [session, place]));
+      this.#places = { waiters, bySession };
+    }
+    return this.#places.bySession;
   }
 
   async #advance(claim: Claim): Promise<void> {

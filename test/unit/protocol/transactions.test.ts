@@ -49,10 +49,15 @@ describe("the operations", () => {
     ]);
   });
 
-  test("to enter as the tail read the lock entry and the last tail, and become it", () => {
-    expect(transactions.enterAsTail(me)).toEqual([
+  test("to read the tail read the lock entry as well", () => {
+    expect(transactions.readTail()).toEqual([
       { verb: "get-tree", key: "jobs/.lock" },
       { verb: "get-tree", key: "jobs/.tail/" },
+    ]);
+  });
+
+  test("to enter as the tail leave no other one", () => {
+    expect(transactions.enterAsTail(me)).toEqual([
       { verb: "lock", ...own },
       noTail,
       { verb: "lock", key: "jobs/.tail/me", flags: FLAGS, session: "me" },
