@@ -73,7 +73,7 @@ const HANDED_OVER_MS = 250;
 export function nextStep(view: QueueView, me: Waiter, target: Target, now: number): Step {
   const tail = tailAhead(view, me);
   if (view.readAt < me.enteredAt && tail === undefined) return { kind: "read" };
-  if (view.isLockStale) return lookAnew(view, me);
+  if (view.isLockStale) return lookAnew(view, me, now);
   requireSameLimit(view, me);
   const limit = limitFor(me, view.lock.limit);
   if (view.lock.holders.has(me.session)) {
@@ -101,10 +101,11 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
 }
 
 /** The lock may have changed. */
-function lookAnew(view: QueueView, me: Waiter): Step {
-  const { joinIndex, lock } = view;
-  const isRoomForBoth = freeSlots(view, limitFor(me, lock.limit)) > 1;
-  if (isRoomForBoth || joinIndex <= lock.modifyIndex) return { kind: "look" };
+function lookAnew(view: QueueView, me: Waiter, now: number): Step {
+  const { joinIndex, lock, lockAt } = view;
+  const wasRoomForBoth = freeSlots(view, limitFor(me, lock.limit)) > 1;
+  const isJustKnown = now < lockAt + BRIEF_HOLD_MS;
+  if ((wasRoomForBoth && isJustKnown) || joinIndex <= lock.modifyIndex) return { kind: "look" };
   return { kind: "look after join", index: joinIndex, atMost: BRIEF_HOLD_MS };
 }
 

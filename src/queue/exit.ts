@@ -21,12 +21,6 @@ import {
 /** For how long a reading shows the waiters well enough for a holder that leaves. */
 const LOOK_BACK_AFTER_MS = 10;
 
-/**
- * For how long a holder that leaves goes by the lock as it is known, in milliseconds: one of others may
- * have changed it since, but to make sure takes as long as to be refused.
- */
-const LOCK_KNOWN_MS = 3;
-
 /** How often a slot is passed on though the lock was not as it was known. */
 const MOST_TRIES = 3;
 
@@ -95,7 +89,7 @@ export class Exit {
     const { transactions } = this.#requests;
     const gone = new Set<Claim>();
     let refusal: { readonly index: bigint; readonly words: string } | undefined;
-    let known = unlessHolder ? undefined : this.#knownLock(session);
+    let known = unlessHolder ? undefined : this.#lockAsWritten(session);
     for (;;) {
       const lock = known ?? (await this.#known.look({ timeout }));
       const isHolder = lock.holders.has(session);
@@ -196,15 +190,12 @@ export class Exit {
     successor.holds(modifyIndex);
   }
 
-  /** The lock as it is known, where it is likely to be still so. */
-  #knownLock(session: string): LockState | undefined {
+  /** The lock, where nobody but this client has written it lately, as far as is known. */
+  #lockAsWritten(session: string): LockState | undefined {
     const { view, ownWrite } = this.#known;
-    const { lock, lockAt, isLockStale } = view;
-    if (!lock.holders.has(session) || isLockStale) return undefined;
-    const isOurs =
-      lock.modifyIndex === ownWrite.index &&
-      [...lock.holders].every((holder) => this.#writes.holders.has(holder));
-    return isOurs || performance.now() < lockAt + LOCK_KNOWN_MS ? lock : undefined;
+    const { lock } = view;
+    if (lock.modifyIndex !== ownWrite.index || !lock.holders.has(session)) return undefined;
+    return [...lock.holders].every((holder) => this.#writes.holders.has(holder)) ? lock : undefined;
   }
 
   /** The waiter to pass a slot on to: one of ours that is next in line of all. */

@@ -88,13 +88,22 @@ describe("a waiter whose view is not good enough", () => {
       step: { kind: "look after join", index: 101n, atMost: 1 },
     },
     {
-      that: "looks at once where there was room for both",
+      that: "looks at once where there was room for both a moment ago",
       me: waiter(9, { limit: 2 }),
       view: viewOf({
         ...{ lock: lockOf(2, [], 100n), waiters: contenders(9) },
         ...{ isLockStale: true, joinIndex: 101n },
       }),
       step: { kind: "look" },
+    },
+    {
+      that: "gives a moment where that was longer ago: the others come and go",
+      me: waiter(9, { limit: 2 }),
+      view: viewOf({
+        ...{ lock: lockOf(2, [], 100n), waiters: contenders(9) },
+        ...{ isLockStale: true, joinIndex: 101n, lockAt: HEARD - 1 },
+      }),
+      step: { kind: "look after join", index: 101n, atMost: 1 },
     },
     {
       that: "looks at once where the lock is known as of a later write than that",

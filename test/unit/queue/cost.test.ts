@@ -463,19 +463,6 @@ describe("a slot that is free", () => {
     expect(scene.sent).toHaveLength(20);
   });
 
-  test.each([
-    { held: 0, steps: ["leave"] },
-    { held: 2, steps: ["leave"] },
-    { held: 3, steps: ["read lock", "leave"] },
-  ])("is given back beside others with no look where it was taken $held ms ago", async (then) => {
-    await holder(2);
-    const slot = await semaphoreOf(scene.client, 2).acquire();
-    scene.forget();
-    await time.pass(then.held);
-    await slot.release();
-    expect(scene.steps).toEqual(then.steps);
-  });
-
   test("is passed on within a client in one write, with no reading", async () => {
     const held = semaphoreOf(scene.client);
     await held.acquire();

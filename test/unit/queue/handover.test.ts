@@ -143,7 +143,7 @@ describe("a slot is passed on", () => {
       scene.forget();
       await second.sem.release();
       await time.settle();
-      expect(scene.steps.filter((it) => it !== "read lock")[0]).toBe(step);
+      expect(scene.steps.find((it) => it !== "read lock")).toBe(step);
       await time.pass(1_000);
       expect(hasSlot(third)).toBe(true);
     },
