@@ -329,6 +329,8 @@ test("whoever enters a queue of more than fifty is its tail until the next one c
     return session;
   };
   const sessions = [await entered(first), await entered(second)];
+  const contenders = sessions.map((session) => `${prefix}/${session}`);
+  await expect.poll(() => keysBelow(prefix)).toEqual(expect.arrayContaining(contenders));
   expect(await tails()).toHaveLength(1);
   expect(sessions).toContain((await tails())[0]);
 
