@@ -43,7 +43,7 @@ export type Refused = Extract<Written, { applied: false }>;
 export const LONGEST_WATCH_MS = 25_000;
 
 /** A query that waits no longer, in milliseconds, keeps its connection from nobody. */
-const LONGEST_LOOK_MS = 10;
+const BRIEF_WATCH_MS = 10;
 
 /** Consul takes that many operations in a transaction. */
 const MOST_OPERATIONS = 64;
@@ -210,7 +210,7 @@ export class PrefixRequests {
       this.#requireAll(meta);
       return { entry, index: entry?.modifyIndex ?? meta.index };
     };
-    if (seen === 0n || wait <= LONGEST_LOOK_MS) return await read(options);
+    if (seen === 0n || wait <= BRIEF_WATCH_MS) return await read(options);
     let last: KeyReading | undefined;
     return await this.#watches.watch({
       signal,
