@@ -81,8 +81,9 @@ export async function renewSession({
     if (signal.aborted) return undefined;
     if (changed.aborted) continue;
     const sentAt = performance.now();
+    const timeout = attemptTime(term, share, sentAt);
     try {
-      const session = await renew({ signal, timeout: attemptTime(term, share, sentAt) });
+      const session = await renew({ signal, timeout });
       if (session === null) return new SemaphoreLostError("session-invalidated");
       term = { sentAt, ttl: ttlOf(session) ?? term.ttl };
       renewed(term);
@@ -92,7 +93,8 @@ export async function renewSession({
     } catch (error) {
       if (isAborted(signal)) return undefined;
       if (isClosed(error)) return new SemaphoreLostError("session-expired", error);
-      failed(error);
+      // A try that only the end of the term has cut short says less than the one before it.
+      if (!isTimeout(error) || sentAt + timeout < endOfTerm(term)) failed(error);
       share = NEXT_ATTEMPT_TTLS;
       const now = performance.now();
       // With half of the TTL over, a rate limit is no reason to be slow any more.
@@ -138,6 +140,10 @@ async function sleepUntil(at: number, ...signals: readonly Ending[]): Promise<vo
 function attemptTime(term: SessionTerm, share: number, now: number): number {
   const time = Math.min(share * term.ttl, LONGEST_ATTEMPT_MS, endOfTerm(term) - now);
   return Math.max(SHORTEST_ATTEMPT_MS, time);
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof ConsulError && error.code === "CONSUL_TIMEOUT";
 }
 
 /** Whether the client was closed, so that no later try can go better. */

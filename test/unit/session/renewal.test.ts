@@ -254,6 +254,19 @@ describe("a renewal that fails", () => {
     expect(observed.sent.length).toBeLessThan(40);
   });
 
+  test("counts no more than the one before it where the end of the term has cut it short", async () => {
+    const late = failure("CONSUL_TIMEOUT");
+    const hang: Renew = async ({ timeout }) => {
+      await new Promise((resolve) => setTimeout(resolve, timeout));
+      throw late;
+    };
+    const observed = renewing(inTurn(refuse, hang));
+    await vi.advanceTimersByTimeAsync(2 * TTL);
+    // The second and the third have a quarter of the TTL each, the fourth what is left of it.
+    expect(observed.sent.slice(0, 4)).toEqual([4_000, 4_050, 8_150, 12_350]);
+    expect(observed.failures).toEqual([refusal, late, late]);
+  });
+
   test("is tried again every 10 ms at most, also when the term is over", async () => {
     const observed = renewing(refuse);
     await vi.advanceTimersByTimeAsync(TTL);
