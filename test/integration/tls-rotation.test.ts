@@ -183,7 +183,8 @@ describe.concurrent("a holder and a waiter outlive", () => {
     const { client, connect, rotateServer, cut } = await scene(context.onTestFinished);
     const consul = connect();
     await outlives(consul, async () => {
-      await client.install("new", ["ca", "cert"]);
+      // A new authority with the old certificate and its key would be valid, and refuse the server.
+      await client.install("new", ["cert", "ca"]);
       cut();
       // The server still is who it was.
       await consul.kv.get("any");
