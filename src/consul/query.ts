@@ -77,6 +77,8 @@ export interface QueryResult<Value> {
 
 const DEFAULT_WAIT_MS = 5 * 60_000;
 const LONGEST_WAIT_MS = 10 * 60_000;
+/** A query that waits no longer, in milliseconds, needs no connection of its own. */
+export const BRIEF_WAIT_MS = 10;
 /** The time that an answer may take beyond the server's own wait. */
 const ANSWER_GRACE_MS = 10_000;
 
@@ -117,7 +119,7 @@ export function readRequest(
       partition,
     },
     alsoAccept,
-    lane: "watch",
+    lane: wait <= BRIEF_WAIT_MS ? "call" : "watch",
   };
 }
 

@@ -9,7 +9,7 @@ import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import type { RequestScope } from "../consul/http/transport.js";
 import type { EntryOptions } from "../consul/kv-answers.js";
 import type { KVEntry } from "../consul/kv.js";
-import type { OwnQueryOptions, QueryMeta } from "../consul/query.js";
+import { BRIEF_WAIT_MS, type OwnQueryOptions, type QueryMeta } from "../consul/query.js";
 import type { KVOperation, TransactionOutcome } from "../consul/transaction.js";
 import { SemaphoreRequestError, type SemaphoreRequestErrorCode } from "../errors.js";
 import { prefixKeys, type PrefixKeys } from "../protocol/keys.js";
@@ -41,9 +41,6 @@ export type Refused = Extract<Written, { applied: false }>;
  * today cut an answer that takes 30 s, and Consul adds up to a sixteenth to the wait.
  */
 export const LONGEST_WATCH_MS = 25_000;
-
-/** A query that waits no longer, in milliseconds, keeps its connection from nobody. */
-const BRIEF_WATCH_MS = 10;
 
 /** Consul takes that many operations in a transaction. */
 const MOST_OPERATIONS = 64;
@@ -210,7 +207,7 @@ export class PrefixRequests {
       this.#requireAll(meta);
       return { entry, index: entry?.modifyIndex ?? meta.index };
     };
-    if (seen === 0n || wait <= BRIEF_WATCH_MS) return await read(options);
+    if (seen === 0n || wait <= BRIEF_WAIT_MS) return await read(options);
     let last: KeyReading | undefined;
     return await this.#watches.watch({
       signal,

@@ -52,7 +52,7 @@ describe("the request for a read", () => {
       fc.property(wait, (ms) => {
         const { query, options, lane } = readRequest("/v1/kv/a", { index: 1n, wait: ms });
         expect(query?.["wait"]).toBe(`${ms}ms`);
-        expect(lane).toBe("watch");
+        expect(lane).toBe(ms > 10 ? "watch" : "call");
         expect(options.timeout).toBeGreaterThanOrEqual(ms + ms / 16 + 10_000);
       }),
     );
