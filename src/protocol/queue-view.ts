@@ -134,8 +134,7 @@ export function afterWrite(
   left: string | undefined,
   now: number,
 ): QueueView {
-  const waiters =
-    left === undefined ? view.waiters : without(view.waiters, ({ session }) => session === left);
+  const waiters = without(view.waiters, ({ session }) => session === left);
   // What was read of the lock while the answer was on its way may be newer.
   const isNews = lock.modifyIndex > view.lock.modifyIndex;
   return isNews

@@ -22,7 +22,7 @@ export class Transactions {
 
   /**
    * Enters the queue: makes the contender entry, locked by its session, so that it goes when the session
-   * ends. Whoever had entered as the tail of the queue is that no more.
+   * ends. The queue has no tail after that.
    */
   enter(contender: ContenderWrite): readonly KVOperation[] {
     return [this.#enter(contender), { verb: "delete-tree", key: this.#keys.tails }];

@@ -183,8 +183,7 @@ export class Exit {
       this.#writes.holders.add(successor.session);
     }
     const modifyIndex = isWritten ? this.#writes.indexIn(outcome) : lock.modifyIndex;
-    // A holder is no waiter any more.
-    this.#known.wrote({ limit: lock.limit, holders, modifyIndex }, isWritten ? undefined : session);
+    this.#known.wrote({ limit: lock.limit, holders, modifyIndex }, session);
     if (successor === undefined) return;
     this.#line.remove(successor);
     successor.holds(modifyIndex);

@@ -38,7 +38,7 @@ export class Line {
   readonly #options: LineOptions;
   /** In the order in which they entered. */
   readonly #claims = new Set<Claim>();
-  /** Where whom stands in a list of waiters, which may be long, and is asked for many times. */
+  /** The places in the list of waiters that was asked about last: it may be long, and changes seldom. */
   #places:
     | {
         readonly waiters: QueueView["waiters"];
