@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { ConsulClient, Semaphore, SemaphoreSlot } from "../../../src/index.js";
 import { Scene } from "../client-of-fake.js";
 import { FakeTime } from "../fake-time.js";
+import { answerLate, silent } from "../faults.js";
 import { valueOf, Watched } from "../outcome.js";
 
 const PREFIX = "jobs";
@@ -21,14 +22,24 @@ beforeEach(() => {
 
 /** A process that acquires and releases, and a record of what it sends. */
 class Process {
-  readonly client: ConsulClient = scene.newClient();
-  readonly #semaphore: Semaphore = this.client.semaphorePrefix(PREFIX, 1);
+  readonly client: ConsulClient;
+  readonly #semaphore: Semaphore;
   readonly #stop = new AbortController();
   #wait: Watched<SemaphoreSlot> | undefined;
 
-  async acquire(): Promise<void> {
-    this.#wait = new Watched(this.#semaphore.acquire(this.#stop.signal));
+  constructor(client = scene.newClient()) {
+    this.client = client;
+    this.#semaphore = client.semaphorePrefix(PREFIX, 1);
+  }
+
+  async acquire(timeout?: string): Promise<void> {
+    const { signal } = this.#stop;
+    this.#wait = new Watched(this.#semaphore.acquire({ signal, timeout }));
     await time.pass(1);
+  }
+
+  get outcome(): unknown {
+    return this.#wait?.outcome;
   }
 
   get holds(): boolean {
@@ -92,6 +103,27 @@ describe("a long queue", { timeout: 30_000 }, () => {
     const { client } = last[2] ?? {};
     await client?.close();
     expect(tails()).toEqual([]);
+  });
+
+  test("is entered behind a waiter of the same client without a look at who was last", async () => {
+    const { all, last } = await queue(1);
+    const second = new Process(last[0]?.client);
+    await second.acquire();
+    expect(second.steps.filter((step) => step.startsWith("enter"))).toEqual(["enter"]);
+    const session = scene.contenders(PREFIX).at(-1)?.session ?? "";
+    expect(tails()).toEqual([`${PREFIX}/.tail/${session}`]);
+    expect(await serve([...all, second])).toEqual([...all.keys(), all.length]);
+  });
+
+  test("is no less known where the waiter that another came behind leaves meanwhile", async () => {
+    const { last } = await queue(1);
+    scene.next("enter", answerLate(100));
+    scene.always("read prefix", silent);
+    const second = new Process(last[0]?.client);
+    await second.acquire("1s");
+    await last[0]?.giveUp();
+    await time.pass(2_000);
+    expect(second.outcome).toMatchObject({ error: { held: 1, limit: 1 } });
   });
 
   test("has its tail wait behind whoever is ahead of one that gives up", async () => {

@@ -196,6 +196,14 @@ describe("looks in place of a blocking query", () => {
     expect(kv.calls.every(({ options }) => options.index === undefined)).toBe(true);
   });
 
+  test("are not what a wait of a few milliseconds needs, which occupies none for long", async () => {
+    kv.onGet = unchanged;
+    const reading = new Watched(requests.readLock({ ...QUERY, wait: 1 }));
+    await vi.advanceTimersByTimeAsync(1);
+    expect(reading.outcome).toMatchObject({ value: { index: 5n } });
+    expect(kv.calls.map(({ options }) => options.index)).toEqual([5n]);
+  });
+
   test("have read the key where the last of them fails", async () => {
     kv.onGet = inTurn(unchanged, unchanged, unchanged, failing);
     const reading = new Watched(requests.readLock(QUERY));
