@@ -29,9 +29,8 @@ export type Outcome =
   | { readonly kind: "failed"; readonly reason: string };
 
 const startsInMs = 100;
-const warmUpMs = 4_000;
-/** Of several processes each does a part of the work, and its code is compiled that much later. */
-const crewWarmUpMs = 16_000;
+/** Each of several processes has its part of the turns, so that its code is compiled that much later. */
+const warmUpMsPerProcess = 4_000;
 /** For the turns that are under way when the measured time is over. */
 const finishWithinMs = 30_000;
 
@@ -77,7 +76,7 @@ export async function runTrial(plan: TrialPlan): Promise<Outcome> {
 /** Long enough for everybody's first turn, before which all wait since the same moment. */
 function warmUpOf(scenario: Scenario): number {
   return Math.max(
-    scenario.processes === 1 ? warmUpMs : crewWarmUpMs,
+    warmUpMsPerProcess * scenario.processes,
     (1.3 * contendersOf(scenario) * scenario.holdMs) / LIMIT,
   );
 }
