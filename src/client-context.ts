@@ -102,8 +102,8 @@ export class ClientContext {
   };
 
   /**
-   * Ends all waits, releases all slots once they have had `drain` to be released by those who work in
-   * them, and waits for both, but no longer than `patience`. Called again, it may cut the drain short.
+   * Ends all waits, releases the slots that their holders have not released within `drain`, and waits for
+   * both, but no longer than `patience`. Called again, it may cut the drain short.
    */
   async end(patience: number, drain = 0): Promise<void> {
     this.#closing.abort(new SemaphoreClosedError());

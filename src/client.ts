@@ -80,10 +80,10 @@ export class ConsulClient implements SemaphoreClient, AsyncDisposable {
 
   /**
    * Ends all that goes on with this client. Waiters are rejected at once, with a
-   * {@link SemaphoreClosedError}, and so is each new call. Held slots have `drain` to be released by
-   * those who work in them, and stay theirs meanwhile; what is still held then is released, so that its
-   * signal aborts. At last kept sessions are destroyed and the connections closed. A dispatcher that
-   * you gave stays open.
+   * {@link SemaphoreClosedError}, and so is each new call. Held slots may be
+   * released by their holders for the time of `drain`; then the others are released, so that their
+   * signals abort. At last kept sessions are destroyed and the connections closed. A dispatcher that you
+   * gave stays open.
    *
    * Where Consul does not answer, it gives up 5 s after the drain, and 1 s for the kept sessions: what
    * is left is then freed by Consul when its session's TTL is over, or, with a session of yours, when

@@ -419,7 +419,7 @@ export function isOutcomeUnknown(error: unknown): boolean {
  *
  * - `"session-expired"`: no renewal of its session succeeded for one TTL.
  * - `"session-invalidated"`: its session, or its contender entry, is gone from Consul.
- * - `"holder-removed"`: somebody took it out of the lock's holders, or deleted the lock.
+ * - `"holder-removed"`: another client removed it from the lock's holders, or deleted the lock.
  * - `"monitor-failed"`: Consul could not be asked for two TTLs, or refused to say,
  *   whether the slot is still there.
  *

@@ -29,7 +29,7 @@ export const DEFAULT_SEMAPHORE_SESSION_NAME = "Consul API Semaphore";
 export const DEFAULT_SEMAPHORE_SESSION_TTL = "15s";
 
 /**
- * How long `tryAcquire` waits if not told otherwise (Go: `DefaultSemaphoreWaitTime`).
+ * How long `tryAcquire` waits by default (Go: `DefaultSemaphoreWaitTime`).
  *
  * @example
  * ```ts
@@ -39,7 +39,7 @@ export const DEFAULT_SEMAPHORE_SESSION_TTL = "15s";
 export const DEFAULT_SEMAPHORE_WAIT_TIME = "15s";
 
 /**
- * The pause before a failed look at the slot is repeated (Go: `DefaultMonitorRetryTime`).
+ * The pause before a failed check of the slot is repeated (Go: `DefaultMonitorRetryTime`).
  *
  * @example
  * ```ts
@@ -82,7 +82,7 @@ export interface SemaphoreOptions {
    */
   readonly adoptLimit?: boolean | undefined;
   /**
-   * Stored in the contender entry, to tell people who it is. Each list of the prefix has the values of
+   * Stored in the contender entry, so that people see whose it is. Each list of the prefix has the values of
    * all contenders, so keep it short, and below 190 kB; `""` for none (Go: `Value`). Default: `"<host name>:<process ID>"`.
    */
   readonly value?: Uint8Array | string | undefined;
@@ -99,13 +99,13 @@ export interface SemaphoreOptions {
   /**
    * How long a session made here outlives its last renewal: after a crash its slot is free between
    * one and two TTLs later (Go: `SessionTTL`). A longer one survives longer outages. Consul wants
-   * 10 s to 24 h, if not configured otherwise, and refuses others when a slot is asked for. Less than
+   * 10 s to 24 h, if not configured otherwise, and refuses others when a slot is acquired. Less than
    * 100 ms is refused here. Default: `"15s"`.
    */
   readonly sessionTTL?: Duration | undefined;
   /**
    * The health checks of its node that a session made here depends on. Default: `[]`, none:
-   * only its TTL ends the session, so that a holder always hears of a loss before another takes the
+   * only its TTL ends the session, so that a holder always learns of a loss before another takes the
    * slot. With `["serfHealth"]`, Go's default, a slot comes free soon after its node has died, but
    * is lost as well when the other nodes only believe that it has.
    */
@@ -292,7 +292,7 @@ const signalSchema = z.custom<AbortSignal>(
 );
 
 /**
- * Before a slot is taken for nothing.
+ * Checks the function of `run`, before a slot is taken for it.
  *
  * @throws SemaphoreOptionsError
  */
@@ -322,7 +322,7 @@ export function requireLimit(limit: unknown): void {
  * ```
  */
 export interface CloseOptions {
-  /** How long held slots have to be released by those who work in them. Default: 0. */
+  /** How long the holders have to release their slots. Default: 0. */
   readonly drain?: Duration | undefined;
 }
 
@@ -342,7 +342,7 @@ export function resolveDrain(options: CloseOptions): number {
   return parseDuration(checked(closeSchema, options).drain);
 }
 
-/** A wait with its parts told apart. */
+/** A wait, split into its parts. */
 export interface ResolvedWait {
   readonly signal: AbortSignal | undefined;
   /** As it was given. */

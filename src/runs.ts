@@ -9,26 +9,26 @@ import { ABORT_GRACE_MS, type Holding } from "./queue/contend.js";
 import type { Patience, SlotSource } from "./slot-source.js";
 import type { Tenure } from "./tenure.js";
 
-/** What a run that waits in memory is called up with: a slot, or the right to contend for one. */
+/** What a run that waits in memory receives: a slot, or the permission to contend for one. */
 type Turn = Tenure | "contend";
 
 /** A run that waits in memory. */
 interface WaitingRun {
-  /** The async context of its call, to which its slot belongs, from any run it comes. */
+  /** The async context of its call, in which its slot is made. */
   readonly context: AsyncResource;
   readonly begin: (turn: Turn) => void;
 }
 
 /**
- * The slots of `run`. Of one semaphore's runs, as many contend in Consul as there are slots at most;
- * the others wait in memory, in the order of their calls. A run that ends leaves its session, and its
- * slot if nobody else waits for that, to the next.
+ * The slots of `run`. At most `limit` of one semaphore's runs contend in Consul; the others wait in memory,
+ * in the order of their calls. A run that ends passes its session on to the next, and its slot if nobody
+ * else waits for one.
  */
 export class Runs {
   readonly #source: SlotSource;
   readonly #waiting = new Set<WaitingRun>();
   readonly #held = new Set<Tenure>();
-  /** How many contend in Consul, hold a slot, or give it back. */
+  /** How many contend in Consul, hold a slot, or release it. */
   #active = 0;
   #offNews: (() => void) | undefined;
 
@@ -82,7 +82,7 @@ export class Runs {
     return tenure;
   }
 
-  /** Gives a slot back, or passes it on to the next run. */
+  /** Releases a slot, or passes it on to the next run. */
   async #giveBack(tenure: Tenure): Promise<void> {
     if (!this.#held.delete(tenure)) return;
     let isPassedOn = false;
@@ -100,7 +100,7 @@ export class Runs {
     }
   }
 
-  /** Waits in memory for a slot, or for the right to contend; that may be there at once. */
+  /** Waits in memory for a slot, or for the permission to contend, which may be given at once. */
   async #turn(patience: Patience): Promise<Turn | TooLate> {
     patience.signal.throwIfAborted();
     if (this.#waiting.size === 0 && this.#mayContend) {
@@ -150,7 +150,7 @@ export class Runs {
     });
   }
 
-  /** How things stand for a run in memory: ahead are also the runs before it, and those that contend. */
+  /** The standing of a run in memory: the runs before it, and those that contend, are ahead as well. */
   #standingOf(run: WaitingRun): TooLate["standing"] {
     const standing = this.#source.queue.standingOf();
     const before = [...this.#waiting].indexOf(run);
@@ -174,7 +174,7 @@ export class Runs {
   }
 
   get #mayContend(): boolean {
-    // With a session of the user's they take turns with acquire, in the order of their calls.
+    // Runs with a session of the user's take turns with acquire, in the order of their calls.
     return this.#source.options.session !== undefined || this.#active < this.#source.limit;
   }
 }

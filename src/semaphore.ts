@@ -114,9 +114,9 @@ export class Semaphore {
    * well. Once it has its turn it tries at least once.
    *
    * With a time of 0 it does not wait for a slot to become free, but tries just once: it takes one that
-   * is free and that nobody waits for, or to which it is next in line. That takes as long as the
-   * requests for it: a session, unless one was kept, a look at the prefix, and the slot; or, where there
-   * is none, a contender entry that is taken away again.
+   * is free and that nobody waits for, or to which it is next in line. That takes as long as its
+   * requests: to create a session, unless one was kept, to read the prefix, and to take the slot; or, if
+   * none is free, to make a contender entry and delete it.
    *
    * However short the timeout, a failed request on the way into the queue is retried for at least
    * a second, and so is a free slot that another contender took first. Cleaning up may take 100 ms more.

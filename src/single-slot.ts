@@ -13,7 +13,7 @@ type State =
   | { readonly kind: "none" }
   /** It may have been lost: then it has still to be cleaned up. */
   | { readonly kind: "held"; readonly tenure: Tenure }
-  /** There is nothing to release, and `release` need not complain. */
+  /** There is nothing to release, and `release` resolves all the same. */
   | { readonly kind: "lost" }
   | { readonly kind: "released by close" };
 
@@ -21,7 +21,7 @@ const NOTHING: State = { kind: "none" };
 const LOST: State = { kind: "lost" };
 const CLOSED: State = { kind: "released by close" };
 
-/** The one slot that `acquire` takes and `release` gives back. Its calls take turns. */
+/** The one slot that `acquire` takes and `release` releases. Its calls take turns. */
 export class SingleSlot {
   readonly #source: SlotSource;
   readonly #calls = new SerialQueue();
@@ -56,7 +56,7 @@ export class SingleSlot {
     }
   }
 
-  /** @throws SemaphoreNotHeldError, or why it could not be given back */
+  /** @throws SemaphoreNotHeldError, or why it was not released */
   async release(): Promise<void> {
     await this.inTurn(async (background) => {
       const state = this.#state;
@@ -65,7 +65,7 @@ export class SingleSlot {
     });
   }
 
-  /** Runs a call once all earlier ones, and what they have left to do, have ended. */
+  /** Runs a call once all earlier ones have ended, with their work in the background. */
   async inTurn<Result>(
     call: (background: Background) => Promise<Result>,
     signal?: Ending,
@@ -81,8 +81,8 @@ export class SingleSlot {
   async #contend(wait: Wait): Promise<Tenure | TooLate> {
     if (this.isHeld) throw new SemaphoreHeldError();
     if (this.#state.kind === "held") {
-      // Later calls need not wait for what is left of a lost slot: a session of ours is not used again,
-      // and one of the user's has turns of its own.
+      // Later calls need not wait for the cleanup of a lost slot: a session of ours is not used again, and one
+      // of the user's has turns of its own.
       await this.#end(this.#state.tenure, LOST, this.#source.context.track);
     }
     const outcome = await this.#source.contend(wait);
@@ -97,7 +97,7 @@ export class SingleSlot {
 
   /** Ends a tenure in turn, unless that has been done. */
   async #endInTurn(tenure: Tenure, then: State): Promise<void> {
-    // What is released already has nothing to wait for behind an acquire that came after it.
+    // A released tenure need not wait for an acquire that came after it.
     if (!this.#has(tenure)) return;
     await this.inTurn(async (background) => {
       if (this.#has(tenure)) await this.#end(tenure, then, background);

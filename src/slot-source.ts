@@ -16,9 +16,9 @@ import type { SessionLease } from "./session/lease.js";
 import { SessionSource } from "./session/session-source.js";
 import { Tenure, type TenureEnds } from "./tenure.js";
 
-/** For how long somebody waits for a slot. */
+/** How long a call waits for a slot. */
 export interface Patience {
-  /** On the clock of `performance.now()`; `Infinity` for as long as it takes. */
+  /** On the clock of `performance.now()`; `Infinity` for no limit. */
   readonly until: number;
   /** Aborts with the caller's signal, and when the client is closed. */
   readonly signal: Ending;
@@ -35,7 +35,7 @@ export class SlotSource {
   /** How many calls of resize are under way, and the last write of one. */
   #resizes = 0;
   #resizedAt = -1n;
-  /** One session is one slot: with one of the user's, those that want it take turns. */
+  /** One session is one slot: calls that share a session of the user's take turns. */
   readonly #turns = new SerialQueue();
   #endTurn = (): void => undefined;
   #waitingForTurn = 0;
@@ -104,14 +104,14 @@ export class SlotSource {
       isHeld = outcome.kind === "held";
       return outcome;
     } finally {
-      // What is still being cleaned up would take the next one's entries as well.
+      // A cleanup that still goes on would remove the next claim's entries as well.
       if (!isHeld) void Promise.allSettled(left).then(endTurn);
     }
   }
 
   async #contend(wait: Wait): Promise<Holding | TooLate> {
     const { prefix, value, semaphoreWaitTime: longestWatch } = this.options;
-    // The search for what a failed creation has left may take a whole TTL.
+    // The search for the session of a failed creation may take a whole TTL.
     const background = (search: Promise<unknown>): void => {
       this.context.track(search);
       wait.background(settledWithin(CLEAN_UP_GRACE_MS, search));

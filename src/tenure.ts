@@ -25,9 +25,9 @@ export interface TenureOptions {
   readonly monitorRetries: number;
   readonly monitorRetryTime: number;
   readonly ends: TenureEnds;
-  /** Has a session that has left nothing behind wait for its next use. */
+  /** Keeps a session that has left nothing behind for its next use. */
   readonly keepSession: (lease: SessionLease) => void;
-  /** Called when a slot of the user's session is lost, with what makes that free for another claim. */
+  /** Called when a slot of the user's session is lost, with the cleanup that frees the session. */
   readonly lost: (makeWay: () => void) => void;
   /** Called when its session is free for another claim. */
   readonly finished: () => void;
@@ -42,12 +42,12 @@ export interface TenureEnds {
 }
 
 /**
- * How long a caller waits at most for a release that does not get through: as a rule for a TTL, when it
- * is of no use any more.
+ * How long a caller waits at most for a release that does not get through. Usually it waits for a TTL, after
+ * which the release has no purpose.
  */
 const LONGEST_RELEASE_MS = 60_000;
 
-/** A slot from the moment when it is held until nothing of it is left in Consul. */
+/** A slot from the moment it is held until nothing of it is left in Consul. */
 export class Tenure {
   readonly kind = "held";
   readonly slot: HeldSlot;
@@ -80,8 +80,8 @@ export class Tenure {
         if (error === undefined) return;
         lease.stop();
         context.slotEnded();
-        // A lost slot that nobody releases goes with its session. One of the user's lives on, and the
-        // next claim has to find it free of what is left.
+        // The end of its session removes a lost slot that nobody releases. A session of the user's lives on,
+        // and must be clean for the next claim.
         if (!lease.own) {
           lost(() => {
             context.track(this.#cleanUp().within(CLEAN_UP_GRACE_MS));
@@ -120,16 +120,16 @@ export class Tenure {
     return this.slot.held;
   }
 
-  /** Whether the end of the client took the slot from under its holder. */
+  /** Whether closing the client has released it. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
   /**
-   * Gives the slot back; of one that was lost, clears away what is left. With `passesOn` the session
-   * has another slot at once, if nobody else waits for it.
+   * Releases the slot, or cleans up a lost one. With `passesOn` the session takes another slot at once, if
+   * nobody else waits.
    *
-   * @throws why it could not be given back, or not yet: it goes on being tried behind the caller
+   * @throws why it was not released, or not yet: the release is retried in the background
    */
   async end(
     background: Background,
@@ -150,12 +150,12 @@ export class Tenure {
     const patience = ttl === Infinity ? STEP_PATIENCE_MS : Math.min(ttl, LONGEST_RELEASE_MS);
     const cleanUp = this.#cleanUp({ keep: isLost ? undefined : this.#keepSession });
     background(cleanUp.finished);
-    // A lost slot is no longer there to be released. What is left of it may be long in going.
+    // A lost slot cannot be released any more, and cleaning it up may take long.
     if (isLost) await cleanUp.within(CLEAN_UP_GRACE_MS).catch(() => undefined);
     else await cleanUp.within(patience);
   }
 
-  /** Takes away what there is of it, once, and then has its session be free for another claim. */
+  /** Cleans it up, once, and then frees its session for another claim. */
   #cleanUp(options: CleanUpOptions = {}): CleanUp {
     if (this.#cleaning === undefined) {
       this.#cleaning = this.#claim.cleanUp(options);
@@ -165,7 +165,7 @@ export class Tenure {
   }
 
   /**
-   * First of all it is no longer held: whatever works in it must hear before the next one may.
+   * The signal aborts first: the work in the slot must know before the next holder may start.
    * Returns whether it was lost.
    */
   #letGo(): boolean {

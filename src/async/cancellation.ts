@@ -20,7 +20,7 @@ export class Cancellation {
     return this.#reason;
   }
 
-  /** The same for users, made when it is asked for. */
+  /** The same for users, made on first use. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
@@ -41,7 +41,7 @@ export class Cancellation {
     this.#reason = reason;
     const callbacks = this.#callbacks;
     this.#callbacks = undefined;
-    // Users hear of it first.
+    // Users' listeners come first.
     this.#controller?.abort(reason);
     callEach(callbacks ?? []);
   }

@@ -69,7 +69,7 @@ class EntryReader {
 
   /**
    * `JSON.parse` rounds the flags of a semaphore. But they are the same in all of its entries, so that
-   * one look at the text says what they are.
+   * one search of the text finds them.
    */
   #flags(written: unknown): bigint {
     if (isUint64(written)) return BigInt(written);

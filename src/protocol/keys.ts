@@ -10,7 +10,7 @@ import { posix } from "node:path";
  */
 export const DEFAULT_SEMAPHORE_KEY = ".lock";
 
-/** The folder below the prefix that says who is the last in a long queue. Go knows of none. */
+/** The folder below the prefix that names the last waiter of a long queue. Go has none. */
 export const TAIL_KEY = ".tail";
 
 /** Where a semaphore keeps what in Consul's key/value store. */
@@ -21,7 +21,7 @@ export interface PrefixKeys {
   readonly lock: string;
   /** The contender entry of a session. */
   contender(session: string): string;
-  /** Above the entry that says who is the last in a long queue. */
+  /** The folder of the entry that names the last waiter of a long queue. */
   readonly tails: string;
   /** That entry, while it is this session. */
   tail(session: string): string;

@@ -2,38 +2,38 @@ import type { KnownTail, QueueView } from "./queue-view.js";
 import type { Step, Target, Waiter } from "./step.js";
 
 /**
- * Behind more contenders than that, a waiter enters as the tail of the queue, and asks only who was the
- * tail before: to wait for that one is all it takes. A reading of the whole prefix would be the dearest
- * request of a cycle, the more so the longer the queue.
+ * Behind more contenders than that, a waiter enters as the tail of the queue, and reads only which session
+ * was the tail before: to wait for that one is enough. A reading of the whole prefix would be the most
+ * expensive request of a cycle, and grow with the queue.
  */
 const LONG_QUEUE = 50;
 
-/** For how long a reading says whether the queue is long, in milliseconds. */
+/** How long after a reading the queue counts as long, in milliseconds. */
 const LENGTH_KNOWN_MS = 60_000;
 
 /**
- * A waiter that knows nothing of those ahead but the last looks at the lock now and then, in case one of
- * them does not move: each time after a longer pause, and the longest is longer the more they are, or
- * hundreds of them would look all the time.
+ * A waiter that knows only the tail ahead of it reads the lock now and then, in case somebody ahead is
+ * stalled. The pauses grow, up to a length that depends on the number of waiters: otherwise hundreds of
+ * them would read the lock all the time.
  */
 const FIRST_LOOK_MS = 2_000;
 const LONGEST_LOOK_PER_WAITER_MS = 250;
 
 /**
- * Where a slot is free, and the lock entry stays as it is for so long, somebody ahead does not move: it is
- * time to read who they are. A look that finds a slot free is followed by another after that time.
+ * If a slot is free and the lock entry has not changed for this long, somebody ahead is stalled: the prefix
+ * is read to find out who is ahead. A read that finds a free slot is repeated after this time.
  */
 const STUCK_MS = 1_000;
 
 /**
- * Whether to enter as the tail, as far as is known. Where somebody was overtaken, there is one that has
- * no tail, such as a Go client, or that does not move: then it takes a reading to wait for it, or not.
+ * Whether to enter as the tail, as far as is known. Not if a waiter was overtaken: it makes no tail, as a Go
+ * client, or is stalled. Only a reading shows such a waiter.
  */
 export function entersAsTail({ read, readInOrder }: QueueView): boolean {
   return read.length > LONG_QUEUE && readInOrder;
 }
 
-/** Whom a waiter waits behind, if all that it needs to know is that. */
+/** The tail that a waiter has entered behind, if it can do without a reading. */
 export function tailAhead(
   { tail, readAt }: QueueView,
   { session, enteredAt }: Waiter,
@@ -42,7 +42,7 @@ export function tailAhead(
   return isItsOwn && enteredAt < readAt + LENGTH_KNOWN_MS ? tail : undefined;
 }
 
-/** Waits for the tail to become a holder. */
+/** Waits until the tail becomes a holder. */
 export function waitBehindTail(
   view: QueueView,
   { entry }: KnownTail,
@@ -56,7 +56,7 @@ export function waitBehindTail(
   const next = Math.min(Math.max(2 * (lookedAt - since), FIRST_LOOK_MS), longest);
   const pause = free > 0 && lookedAt > since ? STUCK_MS : next;
   const lookAt = lookedAt + pause;
-  // The first in line may have died with the holders.
+  // Check the holders as well: the first in line may have died with them.
   if (now >= lookAt) return { kind: free > 0 ? "look" : "check" };
   return { kind: "watch entry", entry, atMost: lookAt - now };
 }

@@ -6,25 +6,25 @@ import { liveHolders, type ContenderEntry } from "./snapshot.js";
 import type { Step, Target, Waiter } from "./step.js";
 
 /**
- * How long the first in line takes it that the holders are alive, in milliseconds. A dead holder's
- * entry goes while the lock entry stays, and its slot is to be taken within a second.
+ * How long the first in line assumes that the holders are alive, in milliseconds. Of a dead holder,
+ * only the contender entry disappears; the lock entry stays. Its slot must be taken within a second.
  */
 const HOLDERS_LIVE_MS = 800;
 
 /**
- * How long a free slot is left to those ahead, in milliseconds: they may be slow, or dead. Each
- * doubling of those that do not move adds as much, since they hear of the slot at different times.
- * A slow network makes it longer, and so does each of those ahead from the twentieth on, or all of
- * a fleet on a busy machine would read the prefix, and pass each other, at once.
+ * How long a free slot is left to the waiters ahead, in milliseconds: they may be slow, or dead. Each
+ * doubling of the stalled waiters adds as much, since they notice the slot at different times. So does
+ * a slow network, and each waiter ahead from the twentieth on: on a busy machine, a whole fleet would
+ * otherwise read the prefix, and pass each other, at the same moment.
  */
 const PATIENCE_MS = 250;
 const PATIENCE_IN_READINGS = 4;
 const FAR_PATIENCE_PER_WAITER_MS = 50;
 
 /**
- * A waiter behind a Go client, or behind one that does not move, hears of nothing. It looks at the
- * lock after a while: later, the more waiters are ahead, and each time after three times as long. Some
- * twenty may have stopped at once, and the next is to have a slot within three seconds.
+ * A waiter behind a Go client, or behind a stalled one, gets no news. It reads the lock after a pause,
+ * which is longer the more waiters are ahead, and three times as long each time. Even behind twenty
+ * stalled processes, the next waiter must have a slot within three seconds.
  */
 const FIRST_LOOK_MS = 200;
 const LOOK_PER_WAITER_MS = 20;
@@ -35,38 +35,40 @@ const FAR_LOOK_PER_WAITER_MS = 300;
 const LONGEST_LOOK_MS = 60_000;
 
 /**
- * A waiter hears nothing of those further ahead while the one right ahead does not move. Where
- * a slot is free meanwhile, or newcomers become holders (then each time after twice as long), it reads
- * the prefix again: of those that it takes for waiters, most may have gone.
+ * While the waiter right ahead is stalled, there is no news of those further ahead. If newcomers become
+ * holders meanwhile, the prefix is read again, each time after twice the pause: most of the waiters that
+ * are known may have gone.
  */
 const FIRST_REREAD_MS = 1_000;
 
 /**
- * On a busy machine a waiter often finds that the entry right ahead has gone already. Where the one
- * before it has gone as well, and a slot is free, all of them have had their turns: to read the whole
- * prefix for that would make the machine busier still. While none is free, the next that is gone is
- * reason to read.
+ * On a busy machine, the entry right ahead is often gone before it is read. If the one before it is gone
+ * as well and a slot is free, all of them have had their turns; a reading of the whole prefix would only
+ * add to the load. While no slot is free, the next missing entry is a reason to read.
  */
 const VANISHED_IN_TURN = 2;
 const VANISHED_TO_READ = 3;
 
-/** For how long a reading says that nobody waits: a newcomer must not pass others for longer. */
+/**
+ * How long after a reading without waiters a newcomer may take a slot at once, in milliseconds. It could
+ * pass waiters that came since the reading.
+ */
 const NOBODY_WAITS_MS = 250;
 
 /**
- * A new holder may give its slot back at once, and a swap at the same time would be in its way: both
- * would look again, and swap again. It is given that time for it, in milliseconds.
+ * A new holder may release its slot at once, and a swap at the same moment would collide with that: both
+ * would have to read and swap again. The next waiter gives it this long, in milliseconds.
  */
 const BRIEF_HOLD_MS = 1;
 
 /**
- * For how long after a turn of another client's waiter a slot is handed over from one waiter of this
- * client to the next: so long may one that was passed before find none that is free.
+ * How long after another client's turn this client hands slots over to its own waiters, in milliseconds.
+ * A waiter that was passed finds no free slot for that long.
  */
 const HANDED_OVER_MS = 250;
 
 /**
- * What to do, by what is known, and by whom it has waited for so far.
+ * The next step of a waiter, by what is known. `target` is the waiter that it has waited for so far.
  *
  * @throws SemaphoreLimitConflictError where the others go by another limit
  */
@@ -87,17 +89,17 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
   if (ahead === undefined) return { kind: "gone" };
 
   const last = ahead.at(-1);
-  // Waiters join one at a time even if several slots are free: one that sees a new holder assumes that
-  // all ahead of that have had their turns.
+  // Waiters join one at a time, even if several slots are free: a new holder means to all behind it that
+  // everybody ahead of it has had a turn.
   if (last === undefined) {
     return free > 0 ? { kind: "join", passing: [] } : watchHolders(view, now);
   }
   const vanished = vanishedBehind(view, last);
   if (vanished > 0) return followVanished(vanished, last, free);
-  const place = { ahead, last, target };
+  const position = { ahead, last, target };
   return free === 0
-    ? waitForRoom(view, place, now)
-    : waitForOthers(view, place, { free, limit }, now);
+    ? waitForRoom(view, position, now)
+    : waitForOthers(view, position, { free, limit }, now);
 }
 
 /** The lock may have changed. */
@@ -109,45 +111,45 @@ function lookAnew(view: QueueView, me: Waiter, now: number): Step {
   return { kind: "look after join", index: joinIndex, atMost: BRIEF_HOLD_MS };
 }
 
-/** The one right ahead has gone unseen: it has had its turn, or has given up waiting. */
+/** The entry right ahead is gone without a touch: its owner has had its turn, or has given up. */
 function followVanished(vanished: number, last: ContenderEntry, free: number): Step {
   if (vanished >= VANISHED_IN_TURN && free > 0) return { kind: "join", passing: [] };
   return vanished < VANISHED_TO_READ ? { kind: "look ahead", entry: last } : { kind: "read" };
 }
 
-/** Where a waiter stands that is not the first in line. */
-interface Place {
+/** The position of a waiter that is not the first in line. */
+interface Position {
   readonly ahead: readonly ContenderEntry[];
-  /** The one right ahead. */
+  /** The waiter right ahead. */
   readonly last: ContenderEntry;
   readonly target: Target;
 }
 
-/** No slot is free, and it is the first in line. */
+/** The waiter is first in line, and no slot is free. */
 function watchHolders(view: QueueView, now: number): Step {
   const checkAt = holdersSeenAt(view) + HOLDERS_LIVE_MS;
   return now < checkAt ? { kind: "watch lock", atMost: checkAt - now } : { kind: "check" };
 }
 
 /** No slot is free. */
-function waitForRoom(view: QueueView, place: Place, now: number): Step {
-  // Reading the lock includes the holders: the first in line may have died with them.
-  const step = waitBehind(view, place, now, Infinity);
+function waitForRoom(view: QueueView, position: Position, now: number): Step {
+  // Check the holders together with the lock: the first in line may have died with them.
+  const step = waitBehind(view, position, now, Infinity);
   return step.kind === "look" ? { kind: "check" } : step;
 }
 
-/** A slot is free, which those ahead are to take first. */
+/** A slot is free, and the waiters ahead come first. */
 function waitForOthers(
   view: QueueView,
-  place: Place,
+  position: Position,
   { free, limit }: { readonly free: number; readonly limit: number },
   now: number,
 ): Step {
-  const { ahead } = place;
+  const { ahead } = position;
   const { idleFront } = view;
   const isIdle = idleFront?.createIndex === ahead[0]?.createIndex;
   const idleSince = (isIdle ? idleFront?.since : undefined) ?? Infinity;
-  // Of a slot that only dead holders leave those ahead hear when they check.
+  // The waiters ahead notice the slot of a dead holder only at their next check.
   const isOpen = view.lock.holders.size < limit;
   const noticed = isOpen ? 0 : HOLDERS_LIVE_MS;
   const others = Math.max(0, ahead.length - free);
@@ -157,16 +159,16 @@ function waitForOthers(
     PATIENCE_MS * (1 + Math.log2(others + 1)) +
     FAR_PATIENCE_PER_WAITER_MS * Math.max(0, others - NEAR_WAITERS) +
     PATIENCE_IN_READINGS * view.readTook;
-  if (now < passAt) return waitBehind(view, place, now, passAt);
+  if (now < passAt) return waitBehind(view, position, now, passAt);
   if (view.lockAt < passAt) return { kind: "look" };
-  // Others may have come first and gone since: passed is who stands ahead now.
+  // Waiters known from before may have had their turns: only those that are still ahead are passed.
   return view.readAt < passAt ? { kind: "read" } : { kind: "join", passing: ahead };
 }
 
-/** Waits for the one right ahead, but looks at the lock now and then. */
+/** Waits for the waiter right ahead, and reads the lock now and then. */
 function waitBehind(
   view: QueueView,
-  { ahead, last, target }: Place,
+  { ahead, last, target }: Position,
   now: number,
   until: number,
 ): Step {
@@ -183,7 +185,7 @@ function waitBehind(
   return { kind: "watch entry", entry: last, atMost: Math.min(lookAt, until) - now };
 }
 
-/** Between two looks at the lock of a waiter that has so many others ahead. */
+/** The longest pause between two reads of the lock, with so many waiters ahead. */
 function longestPause(ahead: number): number {
   const near = Math.min(NEAR_LOOK_PER_WAITER_MS * (ahead + 1), LONGEST_NEAR_LOOK_MS);
   const far = FAR_LOOK_PER_WAITER_MS * Math.max(0, ahead - NEAR_WAITERS);
@@ -191,8 +193,8 @@ function longestPause(ahead: number): number {
 }
 
 /**
- * Whether a newcomer may take a slot at once: one is free, and nobody waits. One that is in the lock
- * already, by a copy of a write that was refused, would change nothing, and have no index of its own.
+ * Whether a newcomer may take a slot at once: one is free, and nobody waits. A session that a copy of a
+ * refused write has put into the lock already may not: its swap would change nothing, and get no index.
  */
 export function mayJoinAtOnce(view: QueueView, me: Waiter, now: number): boolean {
   return (
@@ -202,7 +204,7 @@ export function mayJoinAtOnce(view: QueueView, me: Waiter, now: number): boolean
   );
 }
 
-/** Whether the next run of this client may have a holder's slot: nobody else waits for it. */
+/** Whether the client's next run may take a holder's slot over: nobody else waits for it. */
 export function mayPassOn(view: QueueView, holder: Waiter, now: number): boolean {
   const holders = liveHolders(view);
   return (
@@ -212,7 +214,7 @@ export function mayPassOn(view: QueueView, holder: Waiter, now: number): boolean
   );
 }
 
-/** Whether nobody waits, as far as a reading says that is not too old. */
+/** Whether nobody waits, by a recent reading. */
 function isUncontended(view: QueueView, me: Waiter, now: number): boolean {
   return (
     now < view.readAt + NOBODY_WAITS_MS &&
@@ -223,9 +225,9 @@ function isUncontended(view: QueueView, me: Waiter, now: number): boolean {
 }
 
 /**
- * Whether a slot that comes free is for this waiter: being first in line is for good. Those that were
- * passed count as well, since a slot that is handed over is never free for them. They may be anybody
- * ahead of the last that became a holder.
+ * Whether this client may hand a slot over to this waiter: it is first in line, which it stays. Passed
+ * waiters count as ahead, since a slot that is handed over is never free for them. Every waiter ahead of
+ * the last new holder may be one.
  */
 export function isNextInLine(view: QueueView, me: Waiter, now: number): boolean {
   const { lock, lastTurn, readAt } = view;
@@ -252,7 +254,7 @@ export function requireSameLimit({ lock }: Pick<QueueView, "lock">, me: Waiter):
   throw new SemaphoreLimitConflictError(lock.limit, me.limit);
 }
 
-/** The waiters that came before; nothing for one that is no waiter. */
+/** The waiters ahead of a session; undefined if it does not wait. */
 export function waitersAhead(
   { waiters }: QueueView,
   session: string,
@@ -261,13 +263,13 @@ export function waitersAhead(
   return place === -1 ? undefined : waiters.slice(0, place);
 }
 
-/** Whether somebody holds who came after the last reading. */
+/** Whether a contender that came after the last reading holds a slot. */
 function isOvertaken(view: QueueView): boolean {
   const known = new Set(view.read.map(({ session }) => session));
   return [...liveHolders(view)].some((session) => !known.has(session));
 }
 
-/** When the holder that was last seen alive the longest ago was seen so. */
+/** When the least recently seen holder was last known to be alive. */
 function holdersSeenAt(view: QueueView): number {
   return Math.min(...[...liveHolders(view)].map((it) => view.aliveAt.get(it) ?? -Infinity));
 }

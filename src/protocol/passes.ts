@@ -1,27 +1,27 @@
 import type { ContenderEntry } from "./snapshot.js";
 
-/** How often a waiter was passed, and until when nobody waits for it. It may take a slot all the time. */
+/** How often a waiter was passed, and until when nobody waits for it. It may still take a free slot. */
 export interface Pass {
   readonly times: number;
   readonly until: number;
 }
 
-/** What is known of waiters that have let somebody behind them go first. */
+/** What is known of waiters that somebody behind them has passed. */
 export interface KnownPasses {
   /** By the create indexes of their entries. */
   readonly passed: ReadonlyMap<bigint, Pass>;
   /**
-   * A waiter that became a holder, and when. Those ahead of it are taken for gone: should the next
-   * reading still show one, it has let that waiter go first.
+   * A waiter that became a holder, and when. Those ahead of it count as gone. If the next reading still
+   * shows one of them, that one was passed.
    */
   readonly lastTurn: { readonly createIndex: bigint; readonly at: number } | undefined;
 }
 
-/** One that was only slow is waited for again soon; one that is dead, after twice as long each time. */
+/** A slow waiter is waited for again soon; a dead one after twice as long each time. In milliseconds. */
 const FIRST_PASS_MS = 5_000;
 const LONGEST_PASS_MS = 60_000;
 
-/** Whether others wait for a waiter that is ahead of them. */
+/** Whether the waiters behind this one wait for it. */
 export function isWaitedFor(
   { passed }: Pick<KnownPasses, "passed">,
   { createIndex }: ContenderEntry,
@@ -31,8 +31,8 @@ export function isWaitedFor(
 }
 
 /**
- * Whether it is time to see who is still ahead of the last that became a holder: one that was only slow
- * is waited for again after the time of a pass.
+ * Whether it is time to read who is still ahead of the last new holder: a waiter that was only slow is
+ * waited for again after the time of a pass.
  */
 export function isLastTurnLongAgo(
   { lastTurn }: Pick<KnownPasses, "lastTurn">,
@@ -41,7 +41,7 @@ export function isLastTurnLongAgo(
   return lastTurn !== undefined && now >= lastTurn.at + FIRST_PASS_MS;
 }
 
-/** The passes, once these waiters have let somebody go first as well. */
+/** The passes after these waiters were passed as well. */
 export function withPasses(
   { passed }: Pick<KnownPasses, "passed">,
   waiters: readonly ContenderEntry[],
@@ -50,7 +50,7 @@ export function withPasses(
   const passes = new Map(passed);
   for (const { createIndex } of waiters) {
     const { times, until } = passed.get(createIndex) ?? { times: 0, until: -Infinity };
-    // While nobody waits for it, it is not passed a second time.
+    // As long as nobody waits for it, it is not passed again.
     if (now < until) continue;
     const lasts = Math.min(FIRST_PASS_MS * 2 ** times, LONGEST_PASS_MS);
     passes.set(createIndex, { times: times + 1, until: now + lasts });
@@ -58,7 +58,7 @@ export function withPasses(
   return passes;
 }
 
-/** The passes of those that still wait: one that holds has let nobody go first. */
+/** The passes of the contenders that still wait. */
 export function passesOf(
   known: KnownPasses,
   waiters: readonly ContenderEntry[],

@@ -3,54 +3,54 @@ import { isWaitedFor, passesOf, withPasses, type KnownPasses } from "./passes.js
 import { liveHolders, type ContenderEntry, type KnownLock, type Snapshot } from "./snapshot.js";
 
 /**
- * What one client knows of a queue: the last reading of the whole prefix, and what it has heard
- * since. Contenders that came after that reading are unknown. Of those that it shows, some may have
- * left: but nobody comes in ahead of them, so that old knowledge only makes a waiter wait too long.
+ * What one client knows of a queue: the last reading of the whole prefix, and the news since then. It
+ * lacks the contenders that came later, and may contain some that have left. Nobody enters ahead of
+ * them, so stale knowledge only makes a waiter wait too long.
  */
 export interface QueueView extends KnownLock, KnownPasses {
   /** In the order of their arrival. */
   readonly waiters: readonly ContenderEntry[];
-  /** The first waiter that others wait for, and since when it was seen with a slot for it. */
+  /** The first waiter that others wait for, and since when it has left a free slot unused. */
   readonly idleFront: { readonly createIndex: bigint; readonly since: number } | undefined;
   /**
-   * Waiters that were gone when their entries were looked at, each right ahead of the other: how many,
-   * and the foremost. Each has had its turn, or has given up waiting.
+   * Waiters whose entries were gone when they were read, each right ahead of the other: how many, and the
+   * foremost. Each has had its turn, or has given up.
    */
   readonly vanished: { readonly count: number; readonly createIndex: bigint } | undefined;
-  /** Whom a waiter of this client has entered a long queue behind. */
+  /** The waiter behind which this client's last waiter has entered a long queue. */
   readonly tail: KnownTail | undefined;
-  /** What the last reading of the whole prefix has shown. */
+  /** The contenders in the last reading of the whole prefix. */
   readonly read: readonly ContenderEntry[];
-  /** The greatest index in the last reading of the whole prefix, and when that was asked for. */
+  /** The greatest index in the last reading of the whole prefix, and when that was sent. */
   readonly readIndex: bigint;
   readonly readAt: number;
-  /** Whether nobody held then who had come after one that waited. */
+  /** Whether no holder had come after a waiter then. */
   readonly readInOrder: boolean;
   /** How long that took, in milliseconds. */
   readonly readTook: number;
-  /** When the lock was last heard of. */
+  /** When there was last news of the lock. */
   readonly lockAt: number;
   /** Since when the lock entry is known as it is. */
   readonly lockSince: number;
-  /** Whether it has to be looked at before anything else. */
+  /** Whether it must be read before anything else. */
   readonly isLockStale: boolean;
-  /** The index at which another waiter was last heard to join. */
+  /** The index of the last join of another waiter. */
   readonly joinIndex: bigint;
   /** When each holder was last known to be alive. */
   readonly aliveAt: ReadonlyMap<string, number>;
 }
 
-/** Who was the tail of a long queue when another entered. Of those ahead of it nothing is known. */
+/** The tail of a long queue when a waiter entered behind it. Nothing is known of those ahead of it. */
 export interface KnownTail {
   readonly entry: ContenderEntry;
   /** Whether it has become a holder since. */
   readonly hasJoined: boolean;
-  /** The session of the waiter behind it, and from when on a reading shows that one. */
+  /** The session of the waiter behind it, and since when a reading would show that one. */
   readonly follower: string;
   readonly enteredAt: number;
 }
 
-/** What is seen of a waiter's entry. */
+/** What a read of a waiter's entry shows. */
 type SeenEntry = Pick<ContenderEntry, "createIndex" | "modifyIndex" | "lockIndex">;
 
 /** Times are those of `performance.now()`, by which the request was sent, and answered. */
@@ -59,7 +59,7 @@ export interface ReadTimes {
   readonly now: number;
 }
 
-/** Before anything is known: the prefix has to be read. */
+/** Nothing is known yet: the prefix must be read. */
 export const UNREAD: QueueView = {
   lock: { limit: undefined, holders: new Set(), modifyIndex: 0n },
   dead: new Map(),
@@ -88,9 +88,9 @@ export function afterReading(
   { sentAt, now }: ReadTimes,
 ): QueueView {
   const readIndex = greatestIndex(lock, contenders);
-  // A reading that was asked for before the last one was answered may be older than that.
+  // A reading that was sent before the last one was answered may be older than that.
   if (sentAt < before.lockAt && readIndex < before.readIndex) return before;
-  // What is known of the lock may be newer.
+  // The lock may be known from a newer read.
   const current = isNewer(before, lock, sentAt) ? lock : before.lock;
   const alive = contenders.filter(({ session }) => current.holders.has(session));
   const waiters = contenders.filter(({ session }) => !current.holders.has(session));
@@ -102,7 +102,7 @@ export function afterReading(
       passed: passesOf(before, waiters),
       lastTurn: undefined,
       vanished: undefined,
-      // Of one that has entered since, a reading does not say who is ahead.
+      // The reading does not show who is ahead of a waiter that has entered since.
       tail: sentAt < (before.tail?.enteredAt ?? -Infinity) ? before.tail : undefined,
       read: contenders,
       readIndex,
@@ -112,7 +112,7 @@ export function afterReading(
       aliveAt: new Map(alive.map(({ session }) => [session, sentAt])),
     },
     current,
-    // A slot that it shows was free already when it was asked for, as far as those behind go.
+    // To the waiters behind, a free slot in it was free when the reading was sent.
     { now, since: sentAt },
   );
 }
@@ -122,7 +122,7 @@ export function afterLook(view: QueueView, lock: LockState, { sentAt, now }: Rea
   return isNewer(view, lock, sentAt) ? withLock(view, lock, { now }) : view;
 }
 
-/** After a waiter has entered behind the tail of a long queue, if there was one. */
+/** After a waiter has entered a long queue, behind its tail if there was one. */
 export function afterEntering(view: QueueView, tail: KnownTail | undefined): QueueView {
   return { ...view, tail, lastTurn: undefined, vanished: undefined };
 }
@@ -135,7 +135,7 @@ export function afterWrite(
   now: number,
 ): QueueView {
   const waiters = without(view.waiters, ({ session }) => session === left);
-  // What was read of the lock while the answer was on its way may be newer.
+  // A read of the lock while the answer was on its way may be newer.
   const isNews = lock.modifyIndex > view.lock.modifyIndex;
   return isNews
     ? withLock({ ...view, waiters }, lock, { now })
@@ -143,11 +143,11 @@ export function afterWrite(
 }
 
 /**
- * After the contender entry of a waiter has changed, or gone. Its lock is taken again when its owner
- * becomes a holder: those ahead of it have done so before, or have let it go first. One that is gone
- * may as well have given up waiting, which says nothing of the others.
+ * After a read of a waiter's contender entry. If its lock was taken again, the waiter has become a holder:
+ * all ahead of it have had their turns, or have let it pass. If the entry is gone, the waiter may as well
+ * have given up, which says nothing of the others.
  *
- * @param entry what is there now, which may be what was known
+ * @param entry what is there now, perhaps unchanged
  */
 export function afterEntry(
   view: QueueView,
@@ -181,12 +181,12 @@ export function afterEntry(
   return withIdleFront({ ...afterJoin(view, entry), ...known, vanished: undefined }, now);
 }
 
-/** A waiter has joined, which is no news where the lock is known as of then. */
+/** A waiter has joined. That is no news if the lock is known from then or later. */
 function afterJoin(view: QueueView, { modifyIndex: joinIndex }: SeenEntry): QueueView {
   return joinIndex > view.lock.modifyIndex ? { ...view, isLockStale: true, joinIndex } : view;
 }
 
-/** All ahead of one that has joined have done so before, or have let it go first. */
+/** After a read of the tail's entry. */
 function afterTail(view: QueueView, tail: KnownTail, found: SeenEntry | null, now: number) {
   if (tail.hasJoined) return view;
   const { createIndex, lockIndex } = tail.entry;
@@ -203,7 +203,7 @@ export function afterDoubt(view: QueueView): QueueView {
   return { ...view, isLockStale: true };
 }
 
-/** After the contender entries of these holders were seen to be there. */
+/** After a check found the contender entries of these holders. */
 export function afterCheck(view: QueueView, sessions: Iterable<string>, sentAt: number): QueueView {
   const aliveAt = new Map(view.aliveAt);
   for (const session of sessions) {
@@ -212,7 +212,7 @@ export function afterCheck(view: QueueView, sessions: Iterable<string>, sentAt: 
   return { ...view, aliveAt };
 }
 
-/** These have let a free slot go by. */
+/** These waiters have left a free slot unused. */
 export function afterPassing(
   view: QueueView,
   waiters: readonly ContenderEntry[],
@@ -221,7 +221,7 @@ export function afterPassing(
   return withIdleFront({ ...view, passed: withPasses(view, waiters, now) }, now);
 }
 
-/** How many have vanished right behind a waiter, with nobody in between. */
+/** How many waiters have vanished right behind this one. */
 export function vanishedBehind(
   { vanished, waiters }: QueueView,
   { createIndex }: ContenderEntry,
@@ -232,12 +232,12 @@ export function vanishedBehind(
   return waiters.some(isBetween) ? 0 : vanished.count;
 }
 
-/** How many slots nobody holds, as far as is known. */
+/** The number of free slots, as far as is known. */
 export function freeSlots(view: KnownLock, limit: number): number {
   return Math.max(0, limit - liveHolders(view).size);
 }
 
-/** By its index, or since it was asked for after what is known was known: indexes can go backwards. */
+/** By its index, or because the read was sent after the last news: indexes can go backwards. */
 function isNewer(view: QueueView, lock: LockState, sentAt: number): boolean {
   return sentAt >= view.lockAt || lock.modifyIndex > view.lock.modifyIndex;
 }
@@ -249,7 +249,7 @@ function greatestIndex(lock: LockState, contenders: readonly ContenderEntry[]): 
   );
 }
 
-/** The same list where none of them is left out: it may be long, and many views share it. */
+/** The same list if none is left out: it may be long, and many views share it. */
 function without(
   waiters: readonly ContenderEntry[],
   isLeftOut: (waiter: ContenderEntry) => boolean,
@@ -270,12 +270,12 @@ function withLock(
       lockAt: now,
       lockSince: lock.modifyIndex === view.lock.modifyIndex ? view.lockSince : now,
       isLockStale: false,
-      // A slot that has gone with a lowered limit is none that the first in line has let go by.
+      // A slot that a lowered limit has taken away was not left unused.
       idleFront: isLowered ? undefined : view.idleFront,
-      // One that was not in there before has only just come, and is alive.
+      // A new holder has only just joined, and is alive.
       aliveAt: new Map([...lock.holders].map((it) => [it, view.aliveAt.get(it) ?? now])),
       dead: view.dead.size === 0 ? view.dead : stillIn(view.dead, lock.holders),
-      // A holder waits no more. Most changes of the lock are no news for a long queue.
+      // Holders no longer wait. Most changes of the lock leave a long list as it is.
       waiters: [...lock.holders].every((it) => view.lock.holders.has(it))
         ? view.waiters
         : without(view.waiters, ({ session }) => lock.holders.has(session)),
@@ -296,7 +296,7 @@ function withIdleFront(view: QueueView, now: number): QueueView {
   const front = waiters.find((waiter) => isWaitedFor(view, waiter, now));
   if (front === undefined) return { ...view, idleFront: undefined };
   const { createIndex } = front;
-  // Where others take the slot before it, it has let that go by as well.
+  // If others take the slot before it does, it has left that unused as well.
   if (before?.createIndex === createIndex) return view;
   const hasRoom = lock.limit === undefined || freeSlots(view, lock.limit) > 0;
   return { ...view, idleFront: hasRoom ? { createIndex, since: now } : undefined };

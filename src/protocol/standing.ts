@@ -19,7 +19,7 @@ export function standingOf(
   const { limit } = view.lock;
   if (limit === undefined) return undefined;
   const waiters = (session === undefined ? undefined : waitersAhead(view, session)) ?? view.waiters;
-  // Those that were passed have as a rule gone long ago.
+  // Waiters that were passed have usually gone long ago.
   const ahead = waiters.filter((waiter) => isWaitedFor(view, waiter, now));
   return { held: liveHolders(view).size, limit, ahead: ahead.length };
 }

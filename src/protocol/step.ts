@@ -6,21 +6,21 @@ export interface Waiter {
   readonly limit: number;
   /** Whether it goes by the limit in the lock entry, and by its own only where there is none. */
   readonly adoptsLimit: boolean;
-  /** A reading that was asked for since then shows its contender entry, if that is still there. */
+  /** A reading that was sent since then shows its contender entry, unless that is gone. */
   readonly enteredAt: number;
 }
 
-/** The waiter that one waits for, and since when. */
+/** The waiter that is waited for, and since when. */
 export interface Target {
   readonly createIndex: bigint;
   readonly since: number;
 }
 
-/** What a waiter that is the first of its client in the queue does next. */
+/** What the first waiter of a client does next. */
 export type Step =
-  /** Take a slot; before these waiters ahead of it, which have let it go by. */
+  /** Take a slot, passing these waiters ahead of it, which have left it unused. */
   | { readonly kind: "join"; readonly passing: readonly ContenderEntry[] }
-  /** Make sure of a slot that it has already. */
+  /** Confirm a slot that it has already. */
   | { readonly kind: "rejoin" }
   /** Its contender entry is gone: begin again. */
   | { readonly kind: "gone" }
@@ -28,7 +28,7 @@ export type Step =
   | { readonly kind: "read" }
   /** Read the lock entry. */
   | { readonly kind: "look" }
-  /** Read the lock entry once it has changed since a waiter has joined, or after so many milliseconds. */
+  /** Read the lock entry after its first change since a join, or after so many milliseconds. */
   | { readonly kind: "look after join"; readonly index: bigint; readonly atMost: number }
   /** Read the contender entry right ahead. */
   | { readonly kind: "look ahead"; readonly entry: ContenderEntry }

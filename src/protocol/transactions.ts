@@ -37,7 +37,7 @@ export class Transactions {
     ];
   }
 
-  /** Reads the lock entry and who is the tail. */
+  /** Reads the lock entry and the tail. */
   readTail(): readonly KVOperation[] {
     const { lock, tails } = this.#keys;
     // To read a single entry fails where there is none.
@@ -68,9 +68,9 @@ export class Transactions {
   }
 
   /**
-   * Leaves the lock and joins it again, for a session that is in there by a write whose index is not
-   * known: resumed after a restart, or by a swap without an answer. A swap of somebody who has seen
-   * the session without its contender entry fails then.
+   * Leaves the lock and joins it again, for a session that a write of unknown index has put there: it was
+   * resumed after a restart, or a swap had no answer. It also makes the swap of a contender fail that has
+   * read the prefix while the session had no contender entry.
    */
   rejoin(contender: ContenderWrite, known: KnownLock, limit: number): readonly KVOperation[] {
     const { session } = contender;
@@ -170,7 +170,7 @@ export class Transactions {
     return this.#holdersLeft(session, known).add(session);
   }
 
-  /** The holders, without those that are left out. */
+  /** The holders, without some. */
   #holdersLeft(session: string, known: KnownLock): Set<string> {
     const holders = new Set(known.lock.holders);
     for (const [holder] of this.#pruned(session, known)) holders.delete(holder);

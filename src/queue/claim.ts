@@ -14,7 +14,7 @@ import type { SessionLease } from "../session/lease.js";
 import { CleanUp, type ClaimState, type CleanUpOptions, type LeftQueue } from "./clean-up.js";
 import { LONGEST_WATCH_MS } from "./requests.js";
 
-/** What a claim asks of the queue that it is made in. */
+/** What a claim uses of its queue. */
 export interface ClaimedQueue {
   readonly entrance: {
     joinAtOnce(claim: Claim, timeout: () => number, signal: Ending): Promise<bigint | undefined>;
@@ -42,44 +42,44 @@ export type WaitOutcome = bigint | "gone" | TooLate;
 /** There was no slot in time. */
 export interface TooLate {
   readonly kind: "too late";
-  /** How things stood for it then, as far as is known. */
+  /** Its standing then, as far as is known. */
   readonly standing: Standing | undefined;
 }
 
-/** A short wait time is meant for `tryAcquire`, and no reason to ask Consul all the time. */
+/** A short wait time is meant for `tryAcquire`, not for short blocking queries. */
 const SHORTEST_WATCH_MS = 1_000;
 
 /**
- * However little time there is, what fails on the way into the queue is tried again for that long, and
- * so is a free slot: others may be faster to take it.
+ * However short the timeout, failed requests on the way into the queue are retried for this long, and so is
+ * a free slot that another contender takes first.
  */
 export const SHORTEST_TRY_MS = 1_000;
 
-/** A session's place on a prefix: it enters, waits, holds, and takes itself away again. */
+/** What exists in Consul for one session on a prefix: it enters, waits, holds, and cleans itself up. */
 export class Claim implements Waiter {
   readonly lease: SessionLease;
-  /** What its contender entry says. */
+  /** The session and the value of its contender entry. */
   readonly entry: ContenderWrite;
   /** How long one blocking query lasts at most: it finds a dead connection. In milliseconds. */
   readonly watchTime: number;
   readonly #queue: ClaimedQueue;
   readonly #limits: ClaimOptions["limits"];
   /**
-   * Each write moves it on before it is sent. Consul's refusal does not move it back, since that may be
-   * the answer to a second copy of the write.
+   * Each write advances it before it is sent. A refusal does not set it back, since it may be the answer to
+   * a second copy of the write.
    */
   #state: ClaimState = "nothing";
-  /** Writes whose outcome nobody knows, and which may yet arrive. */
+  /** Writes of unknown outcome, which may still arrive. */
   readonly #unanswered = new Set<"entry" | "swap">();
   #enteredAt = Infinity;
   #entersAnew = false;
   readonly #waiting = new Cancellation();
   #settle: Settle | undefined;
-  /** The write under way that makes it a holder: its own, or that of another which leaves. */
+  /** The write under way that makes it a holder: its own, or that of a leaving holder. */
   #swap: "own" | "handover" | undefined;
-  /** Whether it was seen that there is no slot for it. */
+  /** Whether there was no slot for it. */
   #hasHadToWait = false;
-  /** Whether its caller waits no longer, and whether it does not try any more either. */
+  /** Whether its caller no longer waits, and whether it no longer tries either. */
   #isTimeOver = false;
   #isTryOver = false;
   #tryUntil = Infinity;
@@ -109,17 +109,17 @@ export class Claim implements Waiter {
     return this.lease.id;
   }
 
-  /** A reading that was asked for since then shows the contender entry. */
+  /** A reading that was sent since then shows the contender entry. */
   get enteredAt(): number {
     return this.#enteredAt;
   }
 
-  /** Aborts when it waits no longer. */
+  /** Aborts when it no longer waits. */
   get signal(): Ending {
     return this.#waiting;
   }
 
-  /** Whether a slot can be passed on to it: it waits, and has nothing under way. */
+  /** Whether a slot can be handed over to it: it waits, and has no swap under way. */
   get isOpen(): boolean {
     return this.#swap === undefined && !this.#waiting.aborted && !this.lease.checkLost();
   }
@@ -127,8 +127,8 @@ export class Claim implements Waiter {
   // What it does by itself.
 
   /**
-   * Takes a slot that nobody waits for, with the contender entry, in one write. Where that cannot be,
-   * for whatever transient reason, the queue is the way in.
+   * Makes the contender entry and takes a slot that nobody waits for, in one write. If that fails for a
+   * transient reason, the claim enters the queue.
    */
   async joinAtOnce(until: number, signal: Ending): Promise<bigint | undefined> {
     // A session of the user's may be in there already.
@@ -142,7 +142,7 @@ export class Claim implements Waiter {
     }
   }
 
-  /** Makes the contender entry. Resolves to whether it can wait with it; else it begins anew. */
+  /** Makes the contender entry. Resolves to whether the claim can wait; otherwise it must begin anew. */
   async enter(until: number, signal: Ending): Promise<boolean> {
     if (this.#state === "nothing") this.#state = "contender";
     let refusal: string | undefined;
@@ -172,8 +172,8 @@ export class Claim implements Waiter {
   }
 
   /**
-   * Waits in the queue for a slot. It survives failures of any length there: it has nothing to lose
-   * but its session. With a time limit, it tries at least once.
+   * Waits in the queue for a slot. It survives failures of any length, since only its session can be lost.
+   * With a time limit, it tries at least once.
    *
    * @throws the signal's reason, or why it cannot go on
    */
@@ -210,8 +210,8 @@ export class Claim implements Waiter {
   }
 
   /**
-   * Has its slot end and begin anew, for the next call of this client, if nobody else waits for
-   * it. Resolves to the index of that write, or to nothing: then the slot is to be given back.
+   * Ends its slot and begins another one, for the next run of this client, if nobody else waits. Resolves to
+   * the index of that write, or to nothing: then the slot must be released.
    */
   async passOn(): Promise<bigint | undefined> {
     try {
@@ -222,7 +222,7 @@ export class Claim implements Waiter {
     }
   }
 
-  /** Takes away whatever there may be of it, and ends its session, or has it kept. */
+  /** Removes all that may exist of it, and ends its session, or has it kept. */
   cleanUp(options: CleanUpOptions = {}): CleanUp {
     const remains = () => ({
       kind: this.#state,
@@ -239,15 +239,15 @@ export class Claim implements Waiter {
     return attemptTimeout(this.#tryUntil);
   }
 
-  /** It has its contender entry: a reading that was asked for since then shows it. */
+  /** It has its contender entry: a reading that is sent from then on shows it. */
   entered(at: number): void {
     this.#enteredAt = at;
   }
 
   /**
-   * Its session has had a slot before it came here, which is not for it to clean up; but one that
-   * counted as dead, for want of a contender entry, is (`isRevived`). Where its slot has gone meanwhile,
-   * as with a lowered limit, it has to leave the lock and enter anew (`isTooMany`).
+   * Its session was a holder before, and cleaning that up is not its job; but it is if the holder counted
+   * as dead, without a contender entry (`isRevived`). If its slot is gone meanwhile, as with a lowered
+   * limit, it must leave the lock and enter anew (`isTooMany`).
    */
   resumes(isRevived: boolean, isTooMany: boolean): void {
     this.#entersAnew = isTooMany;
@@ -255,7 +255,7 @@ export class Claim implements Waiter {
     this.#state = isRevived ? "holder" : "nothing";
   }
 
-  /** It was seen that there is no slot for it now. */
+  /** There is no slot for it now. */
   hasToWait(): void {
     this.#hasHadToWait = true;
     this.#endIfOver();
@@ -267,7 +267,7 @@ export class Claim implements Waiter {
     if (!isHolder) this.#state = "holder";
   }
 
-  /** Another that leaves is about to send one. */
+  /** A leaving holder is about to send such a write. */
   beforeHandover(): void {
     this.#swap = "handover";
     this.#state = "holder";
@@ -279,7 +279,7 @@ export class Claim implements Waiter {
     this.#endIfOver();
   }
 
-  /** Nobody knows what became of that write. */
+  /** The outcome of that write is unknown. */
   swapWentUnanswered(): void {
     this.#unanswered.add("swap");
     this.afterSwap();
@@ -297,7 +297,7 @@ export class Claim implements Waiter {
     this.#settle?.resolve("gone");
   }
 
-  /** A request for it has failed; where that is transient, it goes on. */
+  /** A request for it has failed. After a transient failure it goes on. */
   requestFailed(error: unknown): void {
     if (!isOutcomeUnknown(error)) this.#settle?.reject(error);
     else if (this.#isTimeOver) this.#endTooLate();
@@ -311,7 +311,7 @@ export class Claim implements Waiter {
   }
 
   #endIfOver(): void {
-    // A handover may take long: what it may yet leave, the cleanup takes away.
+    // A handover may take long: the cleanup removes what it may still bring about.
     if (!this.#isTimeOver || this.#swap === "own") return;
     if (this.#hasHadToWait || this.#isTryOver) this.#endTooLate();
   }

@@ -10,53 +10,53 @@ import type { SessionLease } from "../session/lease.js";
 
 /** How a session leaves a prefix. */
 export interface LeaveOptions extends OwnRequestOptions {
-  /** Leaves a slot that the session had before it entered as it is. */
+  /** Does not touch a slot that the session had before it entered. */
   readonly unlessHolder?: boolean;
-  /** Makes sure that a swap which is still on its way fails, also where a late entry precedes it. */
+  /** Makes a swap fail that is still on its way, even if a late contender entry precedes it. */
   readonly swapMayCome?: boolean;
 }
 
-/** What a cleanup asks of the queue. */
+/** What a cleanup uses of the queue. */
 export interface LeftQueue {
   leave(session: string, options: LeaveOptions): Promise<void>;
   deleteContender(session: string, options: OwnRequestOptions): Promise<void>;
 }
 
 /**
- * What there may be in Consul because of a claim: a holder may be a mere contender, and a contender may
- * be nothing.
+ * What may exist in Consul because of a claim: a holder may be a mere contender, and a contender may be
+ * nothing.
  */
 export type ClaimState = "nothing" | "contender" | "holder";
 
 /** What there may be to clean up. */
 export interface Remains {
   readonly kind: ClaimState;
-  /** Whether a request for the contender entry went unanswered: it may yet arrive. */
+  /** Whether a request for the contender entry had no answer: it may still arrive. */
   readonly mayEnterLate: boolean;
-  /** Whether any write went unanswered: what is still on its way must find the session gone. */
+  /** Whether any write had no answer: the session must be gone when it arrives. */
   readonly hasUnanswered: boolean;
 }
 
 export interface CleanUpOptions {
-  /** Takes over a session of ours that has left nothing behind, in place of ending it. */
+  /** Keeps a session of ours that has left nothing behind, instead of ending it. */
   readonly keep?: ((lease: SessionLease) => void) | undefined;
 }
 
-/** How long a caller whose wait has failed, or whose slot was lost, waits for what is left of it. */
+/** How long a call whose wait has failed, or whose slot was lost, waits for the cleanup. */
 export const CLEAN_UP_GRACE_MS = 1_000;
 
-/** How long to try to end a session that ends by itself as well. */
+/** How long to try to end a session, which its TTL ends as well. */
 const LONGEST_DESTRUCTION_MS = 60_000;
 
-/** How long one request may take: the next attempt may get through at once. */
+/** How long one request may take. The next attempt may succeed at once. */
 const LONGEST_ATTEMPT_MS = 5_000;
 
 /**
- * Takes what a session has on a prefix away, and ends the session if it is ours. It tries until that
- * is done, or, with a session of ours, until its TTL does the same: it is renewed no longer.
+ * Removes all that a session has on a prefix, and ends the session if it is ours. It retries until that is
+ * done, or until the TTL of a session of ours has the same effect: the session is no longer renewed.
  */
 export class CleanUp {
-  /** Settles when nothing is left but what goes with the session; rejects where that is not so. */
+  /** Resolves when nothing is left but what the end of the session removes; rejects if it failed. */
   readonly finished: Promise<void>;
   readonly #queue: LeftQueue;
   readonly #lease: SessionLease;
@@ -67,7 +67,7 @@ export class CleanUp {
   #isAwaited = true;
   #isOver = false;
 
-  /** `remains` is asked for each attempt: what was under way may have ended since. */
+  /** `remains` is called for each attempt: requests under way may have ended since. */
   constructor(
     queue: LeftQueue,
     lease: SessionLease,
@@ -86,16 +86,15 @@ export class CleanUp {
     this.finished.then(over, over);
   }
 
-  /** Whether it has finished, or failed: until then it may take away what the session makes next. */
+  /** Whether it has finished, or failed. Before that, it could remove what the session makes next. */
   get isOver(): boolean {
     return this.#isOver;
   }
 
   /**
-   * Waits until it has finished, but no longer than so many milliseconds: then it goes on behind the
-   * caller.
+   * Waits until it has finished, at most so many milliseconds. After that it goes on in the background.
    *
-   * @throws why it has failed, or has not finished yet; not if only the session is still to end
+   * @throws the failure, or why it has not finished yet; not if only the session has not ended yet
    */
   async within(ms: number): Promise<void> {
     let cancel = (): void => undefined;
@@ -115,7 +114,7 @@ export class CleanUp {
 
   async #run(keep: CleanUpOptions["keep"]): Promise<void> {
     const lease = this.#lease;
-    // What may be kept is renewed as long as all goes well.
+    // A session that may be kept is renewed until something fails.
     let isKept = keep !== undefined && lease.own && !this.#remains().hasUnanswered;
     if (!isKept) lease.stop();
     const keepAlive = (): boolean => this.#isAwaited;
@@ -137,7 +136,7 @@ export class CleanUp {
         return;
       }
       lease.stop();
-      // Where the session cannot be ended, its TTL does it.
+      // If this fails, the TTL ends the session.
       await retry(() => lease.destroy(this.#attempt), {
         isTransient: isOutcomeUnknown,
         pauseFactor,
@@ -157,21 +156,20 @@ export class CleanUp {
     const { kind, hasUnanswered } = this.#remains();
     try {
       if (kind === "holder") {
-        // Where a session of ours is ended late, a swap that comes before that leaves it in the lock.
+        // A swap that arrives before a session of ours is ended would leave it in the lock.
         const swapMayCome = !own || hasUnanswered;
         await this.#queue.leave(session, { ...this.#attempt, swapMayCome });
       } else if (kind === "contender" && own) {
         await this.#queue.deleteContender(session, this.#attempt);
       } else if (kind === "contender") {
-        // A session of the user's may have come to us with a slot, which is not ours to give back.
+        // A session of the user's may have had a slot before, which is not ours to release.
         await this.#queue.leave(session, { ...this.#attempt, unlessHolder: true });
       }
     } catch (error) {
       if (isOutcomeUnknown(error)) throw error;
       const isUnreadable = !(error instanceof SemaphoreRequestError);
-      // A lock that cannot be read was written by somebody who has thrown us out of it; and where
-      // Consul refuses to let us out, a holder without its contender entry counts as dead. Ours goes
-      // with its session.
+      // A lock that cannot be read was overwritten, with our holder in it. And if Consul refuses the write,
+      // a holder without its contender entry counts as dead. Ours goes with its session.
       if (isUnreadable || !own) await this.#deleteContender();
       throw error;
     }
@@ -187,9 +185,9 @@ export class CleanUp {
   }
 
   /**
-   * A network that was silent may deliver a request long after it was given up, and after the
-   * cleanup. With a session of ours nothing comes of it; one of the user's would be left in the
-   * queue. Where it is back in the queue for good by now, it is removed, and enters again.
+   * A network may deliver a request long after it was given up, and after the cleanup. With a session of ours
+   * that has no effect; one of the user's would be left in the queue. If that session has entered again on
+   * purpose by now, it is removed, and enters once more.
    */
   async #removeLateContender(): Promise<void> {
     await sleep(LATE_DELIVERY_MS, undefined, { keepAlive: false });

@@ -16,10 +16,10 @@ import type { Queue } from "./queue.js";
 
 /** How long somebody waits for a slot. */
 export interface Wait {
-  /** On the clock of `performance.now()`; it is looked at least once. */
+  /** On the clock of `performance.now()`. It tries at least once. */
   readonly until: number;
   readonly signal: Ending;
-  /** What goes on behind the caller. */
+  /** Receives work that goes on after the call. */
   readonly background: Background;
 }
 
@@ -38,23 +38,23 @@ export interface Holding {
 }
 
 /**
- * How long an aborted wait is given to clean up before its caller hears of it: as a rule a few
- * milliseconds do, and a process that exits right after leaves nothing behind.
+ * How long an aborted wait may clean up before it rejects: usually a few milliseconds are enough, and a
+ * process that exits right after leaves nothing behind.
  */
 export const ABORT_GRACE_MS = 100;
 
 /**
- * How long each step on the way into the queue is tried. In the queue a waiter survives an outage of
- * any length; but where nothing has ever worked, a caller wants to know why.
+ * How long each step on the way into the queue is retried. In the queue, a waiter survives an outage of any
+ * length; but if nothing has ever worked, the caller wants to know why.
  */
 export const STEP_PATIENCE_MS = 15_000;
 
-/** A waiter that loses its entry over and over comes back after longer and longer pauses. */
+/** A waiter that loses its entry repeatedly enters again after growing pauses. */
 const REENTRY_PAUSES = { first: 50, longest: 5_000 };
 
 /**
- * From nothing to a slot (Go: `Acquire`), or to how things stand when the time is over. It throws
- * having undone itself.
+ * Acquires a slot (Go: `Acquire`). Resolves to the standing of the waiter if the time is over before. It
+ * cleans up before it throws.
  *
  * @throws the signal's reason, or why it cannot have a slot
  */
@@ -74,8 +74,7 @@ export async function contend(
     const claim = new Claim(queue, await options.openSession(stepUntil()), options);
     let outcome: WaitOutcome = "gone";
     try {
-      // No write is cut off by the signal: one that may or may not have taken place is more to clean
-      // up than one that has.
+      // The signal does not cut writes off: an unknown outcome takes more cleaning up than a known one.
       signal.throwIfAborted();
       const index = await claim.joinAtOnce(stepUntil(), signal);
       signal.throwIfAborted();

@@ -20,13 +20,13 @@ import type { Line } from "./line.js";
 import type { LockWrites } from "./lock-writes.js";
 import { wordsOf, type Applied, type PrefixRequests, type Refused } from "./requests.js";
 
-/** A reading that was asked for at that very moment need not show the entry. */
+/** A reading that was sent at the very same moment need not show the entry. */
 const ONE_TICK_MS = 1e-6;
 
-/** How often in a row a swap may be refused though the lock is the same, before that is final. */
+/** How often in a row a swap may be refused while the lock stays the same, before that is final. */
 const MOST_REFUSALS = 3;
 
-/** How the claims of one client get into the queue of a prefix, and to a slot. */
+/** How the claims of one client enter the queue of a prefix, and take a slot. */
 export class Entrance {
   readonly #requests: PrefixRequests;
   readonly #known: KnownQueue;
@@ -41,8 +41,8 @@ export class Entrance {
   }
 
   /**
-   * Enters the queue and takes a slot in one write, if there is one that nobody waits for. Resolves
-   * to the index of the write, or to nothing where it takes a wait.
+   * Enters the queue and takes a slot in one write, if one is free that nobody waits for. Resolves to the
+   * index of the write, or to nothing if the claim has to wait.
    *
    * @throws SemaphoreLimitConflictError, and why the prefix could not be read
    */
@@ -54,7 +54,7 @@ export class Entrance {
     for (;;) {
       if (this.#line.size > 0) return undefined;
       const isRead = !this.#mayJoinAtOnce(claim);
-      // Where others were waiting a moment ago, the way in is through the queue.
+      // Others were waiting a moment ago: enter the queue.
       if (isRead && this.#isContended(claim)) return undefined;
       if (isRead) {
         requireSameLimit(await unlessAborted(this.#known.read(timeout()), signal), claim);
@@ -62,7 +62,7 @@ export class Entrance {
       const index = await this.#writes.inTurn(() => this.#enterAndJoin(claim, timeout()));
       if (index !== undefined) return index;
       if (isRead) return undefined;
-      // What was known was not so any more: one more attempt, on a fresh reading.
+      // The lock has changed since it was read: one more attempt, on a fresh reading.
       this.#known.forget();
     }
   }
@@ -73,7 +73,7 @@ export class Entrance {
     const { entry } = claim;
     const mayReadLater = this.#mayReadLater(claim);
     const isTail = mayReadLater && entersAsTail(this.#known.view);
-    // Behind another waiter of this client there is nothing to learn yet.
+    // Only the first waiter of a client needs to know the queue.
     const learns = !(mayReadLater && this.#line.size > 0);
     const reads = learns && !isTail;
     const operations = [
@@ -101,13 +101,13 @@ export class Entrance {
     if (learns && this.#line.size === 0) {
       this.#tailShows(claim, outcome.entries, { sentAt, now });
     } else if ((this.#known.view.tail?.enteredAt ?? 0) > sentAt) {
-      // One of this client whose answer was faster may be behind this one.
+      // Another waiter of this client, whose answer was faster, may be behind this one.
       this.#known.forget();
     }
     return undefined;
   }
 
-  /** Takes in the prefix, as it was right after the claim has entered. */
+  /** Learns the prefix as it was right after the claim has entered. */
   #prefixShows(claim: Claim, entries: readonly KVEntry[], times: ReadTimes): void {
     const snapshot = readSnapshot(this.#requests.keys, entries);
     this.#known.readingShows(snapshot, times, claim.session);
@@ -120,7 +120,7 @@ export class Entrance {
     }
   }
 
-  /** Takes in the lock entry and the tail, as they were right before the claim has entered. */
+  /** Learns the lock entry and the tail as they were right before the claim has entered. */
   #tailShows(
     { session, enteredAt }: Claim,
     entries: readonly KVEntry[],
@@ -135,8 +135,8 @@ export class Entrance {
   }
 
   /**
-   * Takes a slot for the first in line, or makes sure of one that it has. Resolves to whether Consul
-   * has refused.
+   * Takes a slot for the first in line, or confirms the one that it has. Resolves to whether Consul has
+   * refused.
    */
   async join(claim: Claim): Promise<boolean> {
     return await this.#writes.inTurn(() => this.#join(claim));
@@ -146,7 +146,7 @@ export class Entrance {
     const { view } = this.#known;
     if (!this.#line.has(claim)) return false;
     const step = this.#line.stepOf(claim);
-    // What is known may have changed while other writes had their turn.
+    // There may have been news while other writes had their turn.
     if (step.kind !== "join" && step.kind !== "rejoin") return false;
     const { transactions } = this.#requests;
     const isHolder = step.kind === "rejoin";
@@ -168,7 +168,7 @@ export class Entrance {
     return false;
   }
 
-  /** Whether a claim may enter without a reading: the first step of the wait reads, where it has to. */
+  /** Whether a claim may enter without a reading: the first step of its wait reads if it has to. */
   #mayReadLater(claim: Claim): boolean {
     return claim.lease.own && this.#hasLimitOf(claim);
   }
@@ -221,7 +221,7 @@ export class Entrance {
     }
   }
 
-  /** Takes in a swap that went well, and returns its index. */
+  /** Learns from a swap that was applied, and returns its index. */
   #joined(claim: Claim, view: QueueView, outcome: Applied): bigint {
     const { session } = claim;
     const modifyIndex = this.#writes.indexIn(outcome);
@@ -232,10 +232,10 @@ export class Entrance {
   }
 
   /**
-   * Takes in that Consul has refused a swap: another came first, or the first copy of this one, or
-   * something else is not as it was known.
+   * Learns from a refused swap: another write came first, or a first copy of this one, or something else
+   * is not as it was known.
    *
-   * @throws SemaphoreRequestError where the lock has not changed again and again
+   * @throws SemaphoreRequestError if Consul keeps refusing while the lock does not change
    */
   #refused(
     claim: Claim,

@@ -18,16 +18,16 @@ import {
   type Written,
 } from "./requests.js";
 
-/** For how long a reading shows the waiters well enough for a holder that leaves. */
+/** How long after a reading a release relies on it, in milliseconds. */
 const LOOK_BACK_AFTER_MS = 10;
 
-/** How often a slot is passed on though the lock was not as it was known. */
+/** How often a slot is passed on after a refusal, before it is released instead. */
 const MOST_TRIES = 3;
 
-/** Operations that Consul answers without an entry. */
+/** Operations whose answer contains no entry. */
 const HAS_NO_ENTRY = new Set<KVOperation["verb"]>(["delete", "check-not-exists"]);
 
-/** How the sessions of one client leave a prefix, and pass a slot on. */
+/** How the sessions of one client leave a prefix, and hand slots over. */
 export class Exit {
   readonly #requests: PrefixRequests;
   readonly #known: KnownQueue;
@@ -41,7 +41,7 @@ export class Exit {
     this.#writes = writes;
   }
 
-  /** Takes a session off the prefix, and passes its slot on if the next in line is one of ours. */
+  /** Removes a session from the prefix, and hands its slot over if the next in line is one of ours. */
   async leave(session: string, options: LeaveOptions): Promise<void> {
     await this.#writes.inTurn(() => this.#leave(session, options));
     this.#writes.holders.delete(session);
@@ -55,8 +55,8 @@ export class Exit {
   }
 
   /**
-   * Has a holder's slot end and begin anew, for the next run of this client, if nobody else waits for
-   * it. Resolves to the index of that write, or to nothing.
+   * Ends a holder's slot and begins another one, for the next run of this client, if nobody else waits.
+   * Resolves to the index of that write, or to nothing.
    */
   async passOn(claim: Claim, timeout: number): Promise<bigint | undefined> {
     return await this.#writes.inTurn(() => this.#passOn(claim, timeout));
@@ -64,7 +64,7 @@ export class Exit {
 
   async #passOn(claim: Claim, timeout: number): Promise<bigint | undefined> {
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
-      // A waiter that came meanwhile goes first.
+      // A waiter that has come meanwhile has precedence.
       const view = this.#readLately ?? (await this.#known.read(timeout));
       const { limit } = view.lock;
       const isOurs = this.#line.size === 0 && mayPassOn(view, claim, performance.now());
@@ -101,7 +101,7 @@ export class Exit {
       const successor = isHolder ? this.#successor(lock, session, gone) : undefined;
       const operations = transactions.leave(session, lock, {
         successor: successor?.entry,
-        // A lock that has changed since is out of reach for that swap already.
+        // Once the lock has changed, that swap fails anyway.
         swapMayCome: swapMayCome && refusal === undefined,
       });
       const outcome = await this.#handOver(successor, operations, timeout);
@@ -139,7 +139,7 @@ export class Exit {
     }
   }
 
-  /** Sends a write, which may read the prefix as it leaves it. */
+  /** Sends a write, which may read the prefix right after it. */
   async #send(operations: readonly KVOperation[], timeout: number | undefined): Promise<Written> {
     const { transactions, keys } = this.#requests;
     const looksBack = this.#looksBack();
@@ -160,9 +160,8 @@ export class Exit {
   }
 
   /**
-   * Whether a release reads the prefix as it leaves it: an acquire that follows at once must let those
-   * go first that have come meanwhile. Where others were waiting, the next acquire finds them in the
-   * queue.
+   * Whether a release reads the prefix right after it: an acquire that follows at once must not pass waiters
+   * that have come meanwhile. If others were waiting before, the next acquire enters the queue anyway.
    */
   #looksBack(): boolean {
     return !this.#known.isContended && this.#line.size === 0 && this.#readLately === undefined;
@@ -189,7 +188,7 @@ export class Exit {
     successor.holds(modifyIndex);
   }
 
-  /** The lock, where nobody but this client has written it lately, as far as is known. */
+  /** The lock, if this client has written it last and all holders are its own, as far as is known. */
   #lockAsWritten(session: string): LockState | undefined {
     const { view, ownWrite } = this.#known;
     const { lock } = view;
@@ -197,7 +196,7 @@ export class Exit {
     return [...lock.holders].every((holder) => this.#writes.holders.has(holder)) ? lock : undefined;
   }
 
-  /** The waiter to pass a slot on to: one of ours that is next in line of all. */
+  /** The waiter of this client to hand a slot over to, if it is next in line of all. */
   #successor(lock: LockState, leaver: string, gone: ReadonlySet<Claim>): Claim | undefined {
     const holders = new Set(lock.holders);
     holders.delete(leaver);
@@ -209,7 +208,7 @@ export class Exit {
     return undefined;
   }
 
-  /** Whether a holder had counted as dead, for want of a contender entry, when it entered. */
+  /** Whether a holder had counted as dead, without a contender entry, until it entered. */
   async #isRevived(session: string, lock: LockState, timeout?: number): Promise<boolean> {
     const entry = await this.#requests.readContender(session, { timeout });
     return (entry?.createIndex ?? 0n) > lock.modifyIndex;

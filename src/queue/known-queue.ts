@@ -32,7 +32,7 @@ export class KnownQueue {
     return this.#view;
   }
 
-  /** Whether others than the one that read the prefix last were waiting then. */
+  /** Whether the last reading of the prefix showed other waiters than the reader. */
   get isContended(): boolean {
     return this.#isContended;
   }
@@ -42,13 +42,13 @@ export class KnownQueue {
     return this.#ownWrite;
   }
 
-  /** Something is known that was not. */
+  /** Replaces what is known. */
   learn(view: QueueView): void {
     this.#view = view;
     this.stir();
   }
 
-  /** Calls back whenever something may have become known, until the result is called. */
+  /** Calls back whenever there may be news, until the result is called. */
   onNews(call: () => void): () => void {
     this.#listeners.add(call);
     return () => {
@@ -56,12 +56,12 @@ export class KnownQueue {
     };
   }
 
-  /** Has whatever waits for a change think again. */
+  /** Wakes all that wait for news. */
   stir(): void {
     for (const call of [...this.#listeners]) call();
   }
 
-  /** Waits until something becomes known, but no longer than so many milliseconds. */
+  /** Waits for news, at most so many milliseconds. */
   async nextChange(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const done = (): void => {
@@ -74,27 +74,27 @@ export class KnownQueue {
     });
   }
 
-  /** Something in the view is wrong: the whole prefix has to be read. */
+  /** Something that is known is wrong: the whole prefix must be read. */
   forget(): void {
     this.learn({ ...this.#view, readAt: -Infinity });
   }
 
-  /** A write may have changed the lock, or somebody else's has. */
+  /** The lock may have changed: it must be read. */
   doubt(): void {
     this.learn(afterDoubt(this.#view));
   }
 
-  /** An entry of this client was made that no reading has shown yet. */
+  /** This client has made an entry that no reading has shown yet. */
   entered(at: number): void {
     this.#enteredAt = at;
   }
 
-  /** Reads the whole prefix. All that ask at the same moment share it. */
+  /** Reads the whole prefix. Calls of the same moment share a reading. */
   async read(timeout: number): Promise<QueueView> {
     this.#nextReading ??= inSharedContext(async () => {
       await Promise.resolve();
       this.#nextReading = undefined;
-      // It shows every entry that was made before, also one of the same moment.
+      // It shows every entry that was made before, even at the same moment.
       const entered = this.#enteredAt;
       const { snapshot, sentAt, now } = await this.#requests.readAll({ timeout });
       return this.readingShows(snapshot, { sentAt: Math.max(sentAt, entered), now });
@@ -109,7 +109,7 @@ export class KnownQueue {
     return reading.lock;
   }
 
-  /** Takes in a reading of the whole prefix, in which `own` is the reader's session. */
+  /** Learns from a reading of the whole prefix. `own` is the reader's session. */
   readingShows(snapshot: Snapshot, times: ReadTimes, own?: string): QueueView {
     const view = afterReading(this.#view, snapshot, times);
     this.#isContended = view.waiters.some(({ session }) => session !== own);
@@ -117,15 +117,15 @@ export class KnownQueue {
     return view;
   }
 
-  /** Takes in a reading of the lock entry. */
+  /** Learns from a read of the lock entry. */
   lockShows({ lock, sentAt, now }: LockReading): void {
     const before = this.#view;
     this.learn(afterLook(before, lock, { sentAt, now }));
-    // Servers that were restored count anew: the indexes of the entries are not what they were.
+    // After a restore, indexes may be smaller: those of all entries may have changed.
     if (sentAt >= before.lockAt && lock.modifyIndex < before.lock.modifyIndex) this.forget();
   }
 
-  /** Takes in a write of this client to the lock, with which a session may have left the prefix. */
+  /** Learns from a write of this client to the lock, which may have removed a session from the prefix. */
   wrote(lock: LockState, left?: string): void {
     const now = performance.now();
     this.#ownWrite = { index: lock.modifyIndex, at: now };

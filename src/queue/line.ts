@@ -20,25 +20,25 @@ export interface LineOptions {
   readonly known: KnownQueue;
   /** Takes a slot for a claim, if it still is its turn. Resolves to whether Consul has refused. */
   readonly join: (claim: Claim) => Promise<boolean>;
-  /** Whether a holder is one of this client's. */
+  /** Whether a holder belongs to this client. */
   readonly isOwnHolder: (session: string) => boolean;
 }
 
-/** How often in a row a refused swap is repeated at once, and the pauses after that. */
+/** How often in a row a refused swap is repeated without a pause, and the pauses after that. */
 const IMMEDIATE_RETRIES = 3;
 const RACE_PAUSES = { first: 5, longest: 500 };
 
-/** A slot that this client holds is handed over by its release. To watch for it would cost a read. */
+/** This client's own slots are handed over by their release. A watch on them would cost a request. */
 const OWN_RELEASE_MS = 50;
 
-/** The waiters of one client on a prefix. Only the first in line is served; that does for all. */
+/** The waiters of one client on a prefix. Only the first in line makes requests. */
 export class Line {
   readonly #requests: PrefixRequests;
   readonly #known: KnownQueue;
   readonly #options: LineOptions;
   /** In the order in which they entered. */
   readonly #claims = new Set<Claim>();
-  /** The places in the list of waiters that was asked about last: it may be long, and changes seldom. */
+  /** The places in a list of waiters, kept as long as the list stays: it may be long. */
   #places:
     | {
         readonly waiters: QueueView["waiters"];
@@ -71,9 +71,9 @@ export class Line {
     return this.#claims.values();
   }
 
-  /** Serves a claim when it is the first, until it leaves. */
+  /** Serves a claim once it is first, until it leaves. */
   add(claim: Claim): void {
-    // A claim that is not the first here has somebody ahead.
+    // A claim behind another one of this client has somebody ahead.
     if (this.#claims.size > 0) claim.hasToWait();
     this.#claims.add(claim);
     this.#known.stir();
@@ -86,7 +86,7 @@ export class Line {
     this.#known.stir();
   }
 
-  /** What there is to do for a claim, by what is known now. */
+  /** The next step of a claim, by what is known now. */
   stepOf(claim: Claim): Step {
     return nextStep(this.#known.view, claim, this.#target, performance.now());
   }
@@ -98,7 +98,7 @@ export class Line {
       this.#served = first;
       try {
         await this.#advance(first);
-        // A watch that has failed meanwhile says so in the next step.
+        // A watch that has failed meanwhile throws in the next step.
         const watches = [this.#lockWatch?.watch, this.#entryWatch?.watch];
         if (!watches.some((watch) => watch?.hasFailed)) pauses.reset();
       } catch (error) {
@@ -112,7 +112,7 @@ export class Line {
     this.#served = undefined;
   }
 
-  /** The claim that is first in the queue; before it one that has a slot, or no entry any more. */
+  /** The claim that is first in the queue. Claims that hold, or have lost their entry, come before it. */
   #first(): Claim | undefined {
     const { view } = this.#known;
     const [oldest] = this.#claims;
@@ -177,7 +177,7 @@ export class Line {
     }
   }
 
-  /** One that is overtaken time and again comes back after growing pauses. */
+  /** A waiter that is overtaken repeatedly retries after growing pauses. */
   async #join(claim: Claim): Promise<void> {
     const isRefused = await this.#options.join(claim);
     this.#refusals = isRefused ? this.#refusals + 1 : 0;
@@ -194,7 +194,7 @@ export class Line {
     const holders = liveHolders(view);
     const reading = await this.#requests.readLockIfAlive(holders, options);
     if (reading === undefined) {
-      // Holders that have given their slots back since are not dead.
+      // A holder may have released its slot since, rather than died.
       const { modifyIndex } = await this.#known.look(options);
       if (modifyIndex === view.lock.modifyIndex) this.#known.forget();
       return;
@@ -203,7 +203,7 @@ export class Line {
     this.#known.learn(afterCheck(this.#known.view, holders, reading.sentAt));
   }
 
-  /** Waits until something becomes known. The query goes on for the next who is first. */
+  /** Waits for news. The query goes on for the next claim that is first. */
   async #watchLock(claim: Claim, atMost: number): Promise<void> {
     const { view, ownWrite } = this.#known;
     const quietFor = performance.now() - ownWrite.at;
@@ -214,7 +214,7 @@ export class Line {
     }
     const { modifyIndex: index } = view.lock;
     const isOver = this.#lockWatch?.watch.checkOver() !== false;
-    // One that waits for an index of before a restore hears of nothing.
+    // After a restore, a query on an old, greater index would never be answered.
     if (isOver || index < (this.#lockWatch?.index ?? index)) {
       this.#endLockWatch();
       this.#lockWatch = { index, watch: this.#startLockWatch(index, claim.watchTime) };
@@ -233,7 +233,7 @@ export class Line {
     this.#lockWatch = undefined;
   }
 
-  /** Waits until something becomes known. The query goes on while the lock is looked at. */
+  /** Waits for news. The query goes on while the lock is read. */
   async #watchEntry(claim: Claim, entry: ContenderEntry, atMost: number): Promise<void> {
     const { createIndex, modifyIndex } = entry;
     if (this.#target.createIndex !== createIndex) {
@@ -250,7 +250,7 @@ export class Line {
   }
 
   #startEntryWatch(entry: ContenderEntry, wait: number): Watch {
-    // Since its own index, not the newest that is known: it may have changed between the two.
+    // Since the entry's own index, not the newest known one: it may have changed between the two.
     const { modifyIndex: index } = entry;
     return this.#start((signal) => this.#readEntry(entry, { index, wait, signal }));
   }

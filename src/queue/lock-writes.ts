@@ -3,10 +3,10 @@ import type { KVOperation } from "../consul/transaction.js";
 import { SemaphoreRequestError } from "../errors.js";
 import type { Applied, PrefixRequests, Written } from "./requests.js";
 
-/** Writes of one client to one lock get in each other's way; but none waits for one that hangs. */
+/** How long a write waits for the client's earlier writes to the same lock, which may hang. In milliseconds. */
 const WRITE_PATIENCE_MS = 100;
 
-/** The writes of one client to the lock of a prefix, one after the other, and what they came to. */
+/** The writes of one client to the lock of a prefix, one after the other, since they would collide. */
 export class LockWrites {
   /** The sessions of this client that have a slot. */
   readonly holders = new Set<string>();
@@ -17,7 +17,7 @@ export class LockWrites {
     this.#requests = requests;
   }
 
-  /** Has a call that writes wait for those before it. */
+  /** Runs a call that writes after the earlier ones. */
   async inTurn<Result>(call: () => Promise<Result>): Promise<Result> {
     return await this.#turns.run(call);
   }

@@ -18,22 +18,22 @@ import {
 import { liveHolders, type Snapshot } from "../protocol/snapshot.js";
 import { LONGEST_WATCH_MS, type LockReading, type PrefixRequests } from "./requests.js";
 
-/** A slot that is held, as the monitor sees it. */
+/** A held slot that is monitored. */
 export interface MonitoredSlot {
   readonly session: string;
-  /** The index of the write that made it a holder. What has changed since then ends a blocking query. */
+  /** The index of the write that made it a holder: the first blocking query waits for a later change. */
   readonly index: bigint;
   /** Aborts when the slot has ended. */
   readonly signal: Ending;
-  /** Whether it is still held by the clock, which every answer is preceded by. */
+  /** Whether it is still held by the clock, which is checked before each answer is used. */
   readonly isHeld: () => boolean;
   /** The TTL of its session, in milliseconds; `Infinity` for none. */
   readonly ttl: number;
-  /** How many failed readings in a row are repeated where the TTL gives no patience any more. */
+  /** How many failed reads in a row are retried once the patience by the TTL has run out. */
   readonly retries: number;
   /** The pause before each of them, in milliseconds. */
   readonly retryTime: number;
-  /** Called with how the slot was lost. */
+  /** Called when the slot was lost, and how. */
   readonly lost: (loss: SemaphoreLostError) => void;
 }
 
@@ -44,16 +44,16 @@ export interface HolderMonitorOptions {
   readonly lockRead: (reading: LockReading) => void;
 }
 
-/** A slot that is released before that costs no reading. */
+/** A slot that is released before that costs no read. */
 const FIRST_READING_MS = 100;
 
-/** A busy lock changes all the time. A loss is reported within a second all the same. */
+/** A busy lock changes all the time. With this pause, a loss is still reported within a second. */
 const PAUSE_MS = 250;
 
 /**
- * How often several contender entries are looked at, which no one blocking query can do. The first
- * query waits no longer either: where servers were restored after the write of ours that it is since,
- * it hears of nothing.
+ * How often several contender entries are read, which a single blocking query cannot do. The first query
+ * waits no longer either: if the servers were restored after the write that it waits since, it would
+ * never be answered.
  */
 const CHECK_MS = 500;
 
@@ -61,12 +61,12 @@ const CHECK_MS = 500;
 const ANSWER_GRACE_MS = 5_000;
 
 /**
- * For how many TTLs readings may fail. While nothing gets through, the session expires before; these
- * are for when it is only the readings that fail.
+ * For how many TTLs reads may fail. If nothing gets through, the session expires before that; this is for
+ * failures of the reads alone.
  */
 const PATIENCE_TTLS = 2;
 
-/** For how long, without a TTL, Consul may deny a permission, or somebody else answer in its place. */
+/** How long Consul may deny a permission, or a proxy answer in its place, if the session has no TTL. */
 const PATIENCE_WITHOUT_TTL_MS = 30_000;
 
 const RETRY_PAUSES = { first: 50, longest: 500 };
@@ -75,8 +75,8 @@ const RETRY_PAUSES = { first: 50, longest: 500 };
 type Reader = (due: readonly MonitoredSlot[]) => Promise<number>;
 
 /**
- * Hears of the loss of the slots that one client holds on a prefix (Go: `monitorLock`), by the two
- * keys that each hangs on: the lock entry, which all share, and its own contender entry.
+ * Detects the loss of the slots that one client holds on a prefix (Go: `monitorLock`). Each depends on two
+ * keys: the lock entry, which all share, and its own contender entry.
  */
 export class HolderMonitor {
   readonly #requests: PrefixRequests;
@@ -91,17 +91,17 @@ export class HolderMonitor {
     this.#options = options;
   }
 
-  /** Watches a slot from now on, until its signal aborts. */
+  /** Watches a slot until its signal aborts. */
   add(slot: MonitoredSlot): void {
     this.#slots.set(slot, { since: performance.now() });
-    // Two slots need more than one blocking query, once they are worth a reading.
+    // Two slots need more than one blocking query, once they are old enough to be read.
     const cancel = callAfter(FIRST_READING_MS, () => {
       if (this.#slots.size > 1) this.giveUpEntryWatch();
     });
     onAbort(slot.signal, () => {
       cancel();
       this.#slots.delete(slot);
-      // Its entry may stay for a while, if its release does not get through.
+      // Its entry may stay for a while, if its release fails.
       if (this.#entryWatch?.session === slot.session) this.giveUpEntryWatch();
       if (this.#slots.size > 0) return;
       this.#stop?.abort("nobody holds");
@@ -115,12 +115,12 @@ export class HolderMonitor {
     });
   }
 
-  /** Gives up the connection that the only slot has for its entry: others need it. */
+  /** Ends the blocking query on the entry of the only slot, whose connection others need. */
   giveUpEntryWatch(): void {
     this.#entryWatch?.watch.abort("given up");
   }
 
-  /** Reads again and again, with the pause that a reading asks for. */
+  /** Reads in a loop, with the pause that each read returns. */
   async #watch(signal: Ending, read: Reader): Promise<void> {
     const patience = new Map<MonitoredSlot, Patience>();
     const pauses = new Backoff(RETRY_PAUSES);
@@ -138,14 +138,14 @@ export class HolderMonitor {
         if (isAborted(signal)) return;
         const wanted = due.map((slot) => patience.get(slot)?.failed(error));
         const usual = pauses.next(pauseFactor(error));
-        // Longer than usual only if every slot asks for it.
+        // Longer than usual only if every slot needs it.
         pause = Math.min(...wanted.map((ms) => ms ?? usual));
       }
       await sleep(pause, signal);
     }
   }
 
-  /** The slots that have been held for long enough to be worth a reading. */
+  /** The slots that are old enough to be read. */
   #due(now: number): readonly MonitoredSlot[] {
     return [...this.#slots]
       .filter(([, { since }]) => now >= since + FIRST_READING_MS)
@@ -156,7 +156,7 @@ export class HolderMonitor {
     let seen: bigint | undefined;
     let watched = new Set<MonitoredSlot>();
     return async (due) => {
-      // One that was not looked for so far may have been put out since its own write.
+      // A slot that was not due before may have been lost since its own write.
       const indexes = due.filter((slot) => !watched.has(slot)).map(({ index }) => index);
       const since = least(seen === undefined ? indexes : [seen, ...indexes]);
       const longest = seen === undefined ? CHECK_MS : LONGEST_WATCH_MS;
@@ -218,7 +218,7 @@ export class HolderMonitor {
     }
   }
 
-  /** Something is not as it should be: the whole prefix says what has become of each slot. */
+  /** Something is wrong: a reading of the whole prefix shows what has become of each slot. */
   async #judge(signal: Ending): Promise<void> {
     const { snapshot, sentAt } = await this.#requests.readAll({ signal });
     for (const [slot, { since }] of this.#slots) {
@@ -241,7 +241,7 @@ function least(indexes: readonly bigint[]): bigint {
   return indexes.reduce((least, index) => (index < least ? index : least));
 }
 
-/** For how long the readings for a slot may fail. */
+/** How long the reads for a slot may fail. */
 class Patience {
   readonly #slot: MonitoredSlot;
   #seenAt: number;
@@ -261,8 +261,8 @@ class Patience {
   }
 
   /**
-   * The same where a permission is denied: a token may be back soon, and the session lives. Without
-   * a TTL a failure of Consul's counts at once, as in Go, unless it is the first connection that was cut.
+   * The same if a permission is denied: the token may be valid again soon, and the session is alive. Without
+   * a TTL, a failure of Consul counts at once, as in Go, unless the connection was cut for the first time.
    */
   #patienceFor({ cause }: SemaphoreRequestError): number {
     const { ttl } = this.#slot;
@@ -273,11 +273,11 @@ class Patience {
     return this.#cuts === 1 ? Infinity : 0;
   }
 
-  /** The pause before the next read, where that matters; or the slot ends. */
+  /** The pause before the next read; or the slot is lost. */
   failed(error: unknown): number | undefined {
     const { isHeld, lost, retryTime } = this.#slot;
     if (!isHeld()) return undefined;
-    // Consul did answer, but what is in the lock now was written by somebody who has thrown us out.
+    // Consul did answer, but another program has overwritten the lock, and removed us.
     if (!(error instanceof SemaphoreRequestError)) {
       lost(new SemaphoreLostError("holder-removed", error));
       return undefined;
@@ -292,14 +292,14 @@ class Patience {
   }
 }
 
-/** Whether the session holds no more, and if so, what must have happened. */
+/** Why the session no longer holds, if so. */
 function lossOf(
   session: string,
   snapshot: Snapshot,
 ): "holder-removed" | "session-invalidated" | undefined {
   if (liveHolders(snapshot).has(session)) return undefined;
-  // With the session goes its contender entry, but the lock stays. Somebody who deletes the whole
-  // tree, or edits the lock, ends the slot and not the session.
+  // The end of a session deletes its contender entry, but leaves the lock. If the whole tree was deleted, or
+  // the lock edited, the slot has ended and not the session.
   const contends = snapshot.contenders.some((contender) => contender.session === session);
   return contends || snapshot.lock.limit === undefined ? "holder-removed" : "session-invalidated";
 }

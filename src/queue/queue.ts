@@ -14,8 +14,8 @@ import { HolderMonitor } from "./monitor.js";
 import { wordsOf, type PrefixRequests } from "./requests.js";
 
 /**
- * What the semaphores of one client share on one prefix: what is known of the queue, the line of
- * waiters here, the holders here, and the writes between them.
+ * What the semaphores of one client share on one prefix: what is known of the queue, the client's waiters
+ * and holders, and their writes.
  */
 export class Queue implements ClaimedQueue {
   readonly entrance: Entrance;
@@ -52,12 +52,12 @@ export class Queue implements ClaimedQueue {
     return this.#known.view.lock.limit;
   }
 
-  /** How things stand for a waiter, or for one that has not entered. */
+  /** The standing of a waiter, or of a contender that has not entered. */
   standingOf(claim?: Claim): Standing | undefined {
     return standingOf(this.#known.view, claim?.session, performance.now());
   }
 
-  /** Calls back whenever something becomes known, until the result is called. */
+  /** Calls back whenever there may be news, until the result is called. */
   onNews(call: () => void): () => void {
     return this.#known.onNews(call);
   }
@@ -78,7 +78,7 @@ export class Queue implements ClaimedQueue {
     this.#line.add(claim);
   }
 
-  /** The claim waits no longer. */
+  /** The claim no longer waits. */
   leaveLine(claim: Claim): void {
     this.#line.remove(claim);
   }

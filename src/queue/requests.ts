@@ -31,7 +31,7 @@ interface KeyReading {
   readonly index: bigint;
 }
 
-/** What became of a transaction. */
+/** The outcome of a transaction. */
 export type Written = TransactionOutcome;
 export type Applied = Extract<Written, { applied: true }>;
 export type Refused = Extract<Written, { applied: false }>;
@@ -42,12 +42,12 @@ export type Refused = Extract<Written, { applied: false }>;
  */
 export const LONGEST_WATCH_MS = 25_000;
 
-/** Consul takes that many operations in a transaction. */
+/** Consul's limit of operations in a transaction. */
 const MOST_OPERATIONS = 64;
 
 /**
- * Something on the way may drop what makes a query wait. One that is answered at once though nothing
- * has changed means nothing; where that goes on, to ask on and on would be a load.
+ * A proxy may drop the parameters of a blocking query, which is then answered at once although nothing has
+ * changed. These pauses keep such queries from becoming a load.
  */
 const IDLE_PAUSES = { first: 50, longest: 500 };
 
@@ -162,7 +162,7 @@ export class PrefixRequests {
     return [...sessions].map((session) => this.transactions.checkContender(session));
   }
 
-  /** What operations that only read come to; nothing if one of them fails. */
+  /** The entries that read-only operations find; undefined if one of them fails. */
   async #findAll(
     operations: readonly KVOperation[],
     options: OwnRequestOptions,
@@ -192,7 +192,7 @@ export class PrefixRequests {
     return { entry, index, sentAt };
   }
 
-  /** One that gets no connection of its own for a blocking query looks again and again. */
+  /** Polls if there is no connection for a blocking query. */
   async #readOrWatch(
     key: string,
     options: OwnQueryOptions,
@@ -214,7 +214,7 @@ export class PrefixRequests {
       query: () => read(options),
       look: async () => {
         const now = performance.now();
-        // It is to end when the query would have, and occupies a connection that others need.
+        // It ends when the query would have, since it occupies a connection that others need.
         const left = Math.max(sentAt + timeout - now, timeout - wait);
         const look = {
           ...options,
@@ -225,7 +225,7 @@ export class PrefixRequests {
         try {
           last = await read(look);
         } catch (error) {
-          // Until the look before this one nothing had changed, and that was readable.
+          // The poll before this one succeeded, and showed no change.
           if (last === undefined || isAborted(signal)) throw error;
           return last;
         }
@@ -235,7 +235,7 @@ export class PrefixRequests {
     });
   }
 
-  /** What leaves something out shows free slots where there are none, and losses that are none. */
+  /** An incomplete answer shows free slots and losses that do not exist. */
   #requireAll({ resultsFilteredByACLs }: QueryMeta): void {
     if (resultsFilteredByACLs !== true) return;
     throw new SemaphoreRequestError(
@@ -245,7 +245,7 @@ export class PrefixRequests {
     );
   }
 
-  /** The options of a read. They have always the same fields, in which all that read them are fast. */
+  /** The options of a read. They always have the same fields, which makes reading them fast. */
   #optionsOf({ index, wait, timeout, signal }: OwnQueryOptions): OwnQueryOptions & EntryOptions {
     const { namespace, partition } = this.#scope;
     const valueAt = this.keys.lock;
@@ -253,12 +253,12 @@ export class PrefixRequests {
   }
 }
 
-/** What Consul says against a transaction. */
+/** The errors of a refused transaction, in one line. */
 export function wordsOf({ errors }: Refused): string {
   return errors.map(({ what }) => what).join(", ");
 }
 
-/** Names the step that failed; an abort is no failure, and keeps its reason. */
+/** Names the step in an error. After an abort, it rejects with the reason of the signal. */
 async function failingAs<Result>(
   code: SemaphoreRequestErrorCode,
   signal: Ending | undefined,

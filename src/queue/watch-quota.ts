@@ -7,26 +7,26 @@ export interface WatchedKey<Found> {
   readonly signal: Ending | undefined;
   /** A blocking query. */
   readonly query: () => Promise<Found>;
-  /** A look without a wait. Resolves to nothing while there is nothing new. */
+  /** A read without a wait. Resolves to nothing while nothing has changed. */
   readonly look: () => Promise<Found | undefined>;
 }
 
 /** How many blocking queries a client has at most: an agent takes 200 connections from one address. */
 const MOST_QUERIES = 32;
 
-/** For how long a client makes do with fewer once the agent has refused a connection. */
+/** How long a client makes do with fewer queries once the agent has refused a connection. */
 const LOWERED_MS = 30_000;
-/** Connections that were asked for together are refused together. */
+/** Refusals within this time count as one: connections that are opened together are refused together. */
 const REFUSED_TOGETHER_MS = 1_000;
 
-/** The pause between two looks at a key; longer where there are many, for some 100 looks a second. */
+/** The pause between two polls of a key. With many keys it is longer: about 100 polls a second in all. */
 const LOOK_MS = 500;
 const LOOK_MS_PER_KEY = 10;
 
 /**
- * Shares a bounded number of connections between the blocking queries of one client. Those beyond are
- * replaced by looking again and again. When the agent refuses connections, half of them run out: to
- * abort them would free nothing, since the agent counts a connection until its query has an answer.
+ * Shares a bounded number of connections between the blocking queries of one client. Polling replaces the
+ * queries beyond that. When the agent refuses a connection, the bound is halved, and the queries beyond it
+ * run out: to abort them would free nothing, since the agent counts a connection until its query ends.
  */
 export class WatchQuota {
   #queries = 0;
@@ -35,7 +35,7 @@ export class WatchQuota {
   #loweredAt = -Infinity;
   #looking = 0;
 
-  /** @throws the signal's reason, or what a query or a look has failed with */
+  /** @throws the signal's reason, or the failure of a query or a read */
   async watch<Found>(key: WatchedKey<Found>): Promise<Found> {
     for (;;) {
       const found = (await this.#query(key)) ?? (await this.#look(key));
@@ -57,7 +57,7 @@ export class WatchQuota {
     return this.#queries < this.#most;
   }
 
-  /** Resolves to nothing where there is no room for a query, or where the agent has refused one. */
+  /** Resolves to nothing if there is no room for a query, or if the agent has refused it. */
   async #query<Found>({ signal, query }: WatchedKey<Found>): Promise<Found | undefined> {
     if (!this.#hasRoom) return undefined;
     const refusedAt = this.#refusedAt;

@@ -151,7 +151,7 @@ class SessionCreation {
     this.#searched = true;
   }
 
-  /** Looks once more for those that a network that was silent delivers after all. */
+  /** Searches again for sessions that a network delivers late. */
   async destroyLateStrays(): Promise<void> {
     if (this.#inDoubt.size === 0) return;
     await sleep(LATE_DELIVERY_MS, undefined, { keepAlive: false });

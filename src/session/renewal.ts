@@ -108,8 +108,8 @@ export async function renewSession({
 }
 
 /**
- * Renews a session once. Resolves to `null` where it is no more: a leader that has just been elected
- * may not have heard of it yet, so that a second, consistent look has to say so too.
+ * Renews a session once. Resolves to `null` if it is gone. A newly elected leader may not know of it yet,
+ * so that a second, consistent read has to confirm that.
  *
  * @throws ConsulError
  */
@@ -151,7 +151,7 @@ function isClosed(error: unknown): boolean {
   return error instanceof ConsulError && error.code === "CONSUL_CLOSED";
 }
 
-/** The TTL that the server goes by, which may differ from the one asked for; nothing for none. */
+/** The TTL that the server applies, which may differ from the requested one; nothing for none. */
 export function ttlOf({ ttl }: SessionEntry): number | undefined {
   try {
     const ms = parseDuration(ttl);

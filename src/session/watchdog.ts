@@ -36,7 +36,7 @@ export class Watchdog {
   #state: "watching" | "expired" | "stopped" = "watching";
 
   /**
-   * @param group those that are compared with the clock together, while it watches
+   * @param group the watchdogs that compare themselves with the clock together
    * @param expiresAt on the clock of `performance.now()`; `Infinity` for never
    */
   constructor(group: Watchdogs, expiresAt: number, expire: () => void) {

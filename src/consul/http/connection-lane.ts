@@ -18,7 +18,7 @@ export interface LaneOptions {
   readonly open: () => Connection;
   /** How many connections there are at most. */
   readonly limit: number;
-  /** How many of those that nobody uses are kept where the server takes no more. */
+  /** How many unused connections are kept while the server takes no more. */
   readonly spare: number;
   /** Called when the server has closed a new connection without an answer. */
   readonly refused: () => void;
@@ -31,23 +31,23 @@ interface WaitingUse {
 }
 
 /**
- * For how long no connection is used twice once one was found closed: a server that closes each after
- * its answer would swallow every other request.
+ * How long no connection is used twice after one was found closed: a server that closes each connection
+ * after its answer would swallow every other request.
  */
 const MISTRUST_MS = 10_000;
 
 /**
- * A use that has no more time than that gets no connection, which could only be closed again. Many
- * may have waited for the same time: at its end, each of them would be handed a new one.
+ * A use with less time left than this gets no connection, which could only be closed again. Many uses
+ * may expire at the same moment, and each of them would get a new one.
  */
 const LEAST_TIME_MS = 20;
 
-/** For how long the connections that there are have to do once the server has refused one. */
+/** How long it makes do with the connections that it has once the server has refused one. */
 const MAKE_DO_MS = 10_000;
 
 /**
- * For how long after that a lane without spare connections closes each after its exchange: others
- * get their turn, who cannot say that they wait for one.
+ * How long after that a lane without spare connections closes each after its exchange, so that other
+ * clients get a turn: the server cannot know that they wait for a connection.
  */
 const TAKE_TURNS_MS = 10 * 60_000;
 
@@ -67,7 +67,7 @@ export class ConnectionLane {
   #mistrustedUntil = -Infinity;
   /** How many connections there may be. */
   #most: number;
-  /** Set while those that there are have to do. */
+  /** Set while it makes do with the connections that it has. */
   #makingDo: NodeJS.Timeout | undefined;
   #takesTurnsUntil = -Infinity;
 
@@ -76,7 +76,7 @@ export class ConnectionLane {
     this.#most = options.limit;
   }
 
-  /** Whether nobody has a connection, and none is being made. */
+  /** Whether all connections are idle, and none is open. */
   get isVacant(): boolean {
     return this.#idle.length === this.#connections.size && this.#connected === 0;
   }
@@ -103,7 +103,7 @@ export class ConnectionLane {
         this.#free(connection);
         return answer;
       }
-      // It is none of those that have to do.
+      // The server has refused this connection.
       await this.#replace(connection);
       if (!deadline.aborted) this.#options.refused();
       // It was not carried out, and may be over another connection.

@@ -12,7 +12,7 @@ export type Exchange = (dispatcher: Dispatcher, closes: boolean) => Promise<RawA
 export interface Connection {
   /** Whether it is the client's: what happens to it is then known. */
   readonly isOwn: boolean;
-  /** Whether it is open, as far as anybody can tell. */
+  /** Whether it is open, as far as is known. */
   readonly isConnected: boolean;
   use(exchange: Exchange, closes: boolean): Promise<RawAnswer>;
   /** Calls `call` when another exchange finds the connection of the last answer, rather than a new one. */

@@ -92,7 +92,7 @@ export class ConsulError extends cloneable(Error) {
   readonly retryable: boolean;
   /**
    * Whether there was no server at the address, and never has been since the client was made: either
-   * it is not up yet, or the address is wrong. A semaphore tells its caller at once.
+   * it is not up yet, or the address is wrong. A semaphore rejects at once.
    */
   readonly neverAnswered: boolean;
   readonly #isUnsent: boolean;
