@@ -16,8 +16,8 @@ const LENGTH_KNOWN_MS = 60_000;
  * stalled. The pauses grow, up to a length that depends on the number of waiters: otherwise hundreds of
  * them would read the lock all the time.
  */
-const FIRST_LOOK_MS = 2_000;
-const LONGEST_LOOK_PER_WAITER_MS = 250;
+const FIRST_POLL_MS = 2_000;
+const LONGEST_POLL_PER_WAITER_MS = 250;
 
 /**
  * If a slot is free and the lock entry has not changed for this long, somebody ahead is stalled: the prefix
@@ -49,14 +49,14 @@ export function waitBehindTail(
   { target, free }: { readonly target: Target; readonly free: number },
   now: number,
 ): Step {
-  if (free > 0 && view.lockAt >= view.lockSince + STUCK_MS) return { kind: "read" };
+  if (free > 0 && view.lockAt >= view.lockSince + STUCK_MS) return { kind: "read prefix" };
   const since = entry.createIndex === target.createIndex ? target.since : now;
-  const lookedAt = Math.max(view.lockAt, since);
-  const longest = Math.max(FIRST_LOOK_MS, LONGEST_LOOK_PER_WAITER_MS * view.read.length);
-  const next = Math.min(Math.max(2 * (lookedAt - since), FIRST_LOOK_MS), longest);
-  const pause = free > 0 && lookedAt > since ? STUCK_MS : next;
-  const lookAt = lookedAt + pause;
+  const polledAt = Math.max(view.lockAt, since);
+  const longest = Math.max(FIRST_POLL_MS, LONGEST_POLL_PER_WAITER_MS * view.read.length);
+  const next = Math.min(Math.max(2 * (polledAt - since), FIRST_POLL_MS), longest);
+  const pause = free > 0 && polledAt > since ? STUCK_MS : next;
+  const pollAt = polledAt + pause;
   // Check the holders as well: the first in line may have died with them.
-  if (now >= lookAt) return { kind: free > 0 ? "look" : "check" };
-  return { kind: "watch entry", entry, atMost: lookAt - now };
+  if (now >= pollAt) return { kind: free > 0 ? "read lock" : "check holders" };
+  return { kind: "watch entry", entry, atMost: pollAt - now };
 }

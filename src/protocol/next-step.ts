@@ -26,13 +26,13 @@ const FAR_PATIENCE_PER_WAITER_MS = 50;
  * which is longer the more waiters are ahead, and three times as long each time. Even behind twenty
  * stalled processes, the next waiter must have a slot within three seconds.
  */
-const FIRST_LOOK_MS = 200;
-const LOOK_PER_WAITER_MS = 20;
-const NEAR_LOOK_PER_WAITER_MS = 150;
-const LONGEST_NEAR_LOOK_MS = 1_500;
+const FIRST_POLL_MS = 200;
+const POLL_PER_WAITER_MS = 20;
+const NEAR_POLL_PER_WAITER_MS = 150;
+const LONGEST_NEAR_POLL_MS = 1_500;
 const NEAR_WAITERS = 20;
-const FAR_LOOK_PER_WAITER_MS = 300;
-const LONGEST_LOOK_MS = 60_000;
+const FAR_POLL_PER_WAITER_MS = 300;
+const LONGEST_POLL_MS = 60_000;
 
 /**
  * While the waiter right ahead is stalled, there is no news of those further ahead. If newcomers become
@@ -74,14 +74,14 @@ const HANDED_OVER_MS = 250;
  */
 export function nextStep(view: QueueView, me: Waiter, target: Target, now: number): Step {
   const tail = tailAhead(view, me);
-  if (view.readAt < me.enteredAt && tail === undefined) return { kind: "read" };
-  if (view.isLockStale) return lookAnew(view, me, now);
+  if (view.readAt < me.enteredAt && tail === undefined) return { kind: "read prefix" };
+  if (view.isLockStale) return readLockAnew(view, me, now);
   requireSameLimit(view, me);
   const limit = limitFor(me, view.lock.limit);
   if (view.lock.holders.has(me.session)) {
     return { kind: view.dead.has(me.session) ? "gone" : "rejoin" };
   }
-  if (isLastTurnLongAgo(view, now)) return { kind: "read" };
+  if (isLastTurnLongAgo(view, now)) return { kind: "read prefix" };
   const free = freeSlots(view, limit);
   if (tail?.hasJoined === false) return waitBehindTail(view, tail, { target, free }, now);
   const others = tail === undefined ? waitersAhead(view, me.session) : [];
@@ -103,18 +103,21 @@ export function nextStep(view: QueueView, me: Waiter, target: Target, now: numbe
 }
 
 /** The lock may have changed. */
-function lookAnew(view: QueueView, me: Waiter, now: number): Step {
+function readLockAnew(view: QueueView, me: Waiter, now: number): Step {
   const { joinIndex, lock, lockAt } = view;
   const wasRoomForBoth = freeSlots(view, limitFor(me, lock.limit)) > 1;
   const isJustKnown = now < lockAt + BRIEF_HOLD_MS;
-  if ((wasRoomForBoth && isJustKnown) || joinIndex <= lock.modifyIndex) return { kind: "look" };
-  return { kind: "look after join", index: joinIndex, atMost: BRIEF_HOLD_MS };
+  if ((wasRoomForBoth && isJustKnown) || joinIndex <= lock.modifyIndex)
+    return { kind: "read lock" };
+  return { kind: "read lock after join", index: joinIndex, atMost: BRIEF_HOLD_MS };
 }
 
 /** The entry right ahead is gone without a touch: its owner has had its turn, or has given up. */
 function followVanished(vanished: number, last: ContenderEntry, free: number): Step {
   if (vanished >= VANISHED_IN_TURN && free > 0) return { kind: "join", passing: [] };
-  return vanished < VANISHED_TO_READ ? { kind: "look ahead", entry: last } : { kind: "read" };
+  return vanished < VANISHED_TO_READ
+    ? { kind: "read entry", entry: last }
+    : { kind: "read prefix" };
 }
 
 /** The position of a waiter that is not the first in line. */
@@ -128,14 +131,14 @@ interface Position {
 /** The waiter is first in line, and no slot is free. */
 function watchHolders(view: QueueView, now: number): Step {
   const checkAt = holdersSeenAt(view) + HOLDERS_LIVE_MS;
-  return now < checkAt ? { kind: "watch lock", atMost: checkAt - now } : { kind: "check" };
+  return now < checkAt ? { kind: "watch lock", atMost: checkAt - now } : { kind: "check holders" };
 }
 
 /** No slot is free. */
 function waitForRoom(view: QueueView, position: Position, now: number): Step {
   // Check the holders together with the lock: the first in line may have died with them.
   const step = waitBehind(view, position, now, Infinity);
-  return step.kind === "look" ? { kind: "check" } : step;
+  return step.kind === "read lock" ? { kind: "check holders" } : step;
 }
 
 /** A slot is free, and the waiters ahead come first. */
@@ -160,9 +163,9 @@ function waitForOthers(
     FAR_PATIENCE_PER_WAITER_MS * Math.max(0, others - NEAR_WAITERS) +
     PATIENCE_IN_READINGS * view.readTook;
   if (now < passAt) return waitBehind(view, position, now, passAt);
-  if (view.lockAt < passAt) return { kind: "look" };
+  if (view.lockAt < passAt) return { kind: "read lock" };
   // Waiters known from before may have had their turns: only those that are still ahead are passed.
-  return view.readAt < passAt ? { kind: "read" } : { kind: "join", passing: ahead };
+  return view.readAt < passAt ? { kind: "read prefix" } : { kind: "join", passing: ahead };
 }
 
 /** Waits for the waiter right ahead, and reads the lock now and then. */
@@ -175,21 +178,21 @@ function waitBehind(
   const since = last.createIndex === target.createIndex ? target.since : now;
 
   const rereadAt = view.readAt + Math.max(FIRST_REREAD_MS, view.readAt - since);
-  if (ahead.length > 1 && now >= rereadAt && isOvertaken(view)) return { kind: "read" };
+  if (ahead.length > 1 && now >= rereadAt && isOvertaken(view)) return { kind: "read prefix" };
 
-  const first = Math.max(FIRST_LOOK_MS, LOOK_PER_WAITER_MS * ahead.length);
-  const lookedAt = Math.max(view.lockAt, since);
-  const pause = Math.min(Math.max(2 * (lookedAt - since), first), longestPause(ahead.length));
-  const lookAt = lookedAt + pause;
-  if (now >= lookAt) return { kind: "look" };
-  return { kind: "watch entry", entry: last, atMost: Math.min(lookAt, until) - now };
+  const first = Math.max(FIRST_POLL_MS, POLL_PER_WAITER_MS * ahead.length);
+  const polledAt = Math.max(view.lockAt, since);
+  const pause = Math.min(Math.max(2 * (polledAt - since), first), longestPause(ahead.length));
+  const pollAt = polledAt + pause;
+  if (now >= pollAt) return { kind: "read lock" };
+  return { kind: "watch entry", entry: last, atMost: Math.min(pollAt, until) - now };
 }
 
 /** The longest pause between two reads of the lock, with so many waiters ahead. */
 function longestPause(ahead: number): number {
-  const near = Math.min(NEAR_LOOK_PER_WAITER_MS * (ahead + 1), LONGEST_NEAR_LOOK_MS);
-  const far = FAR_LOOK_PER_WAITER_MS * Math.max(0, ahead - NEAR_WAITERS);
-  return Math.min(near + far, LONGEST_LOOK_MS);
+  const near = Math.min(NEAR_POLL_PER_WAITER_MS * (ahead + 1), LONGEST_NEAR_POLL_MS);
+  const far = FAR_POLL_PER_WAITER_MS * Math.max(0, ahead - NEAR_WAITERS);
+  return Math.min(near + far, LONGEST_POLL_MS);
 }
 
 /**

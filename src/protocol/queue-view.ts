@@ -118,7 +118,11 @@ export function afterReading(
 }
 
 /** After a reading of the lock entry. */
-export function afterLook(view: QueueView, lock: LockState, { sentAt, now }: ReadTimes): QueueView {
+export function afterLockRead(
+  view: QueueView,
+  lock: LockState,
+  { sentAt, now }: ReadTimes,
+): QueueView {
   return isNewer(view, lock, sentAt) ? withLock(view, lock, { now }) : view;
 }
 
@@ -199,7 +203,7 @@ function afterTail(view: QueueView, tail: KnownTail, found: SeenEntry | null, no
 }
 
 /** After something that may have changed the lock entry. */
-export function afterDoubt(view: QueueView): QueueView {
+export function withStaleLock(view: QueueView): QueueView {
   return { ...view, isLockStale: true };
 }
 

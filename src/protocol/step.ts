@@ -25,15 +25,15 @@ export type Step =
   /** Its contender entry is gone: begin again. */
   | { readonly kind: "gone" }
   /** Read the whole prefix. */
-  | { readonly kind: "read" }
+  | { readonly kind: "read prefix" }
   /** Read the lock entry. */
-  | { readonly kind: "look" }
+  | { readonly kind: "read lock" }
   /** Read the lock entry after its first change since a join, or after so many milliseconds. */
-  | { readonly kind: "look after join"; readonly index: bigint; readonly atMost: number }
+  | { readonly kind: "read lock after join"; readonly index: bigint; readonly atMost: number }
   /** Read the contender entry right ahead. */
-  | { readonly kind: "look ahead"; readonly entry: ContenderEntry }
+  | { readonly kind: "read entry"; readonly entry: ContenderEntry }
   /** Read the lock entry, and make sure that the holders are alive. */
-  | { readonly kind: "check" }
+  | { readonly kind: "check holders" }
   /** Wait for a change of the lock entry, for so many milliseconds at most. */
   | { readonly kind: "watch lock"; readonly atMost: number }
   /** Wait for a change of the contender entry right ahead. */

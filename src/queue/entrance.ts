@@ -57,13 +57,13 @@ export class Entrance {
       // Others were waiting a moment ago: enter the queue.
       if (isRead && this.#isContended(claim)) return undefined;
       if (isRead) {
-        requireSameLimit(await unlessAborted(this.#known.read(timeout()), signal), claim);
+        requireSameLimit(await unlessAborted(this.#known.readPrefix(timeout()), signal), claim);
       }
       const index = await this.#writes.inTurn(() => this.#enterAndJoin(claim, timeout()));
       if (index !== undefined) return index;
       if (isRead) return undefined;
       // The lock has changed since it was read: one more attempt, on a fresh reading.
-      this.#known.forget();
+      this.#known.markUnread();
     }
   }
 
@@ -102,7 +102,7 @@ export class Entrance {
       this.#tailShows(claim, outcome.entries, { sentAt, now });
     } else if ((this.#known.view.tail?.enteredAt ?? 0) > sentAt) {
       // Another waiter of this client, whose answer was faster, may be behind this one.
-      this.#known.forget();
+      this.#known.markUnread();
     }
     return undefined;
   }
@@ -216,7 +216,7 @@ export class Entrance {
       return outcome;
     } catch (error) {
       claim.swapWentUnanswered();
-      this.#known.doubt();
+      this.#known.markLockStale();
       throw error;
     }
   }
@@ -248,7 +248,7 @@ export class Entrance {
     }
     const { lock: key } = this.#requests.keys;
     const isOvertaken = outcome.errors.every(({ operation }) => operations[operation]?.key === key);
-    if (isOvertaken) this.#known.doubt();
-    else this.#known.forget();
+    if (isOvertaken) this.#known.markLockStale();
+    else this.#known.markUnread();
   }
 }

@@ -19,7 +19,7 @@ import {
 } from "./requests.js";
 
 /** How long after a reading a release relies on it, in milliseconds. */
-const LOOK_BACK_AFTER_MS = 10;
+const RELY_ON_READING_MS = 10;
 
 /** How often a slot is passed on after a refusal, before it is released instead. */
 const MOST_TRIES = 3;
@@ -65,7 +65,7 @@ export class Exit {
   async #passOn(claim: Claim, timeout: number): Promise<bigint | undefined> {
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       // A waiter that has come meanwhile has precedence.
-      const view = this.#readLately ?? (await this.#known.read(timeout));
+      const view = this.#readLately ?? (await this.#known.readPrefix(timeout));
       const { limit } = view.lock;
       const isOurs = this.#line.size === 0 && mayPassOn(view, claim, performance.now());
       if (!isOurs || limit === undefined) return undefined;
@@ -77,7 +77,7 @@ export class Exit {
         this.#known.wrote({ ...lock, modifyIndex });
         return modifyIndex;
       }
-      this.#known.forget();
+      this.#known.markUnread();
     }
     return undefined;
   }
@@ -91,7 +91,7 @@ export class Exit {
     let refusal: { readonly index: bigint; readonly words: string } | undefined;
     let known = unlessHolder ? undefined : this.#lockAsWritten(session);
     for (;;) {
-      const lock = known ?? (await this.#known.look({ timeout }));
+      const lock = known ?? (await this.#known.readLock({ timeout }));
       const isHolder = lock.holders.has(session);
       if (unlessHolder && isHolder && !(await this.#isRevived(session, lock, timeout))) return;
       // Consul refused, and nothing has changed since: to go on would never end.
@@ -142,19 +142,19 @@ export class Exit {
   /** Sends a write, which may read the prefix right after it. */
   async #send(operations: readonly KVOperation[], timeout: number | undefined): Promise<Written> {
     const { transactions, keys } = this.#requests;
-    const looksBack = this.#looksBack();
+    const readsAfterwards = this.#readsAfterwards();
     const sentAt = performance.now();
     try {
-      const looking = looksBack ? [...operations, transactions.readAll()] : operations;
-      const outcome = await this.#writes.send(looking, timeout);
-      if (outcome.applied && looksBack) {
+      const sent = readsAfterwards ? [...operations, transactions.readAll()] : operations;
+      const outcome = await this.#writes.send(sent, timeout);
+      if (outcome.applied && readsAfterwards) {
         const answers = operations.filter(({ verb }) => !HAS_NO_ENTRY.has(verb)).length;
         const snapshot = readSnapshot(keys, outcome.entries.slice(answers));
         this.#known.readingShows(snapshot, { sentAt, now: performance.now() });
       }
       return outcome;
     } catch (error) {
-      this.#known.doubt();
+      this.#known.markLockStale();
       throw error;
     }
   }
@@ -163,7 +163,7 @@ export class Exit {
    * Whether a release reads the prefix right after it: an acquire that follows at once must not pass waiters
    * that have come meanwhile. If others were waiting before, the next acquire enters the queue anyway.
    */
-  #looksBack(): boolean {
+  #readsAfterwards(): boolean {
     return !this.#known.isContended && this.#line.size === 0 && this.#readLately === undefined;
   }
 
@@ -171,7 +171,7 @@ export class Exit {
   get #readLately(): QueueView | undefined {
     const { view } = this.#known;
     if (view.isLockStale) return undefined;
-    return performance.now() < view.readAt + LOOK_BACK_AFTER_MS ? view : undefined;
+    return performance.now() < view.readAt + RELY_ON_READING_MS ? view : undefined;
   }
 
   #left(session: string, lock: LockState, successor: Claim | undefined, outcome: Applied): void {

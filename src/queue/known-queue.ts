@@ -3,8 +3,8 @@ import { inSharedContext } from "../async/shared-context.js";
 import type { OwnQueryOptions } from "../consul/query.js";
 import type { LockState } from "../protocol/lock-entry.js";
 import {
-  afterDoubt,
-  afterLook,
+  withStaleLock,
+  afterLockRead,
   afterReading,
   afterWrite,
   UNREAD,
@@ -45,7 +45,7 @@ export class KnownQueue {
   /** Replaces what is known. */
   learn(view: QueueView): void {
     this.#view = view;
-    this.stir();
+    this.notify();
   }
 
   /** Calls back whenever there may be news, until the result is called. */
@@ -57,7 +57,7 @@ export class KnownQueue {
   }
 
   /** Wakes all that wait for news. */
-  stir(): void {
+  notify(): void {
     for (const call of [...this.#listeners]) call();
   }
 
@@ -75,13 +75,13 @@ export class KnownQueue {
   }
 
   /** Something that is known is wrong: the whole prefix must be read. */
-  forget(): void {
+  markUnread(): void {
     this.learn({ ...this.#view, readAt: -Infinity });
   }
 
   /** The lock may have changed: it must be read. */
-  doubt(): void {
-    this.learn(afterDoubt(this.#view));
+  markLockStale(): void {
+    this.learn(withStaleLock(this.#view));
   }
 
   /** This client has made an entry that no reading has shown yet. */
@@ -90,7 +90,7 @@ export class KnownQueue {
   }
 
   /** Reads the whole prefix. Calls of the same moment share a reading. */
-  async read(timeout: number): Promise<QueueView> {
+  async readPrefix(timeout: number): Promise<QueueView> {
     this.#nextReading ??= inSharedContext(async () => {
       await Promise.resolve();
       this.#nextReading = undefined;
@@ -103,7 +103,7 @@ export class KnownQueue {
   }
 
   /** Reads the lock entry; with an index, once it has changed since, or when the wait is over. */
-  async look(options: OwnQueryOptions): Promise<LockState> {
+  async readLock(options: OwnQueryOptions): Promise<LockState> {
     const reading = await this.#requests.readLock(options);
     this.lockShows(reading);
     return reading.lock;
@@ -120,9 +120,9 @@ export class KnownQueue {
   /** Learns from a read of the lock entry. */
   lockShows({ lock, sentAt, now }: LockReading): void {
     const before = this.#view;
-    this.learn(afterLook(before, lock, { sentAt, now }));
+    this.learn(afterLockRead(before, lock, { sentAt, now }));
     // After a restore, indexes may be smaller: those of all entries may have changed.
-    if (sentAt >= before.lockAt && lock.modifyIndex < before.lock.modifyIndex) this.forget();
+    if (sentAt >= before.lockAt && lock.modifyIndex < before.lock.modifyIndex) this.markUnread();
   }
 
   /** Learns from a write of this client to the lock, which may have removed a session from the prefix. */

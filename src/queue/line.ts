@@ -76,14 +76,14 @@ export class Line {
     // A claim behind another one of this client has somebody ahead.
     if (this.#claims.size > 0) claim.hasToWait();
     this.#claims.add(claim);
-    this.#known.stir();
+    this.#known.notify();
     if (this.#served === undefined) inSharedContext(() => void this.#serve());
   }
 
   remove(claim: Claim): void {
     if (!this.#claims.delete(claim)) return;
     if (this.#claims.size === 0) this.#endWatches();
-    this.#known.stir();
+    this.#known.notify();
   }
 
   /** The next step of a claim, by what is known now. */
@@ -147,19 +147,19 @@ export class Line {
         this.remove(claim);
         claim.isGone();
         break;
-      case "read":
-        await unlessAborted(this.#known.read(options.timeout), claim.signal);
+      case "read prefix":
+        await unlessAborted(this.#known.readPrefix(options.timeout), claim.signal);
         break;
-      case "look":
-        await this.#known.look(options);
+      case "read lock":
+        await this.#known.readLock(options);
         break;
-      case "look after join":
-        await this.#known.look({ ...options, index: step.index, wait: step.atMost });
+      case "read lock after join":
+        await this.#known.readLock({ ...options, index: step.index, wait: step.atMost });
         break;
-      case "look ahead":
+      case "read entry":
         await this.#readEntry(step.entry, options);
         break;
-      case "check":
+      case "check holders":
         await this.#checkHolders(options);
         break;
       case "watch lock":
@@ -195,8 +195,8 @@ export class Line {
     const reading = await this.#requests.readLockIfAlive(holders, options);
     if (reading === undefined) {
       // A holder may have released its slot since, rather than died.
-      const { modifyIndex } = await this.#known.look(options);
-      if (modifyIndex === view.lock.modifyIndex) this.#known.forget();
+      const { modifyIndex } = await this.#known.readLock(options);
+      if (modifyIndex === view.lock.modifyIndex) this.#known.markUnread();
       return;
     }
     this.#known.lockShows(reading);
@@ -267,7 +267,7 @@ export class Line {
 
   #start(query: (signal: Ending) => Promise<void>): Watch {
     return new Watch(query, () => {
-      this.#known.stir();
+      this.#known.notify();
     });
   }
 

@@ -100,7 +100,7 @@ export class Queue implements ClaimedQueue {
   async #resize(limit: number, options: OwnRequestOptions): Promise<bigint> {
     let refusedAt = -1n;
     for (;;) {
-      const lock = await this.#known.look(options);
+      const lock = await this.#known.readLock(options);
       if (lock.limit === limit) return lock.modifyIndex;
       const operations = this.#requests.transactions.resize(lock, limit);
       const outcome = await this.#writes.send(operations, options.timeout);

@@ -212,18 +212,18 @@ export class PrefixRequests {
     return await this.#watches.watch({
       signal,
       query: () => read(options),
-      look: async () => {
+      poll: async () => {
         const now = performance.now();
         // It ends when the query would have, since it occupies a connection that others need.
         const left = Math.max(sentAt + timeout - now, timeout - wait);
-        const look = {
+        const single = {
           ...options,
           index: undefined,
           wait: undefined,
           timeout: Math.min(left, LONGEST_ATTEMPT_MS),
         };
         try {
-          last = await read(look);
+          last = await read(single);
         } catch (error) {
           // The poll before this one succeeded, and showed no change.
           if (last === undefined || isAborted(signal)) throw error;

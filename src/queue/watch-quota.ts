@@ -8,7 +8,7 @@ export interface WatchedKey<Found> {
   /** A blocking query. */
   readonly query: () => Promise<Found>;
   /** A read without a wait. Resolves to nothing while nothing has changed. */
-  readonly look: () => Promise<Found | undefined>;
+  readonly poll: () => Promise<Found | undefined>;
 }
 
 /** How many blocking queries a client has at most: an agent takes 200 connections from one address. */
@@ -20,8 +20,8 @@ const LOWERED_MS = 30_000;
 const REFUSED_TOGETHER_MS = 1_000;
 
 /** The pause between two polls of a key. With many keys it is longer: about 100 polls a second in all. */
-const LOOK_MS = 500;
-const LOOK_MS_PER_KEY = 10;
+const POLL_MS = 500;
+const POLL_MS_PER_KEY = 10;
 
 /**
  * Shares a bounded number of connections between the blocking queries of one client. Polling replaces the
@@ -33,12 +33,12 @@ export class WatchQuota {
   #most = MOST_QUERIES;
   #refusedAt = -Infinity;
   #loweredAt = -Infinity;
-  #looking = 0;
+  #polling = 0;
 
   /** @throws the signal's reason, or the failure of a query or a read */
   async watch<Found>(key: WatchedKey<Found>): Promise<Found> {
     for (;;) {
-      const found = (await this.#query(key)) ?? (await this.#look(key));
+      const found = (await this.#query(key)) ?? (await this.#poll(key));
       if (found !== undefined) return found;
     }
   }
@@ -72,15 +72,15 @@ export class WatchQuota {
     }
   }
 
-  async #look<Found>({ signal, look }: WatchedKey<Found>): Promise<Found | undefined> {
-    this.#looking += 1;
-    const pause = Math.max(LOOK_MS, LOOK_MS_PER_KEY * this.#looking);
+  async #poll<Found>({ signal, poll }: WatchedKey<Found>): Promise<Found | undefined> {
+    this.#polling += 1;
+    const pause = Math.max(POLL_MS, POLL_MS_PER_KEY * this.#polling);
     try {
       await sleep(pause * (1 - Math.random() / 4), signal);
       signal?.throwIfAborted();
-      return await look();
+      return await poll();
     } finally {
-      this.#looking -= 1;
+      this.#polling -= 1;
     }
   }
 }

@@ -165,7 +165,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "who-does-not-move-is-waited-for-for-ever",
     file: "protocol/next-step.ts",
-    search: "if (now < passAt) return waitBehind(view, place, now, passAt);",
+    search: "if (now < passAt) return waitBehind(view, position, now, passAt);",
     replacement: "return waitBehind(view, place, now, Infinity);",
     breaks: "E-idle",
     seed: 10,
@@ -264,9 +264,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "waiters-of-long-ago-are-all-that-is-looked-for",
     file: "queue/exit.ts",
-    search: "const view = this.#readLately ?? (await this.#known.read(timeout));",
+    search: "const view = this.#readLately ?? (await this.#known.readPrefix(timeout));",
     replacement:
-      "const known = this.#known.view;\n      const view = known ? { ...known, readAt: performance.now() } : await this.#known.read(timeout);",
+      "const known = this.#known.view;\n      const view = known ? { ...known, readAt: performance.now() } : await this.#known.readPrefix(timeout);",
     breaks: "E-starved",
     seed: 6,
   },
@@ -367,7 +367,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "tail-waited-for-for-ever",
     file: "protocol/long-queue.ts",
-    search: "if (now >= lookAt) return",
+    search: "if (now >= pollAt) return",
     replacement: "if (false) return",
     inLongQueues: true,
     breaks: "E-idle",

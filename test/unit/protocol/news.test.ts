@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 
 import {
   afterEntry,
-  afterLook,
+  afterLockRead,
   afterReading,
   freeSlots,
   type QueueView,
@@ -72,7 +72,7 @@ function viewsOf(
     };
     const hear = (): void => {
       if (about === "prefix") view = afterReading(view, moment, { sentAt, now });
-      else if (about === "lock") view = afterLook(view, moment.lock, { sentAt, now });
+      else if (about === "lock") view = afterLockRead(view, moment.lock, { sentAt, now });
       else if (watched !== undefined) {
         const { session } = watched;
         const entry = moment.contenders.find((contender) => contender.session === session);

@@ -67,7 +67,7 @@ describe("a waiter whose view is not good enough", () => {
     {
       that: "reads the prefix where the last reading is older than its entry",
       view: viewOf({ waiters: contenders(9), readAt: HEARD - 1 }),
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "does not where that reading was asked for at the moment of its entry",
@@ -77,7 +77,7 @@ describe("a waiter whose view is not good enough", () => {
     {
       that: "looks at the lock where something has happened that the lock tells of",
       view: viewOf({ waiters: contenders(9), isLockStale: true }),
-      step: { kind: "look" },
+      step: { kind: "read lock" },
     },
     {
       that: "gives one that has joined a moment to leave again, where the lock is known as of before",
@@ -85,7 +85,7 @@ describe("a waiter whose view is not good enough", () => {
         ...{ lock: lockOf(2, ["h"], 100n), waiters: contenders(9) },
         ...{ isLockStale: true, joinIndex: 101n },
       }),
-      step: { kind: "look after join", index: 101n, atMost: 1 },
+      step: { kind: "read lock after join", index: 101n, atMost: 1 },
     },
     {
       that: "looks at once where there was room for both a moment ago",
@@ -94,7 +94,7 @@ describe("a waiter whose view is not good enough", () => {
         ...{ lock: lockOf(2, [], 100n), waiters: contenders(9) },
         ...{ isLockStale: true, joinIndex: 101n },
       }),
-      step: { kind: "look" },
+      step: { kind: "read lock" },
     },
     {
       that: "gives a moment where that was longer ago: the others come and go",
@@ -103,7 +103,7 @@ describe("a waiter whose view is not good enough", () => {
         ...{ lock: lockOf(2, [], 100n), waiters: contenders(9) },
         ...{ isLockStale: true, joinIndex: 101n, lockAt: HEARD - 1 },
       }),
-      step: { kind: "look after join", index: 101n, atMost: 1 },
+      step: { kind: "read lock after join", index: 101n, atMost: 1 },
     },
     {
       that: "looks at once where the lock is known as of a later write than that",
@@ -111,12 +111,12 @@ describe("a waiter whose view is not good enough", () => {
         ...{ lock: lockOf(2, ["h"], 101n), waiters: contenders(9) },
         ...{ isLockStale: true, joinIndex: 101n },
       }),
-      step: { kind: "look" },
+      step: { kind: "read lock" },
     },
     {
       that: "reads the prefix, which shows the lock as well, where it needs both",
       view: viewOf({ waiters: contenders(9), readAt: HEARD - 1, isLockStale: true }),
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "takes those ahead of the last turn for gone",
@@ -126,12 +126,12 @@ describe("a waiter whose view is not good enough", () => {
     {
       that: "reads the prefix where that turn is long ago: somebody ahead may only have been slow",
       view: viewOf({ waiters: contenders(9), lastTurn: { createIndex: 8n, at: HEARD - 5_000 } }),
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "looks before it says that the limit in the lock is another",
       view: viewOf({ lock: lockOf(2), waiters: contenders(9), isLockStale: true }),
-      step: { kind: "look" },
+      step: { kind: "read lock" },
     },
   ]);
 });
@@ -152,23 +152,23 @@ describe("a waiter that has entered behind the tail of a long queue", () => {
       that: "reads the prefix where the tail was asked for by another",
       view: full,
       me: waiter(10),
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "reads the prefix where it has entered anew",
       view: full,
       me: waiter(9, { enteredAt: HEARD + 1 }),
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "reads the prefix where that one has gone: others may be ahead",
       view: viewOf({ ...long, lock: FULL }),
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "reads the prefix where it has not been read for a minute",
       view: { ...full, readAt: HEARD - 60_000 },
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "does not where that is a little less",
@@ -178,12 +178,12 @@ describe("a waiter that has entered behind the tail of a long queue", () => {
     {
       that: "reads the prefix where something is not as it was known",
       view: { ...full, readAt: -Infinity },
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "looks at the lock where something has happened that the lock tells of",
       view: { ...full, isLockStale: true },
-      step: { kind: "look" },
+      step: { kind: "read lock" },
     },
     {
       that: "makes sure of a slot that it has already",
@@ -195,7 +195,7 @@ describe("a waiter that has entered behind the tail of a long queue", () => {
       view: full,
       waited: 2_000,
       later: 2_000,
-      step: { kind: "check" },
+      step: { kind: "check holders" },
     },
     {
       that: "does so again after a longer while",
@@ -216,7 +216,7 @@ describe("a waiter that has entered behind the tail of a long queue", () => {
       view: free,
       waited: 2_000,
       later: 2_000,
-      step: { kind: "look" },
+      step: { kind: "read lock" },
     },
     {
       that: "looks soon again where others have taken it, and a slot is free again",
@@ -230,7 +230,7 @@ describe("a waiter that has entered behind the tail of a long queue", () => {
       view: { ...free, lockAt: HEARD + 2_000 },
       waited: 2_000,
       later: 2_000,
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "does not where that is not so long yet",
@@ -249,13 +249,13 @@ describe("a waiter that has entered behind the tail of a long queue", () => {
       that: "makes sure then that the holders are alive",
       view: { ...full, tail: joined },
       later: 800,
-      step: { kind: "check" },
+      step: { kind: "check holders" },
     },
     {
       that: "reads after a while who else there is: somebody that was passed may only have been slow",
       view: { ...full, tail: joined, lastTurn: { createIndex: 8n, at: HEARD } },
       later: 5_000,
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
   ]);
 
@@ -373,7 +373,7 @@ describe("a waiter", () => {
 });
 
 describe("a waiter of which the one right ahead has gone unseen", () => {
-  const LOOK_AHEAD: Step = { kind: "look ahead", entry: contender(6) };
+  const LOOK_AHEAD: Step = { kind: "read entry", entry: contender(6) };
   const goneRightAhead = (count: number, given: Partial<QueueView> = {}): QueueView =>
     viewOf({ waiters: contenders(5, 6, 9), vanished: { count, createIndex: 7n }, ...given });
 
@@ -391,7 +391,7 @@ describe("a waiter of which the one right ahead has gone unseen", () => {
     {
       that: "looks at the lock first",
       view: goneRightAhead(1, { isLockStale: true }),
-      step: { kind: "look" },
+      step: { kind: "read lock" },
     },
     {
       that: "joins where the next has gone as well, and a slot is free",
@@ -406,7 +406,7 @@ describe("a waiter of which the one right ahead has gone unseen", () => {
     {
       that: "reads the prefix where three have gone, and no slot is free",
       view: goneRightAhead(3, { lock: FULL }),
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "has nobody to look for where it is the first in line by now",
@@ -440,7 +440,7 @@ describe("the first in line, while no slot is free,", () => {
       that: "then checks that the holder is alive",
       view: front,
       later: 800,
-      step: { kind: "check" },
+      step: { kind: "check holders" },
     },
     {
       that: "goes by the holder that it has not heard of for longest",
@@ -485,7 +485,7 @@ describe("the first in line, while no slot is free,", () => {
         aliveAt: new Map([["h", HEARD]]),
       }),
       me: waiter(9, { limit: 2 }),
-      step: { kind: "check" },
+      step: { kind: "check holders" },
     },
   ]);
 });
@@ -519,7 +519,7 @@ describe("a waiter behind others, while no slot is free,", () => {
       that: "looks at the lock alone where that is not known any more",
       view: { ...behind(8), isLockStale: true },
       later: 200,
-      step: { kind: "look" },
+      step: { kind: "read lock" },
     },
     {
       that: "passes nobody, for however long they have let slots go by",
@@ -569,7 +569,7 @@ describe("a waiter behind others that has heard nothing for a while", () => {
         stepOf({ ...given, waited: waited + later, later });
       expect(stepAfter(0)).toEqual({ kind: "watch entry", entry: contender(ahead), atMost: after });
       expect(stepAfter(after - 1)).toMatchObject({ kind: "watch entry", atMost: 1 });
-      expect(stepAfter(after)).toEqual({ kind: "check" });
+      expect(stepAfter(after)).toEqual({ kind: "check holders" });
     },
   );
 
@@ -586,7 +586,7 @@ describe("a waiter behind others that has heard nothing for a while", () => {
       view: quiet,
       waited: 200,
       later: 5_000,
-      step: { kind: "check" },
+      step: { kind: "check holders" },
     },
     {
       that: "begins anew where it has waited for another so far",
@@ -608,7 +608,7 @@ describe("a waiter behind others that has heard nothing for a while", () => {
       view: { ...quiet, lock: lockOf(1) },
       waited: 200,
       later: 200,
-      step: { kind: "look" },
+      step: { kind: "read lock" },
     },
   ]);
 });
@@ -639,14 +639,14 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
       view: overtaken(1_000),
       later: 1_000,
       waited: 1_000,
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "reads it rather than only the lock",
       view: overtaken(0),
       later: 2_000,
       waited: 2_000,
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "reads it after twice as long each time: not yet",
@@ -660,7 +660,7 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
       view: overtaken(6_000),
       later: 6_000,
       waited: 6_000 + 6_000,
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "reads it after a second at the soonest, however little it has waited before: not yet",
@@ -674,7 +674,7 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
       view: overtaken(1_000),
       later: 1_000,
       waited: 1_000 + 999,
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "reads it after two seconds where it has waited for another so far",
@@ -682,7 +682,7 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
       target: 7,
       later: 2_000,
       waited: 60_000,
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "reads it where one of the holders is a newcomer",
@@ -694,7 +694,7 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
       me: waiter(9, { limit: 2 }),
       later: 2_000,
       waited: 2_000,
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "reads it also while a slot is free",
@@ -702,7 +702,7 @@ describe("a waiter behind some that do not move, while newcomers hold,", () => {
       me: waiter(9, { limit: 2 }),
       later: 2_000,
       waited: 2_000,
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "has no reason to read it where the reading has shown those that hold",
@@ -905,19 +905,19 @@ describe("a waiter behind one that does not take a free slot", () => {
       that: "looks at the lock once patience is over",
       view: { ...idle(8), lockAt: IDLE_SINCE + 249, readAt: IDLE_SINCE + 249 },
       me: waiter(9, { enteredAt: 0 }),
-      step: { kind: "look" },
+      step: { kind: "read lock" },
     },
     {
       that: "looks at it also where the prefix was asked for when patience was over",
       view: { ...idle(8), lockAt: IDLE_SINCE + 249, readAt: IDLE_SINCE + 250 },
       me: waiter(9, { enteredAt: 0 }),
-      step: { kind: "look" },
+      step: { kind: "read lock" },
     },
     {
       that: "reads the prefix once, after that, before it passes anybody",
       view: { ...idle(8), lockAt: IDLE_SINCE + 250, readAt: IDLE_SINCE + 249 },
       me: waiter(9, { enteredAt: 0 }),
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "does not read it again where that was asked for when patience was over",
@@ -930,14 +930,14 @@ describe("a waiter behind one that does not take a free slot", () => {
       view: { ...idle(8), lockAt: HEARD + 250, readAt: HEARD + 249, ...since(HEARD) },
       me: waiter(9, { enteredAt: 0 }),
       later: 250,
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "reads it again where several are ahead as well",
       view: { ...idle(6, 7, 8), lockAt: HEARD + 1_000, readAt: HEARD + 600, ...since(HEARD, 6) },
       me: waiter(9, { enteredAt: 0 }),
       later: 650,
-      step: { kind: "read" },
+      step: { kind: "read prefix" },
     },
     {
       that: "watches its entry no longer than for the usual time",
@@ -1047,10 +1047,10 @@ describe("any step", () => {
         const read = { ...looked, readAt: HEARD };
         // A check reads the lock as well.
         const checked = afterCheck({ ...view, lockAt: HEARD }, view.lock.holders, HEARD);
-        expect(["look", "look after join"]).not.toContain(stepFor(looked));
-        expect(stepFor(read)).not.toBe("look");
-        expect(stepFor(read)).not.toBe("read");
-        expect(stepFor(checked)).not.toBe("check");
+        expect(["read lock", "read lock after join"]).not.toContain(stepFor(looked));
+        expect(stepFor(read)).not.toBe("read lock");
+        expect(stepFor(read)).not.toBe("read prefix");
+        expect(stepFor(checked)).not.toBe("check holders");
       }),
     );
   });

@@ -2,10 +2,10 @@ import { describe, expect, test } from "vitest";
 
 import {
   afterCheck,
-  afterDoubt,
+  withStaleLock,
   afterEntering,
   afterEntry,
-  afterLook,
+  afterLockRead,
   afterPassing,
   afterReading,
   afterWrite,
@@ -221,30 +221,30 @@ describe("a look at the lock", () => {
 
   test("tells the lock, and settles what it was to be looked at for", () => {
     const lock = lockOf(2, ["s4"], 110n);
-    const view = afterLook(before, lock, LATER);
+    const view = afterLockRead(before, lock, LATER);
     expect(view).toMatchObject({ lock, lockAt: NOW, isLockStale: false });
   });
 
   test("says nothing of those that wait, but that holders do not", () => {
-    const view = afterLook(before, lockOf(2, ["s4", "s7"], 110n), LATER);
+    const view = afterLockRead(before, lockOf(2, ["s4", "s7"], 110n), LATER);
     expect(sessions(view)).toEqual(["s6", "s8"]);
     expect(view).toMatchObject({ readAt: HEARD, readIndex: 100n, passed: before.passed });
   });
 
   test("tells of a waiter once and for all that it has stopped waiting", () => {
-    const joined = afterLook(before, lockOf(2, ["s4", "s7"], 110n), LATER);
-    const left = afterLook(joined, lockOf(2, ["s4"], 120n), { sentAt: NOW, now: NOW + 20 });
+    const joined = afterLockRead(before, lockOf(2, ["s4", "s7"], 110n), LATER);
+    const left = afterLockRead(joined, lockOf(2, ["s4"], 120n), { sentAt: NOW, now: NOW + 20 });
     expect(sessions(left)).toEqual(["s6", "s8"]);
   });
 
   test("is ignored where it is older than what is known", () => {
-    expect(afterLook(before, lockOf(2, [], 90n), CROSSED)).toBe(before);
-    expect(afterLook(before, before.lock, CROSSED)).toBe(before);
+    expect(afterLockRead(before, lockOf(2, [], 90n), CROSSED)).toBe(before);
+    expect(afterLockRead(before, before.lock, CROSSED)).toBe(before);
   });
 
   test("is taken where it was asked for earlier, but its index is greater", () => {
     const lock = lockOf(2, ["s4"], 101n);
-    expect(afterLook(before, lock, CROSSED).lock).toBe(lock);
+    expect(afterLockRead(before, lock, CROSSED).lock).toBe(lock);
   });
 
   test.each([
@@ -252,20 +252,20 @@ describe("a look at the lock", () => {
     ["at the moment when the lock was last heard of", { sentAt: HEARD, now: NOW }],
   ])("is taken where its index is smaller, but it was asked for %s", (_, times) => {
     const restored = lockOf(2, ["s4"], 5n);
-    expect(afterLook(before, restored, times).lock).toBe(restored);
+    expect(afterLockRead(before, restored, times).lock).toBe(restored);
     const removed = lockOf(undefined, [], 0n);
-    expect(afterLook(before, removed, times).lock).toBe(removed);
+    expect(afterLockRead(before, removed, times).lock).toBe(removed);
   });
 
   test("leaves a dead holder dead while it is in the lock, and forgets it then", () => {
-    const still = afterLook(before, lockOf(2, ["s4", "s5"], 110n), LATER);
+    const still = afterLockRead(before, lockOf(2, ["s4", "s5"], 110n), LATER);
     expect(still.dead).toEqual(new Map([["s5", 0n]]));
-    const pruned = afterLook(still, lockOf(2, ["s4"], 120n), { sentAt: NOW, now: NOW + 20 });
+    const pruned = afterLockRead(still, lockOf(2, ["s4"], 120n), { sentAt: NOW, now: NOW + 20 });
     expect(pruned.dead).toEqual(new Map());
   });
 
   test("does not show that a holder is alive, but for one that has just become one", () => {
-    const { aliveAt } = afterLook(before, lockOf(2, ["s4", "s7"], 110n), LATER);
+    const { aliveAt } = afterLockRead(before, lockOf(2, ["s4", "s7"], 110n), LATER);
     expect(aliveAt).toEqual(
       new Map([
         ["s4", HEARD],
@@ -512,9 +512,9 @@ describe("the lock entry", () => {
   const later = { sentAt: HEARD + 10, now: HEARD + 20 };
 
   test("is known as it is since it was first seen so", () => {
-    const again = afterLook(known, lockOf(1, ["a"], 100n), later);
+    const again = afterLockRead(known, lockOf(1, ["a"], 100n), later);
     expect(again).toMatchObject({ lockAt: HEARD + 20, lockSince: HEARD - 50 });
-    const changed = afterLook(known, lockOf(1, ["b"], 101n), later);
+    const changed = afterLockRead(known, lockOf(1, ["b"], 101n), later);
     expect(changed).toMatchObject({ lockAt: HEARD + 20, lockSince: HEARD + 20 });
   });
 });
@@ -522,7 +522,7 @@ describe("the lock entry", () => {
 describe("a doubt", () => {
   test("has the lock looked at, and changes nothing else", () => {
     const before = viewOf({ lock: lockOf(1, ["h"]), waiters: contenders(7) });
-    expect(afterDoubt(before)).toEqual({ ...before, isLockStale: true });
+    expect(withStaleLock(before)).toEqual({ ...before, isLockStale: true });
   });
 });
 
@@ -605,7 +605,7 @@ describe("the first waiter that lets a slot be free", () => {
     afterReading(view, snapshotOf(given), LATER);
 
   test.each([
-    ["the lock is seen without a holder", afterLook(busy, free, LATER), NOW],
+    ["the lock is seen without a holder", afterLockRead(busy, free, LATER), NOW],
     ["our write leaves a slot free", afterWrite(busy, free, undefined, NOW), NOW],
     [
       "a reading shows it, from when that was asked for",
@@ -632,20 +632,23 @@ describe("the first waiter that lets a slot be free", () => {
   });
 
   test.each([
-    ["a look shows the same", afterLook(idle, free, LATER)],
+    ["a look shows the same", afterLockRead(idle, free, LATER)],
     ["a reading shows the same", read(idle, { contenders: contenders(7, 8) })],
-    ["others take the slot before it", afterLook(idle, full, LATER)],
+    ["others take the slot before it", afterLockRead(idle, full, LATER)],
     [
       "a reading shows that others have taken the slot before it",
       read(idle, { lock: full, contenders: contenders(7, 8) }),
     ],
     [
       "a slot is free again after others had taken it",
-      afterLook(afterLook(idle, full, LATER), lockOf(1, [], 120n), { sentAt: NOW, now: NOW + 20 }),
+      afterLockRead(afterLockRead(idle, full, LATER), lockOf(1, [], 120n), {
+        sentAt: NOW,
+        now: NOW + 20,
+      }),
     ],
     ["one behind it has gone", afterEntry(idle, contender(8), null, NOW)],
     ["one behind it was passed", afterPassing(idle, contenders(8), NOW)],
-    ["the lock has to be looked at", afterDoubt(idle)],
+    ["the lock has to be looked at", withStaleLock(idle)],
     [
       "its entry was only written to",
       afterEntry(idle, contender(7), contender(7, { modifyIndex: 110n }), NOW),
@@ -655,7 +658,7 @@ describe("the first waiter that lets a slot be free", () => {
   });
 
   test.each([
-    ["the other holds now", afterLook(idle, lockOf(2, ["s7"], 110n), LATER), NOW],
+    ["the other holds now", afterLockRead(idle, lockOf(2, ["s7"], 110n), LATER), NOW],
     ["a reading does not show the other", read(idle, { contenders: contenders(8) }), ASKED],
     ["the other has gone", afterEntry(idle, contender(7), null, NOW), NOW],
     ["the other has become a holder", afterEntry(idle, contender(7), touched, NOW), NOW],
@@ -666,18 +669,18 @@ describe("the first waiter that lets a slot be free", () => {
   });
 
   test.each([
-    ["no slot is free, and none was", afterLook(busy, full, LATER)],
+    ["no slot is free, and none was", afterLockRead(busy, full, LATER)],
     [
       "a reading shows that no slot is free, and none was",
       read(busy, { lock: full, contenders: contenders(7, 8) }),
     ],
     [
       "the other has gone while no slot is free",
-      afterEntry(afterLook(idle, full, LATER), contender(7), null, NOW),
+      afterEntry(afterLockRead(idle, full, LATER), contender(7), null, NOW),
     ],
     [
       "the other was passed, and the slot taken",
-      afterLook(afterPassing(idle, contenders(7, 8), NOW), full, LATER),
+      afterLockRead(afterPassing(idle, contenders(7, 8), NOW), full, LATER),
     ],
     ["nobody is left", read(idle, { contenders: [] })],
     ["all were passed", afterPassing(idle, contenders(7, 8), NOW)],
@@ -687,7 +690,7 @@ describe("the first waiter that lets a slot be free", () => {
 
   test("has done so from anew when it was passed, and is waited for again", () => {
     const passed = afterPassing(idle, contenders(7), NOW);
-    const lookAt = (now: number) => afterLook(passed, free, { sentAt: NOW, now }).idleFront;
+    const lookAt = (now: number) => afterLockRead(passed, free, { sentAt: NOW, now }).idleFront;
     expect(lookAt(NOW + 4_999)).toEqual({ createIndex: 8n, since: NOW });
     expect(lookAt(NOW + 5_000)).toEqual({ createIndex: 7n, since: NOW + 5_000 });
   });
@@ -699,7 +702,7 @@ describe("the sessions that the last reading has shown", () => {
   const touched = contender(8, { modifyIndex: 110n, lockIndex: 2n });
 
   test.each([
-    ["a look shows another holder", afterLook(before, lockOf(1, ["s9"], 110n), LATER)],
+    ["a look shows another holder", afterLockRead(before, lockOf(1, ["s9"], 110n), LATER)],
     ["our write makes another holder", afterWrite(before, lockOf(1, ["s9"], 110n), "s4", NOW)],
     ["a waiter has gone", afterEntry(before, contender(7), null, NOW)],
     ["a waiter has become a holder", afterEntry(before, contender(8), touched, NOW)],

@@ -34,7 +34,7 @@ function watch(signal?: AbortSignal): Promise<string> {
           reject(new Error("aborted"));
         });
       }),
-    look: () => {
+    poll: () => {
       looks += 1;
       return Promise.resolve(change);
     },

@@ -4,10 +4,10 @@ import { mayJoinAtOnce, nextStep } from "../../../../src/protocol/next-step.js";
 import type { Step, Target, Waiter } from "../../../../src/protocol/step.js";
 import {
   afterCheck,
-  afterDoubt,
+  withStaleLock,
   afterEntering,
   afterEntry,
-  afterLook,
+  afterLockRead,
   afterPassing,
   afterReading,
   afterWrite,
@@ -136,19 +136,19 @@ export class Client implements Waiter {
         return yield* this.#swap(this.#transactions.rejoin(this.#entry, this.#view, this.limit));
       case "gone":
         throw new Error(`${this.session} takes itself for gone`);
-      case "read":
+      case "read prefix":
         yield* this.#read();
         break;
-      case "look":
+      case "read lock":
         yield* this.#look();
         break;
-      case "look after join":
+      case "read lock after join":
         yield* this.#look(step.atMost, step.index);
         break;
-      case "look ahead":
+      case "read entry":
         yield* this.#watch(step.entry, 0);
         break;
-      case "check":
+      case "check holders":
         yield* this.#check();
         break;
       case "watch lock":
@@ -176,14 +176,14 @@ export class Client implements Waiter {
     if (isDeaf) {
       this.#prefix.time.start(swap);
       yield { ms: TIMEOUT_MS };
-      this.#view = afterDoubt(this.#view);
+      this.#view = withStaleLock(this.#view);
       return false;
     }
     const { answer, now } = yield* swap;
     const { failed, modifyIndex } = answer;
     if (failed.length > 0) {
       const isOvertaken = failed.every((failedKey) => failedKey === key);
-      this.#view = isOvertaken ? afterDoubt(this.#view) : { ...this.#view, readAt: -Infinity };
+      this.#view = isOvertaken ? withStaleLock(this.#view) : { ...this.#view, readAt: -Infinity };
       return false;
     }
     const lock = { limit: this.limit, holders, modifyIndex };
@@ -235,7 +235,7 @@ export class Client implements Waiter {
         until: () => store.get(store.keys.lock)?.modifyIndex !== modifyIndex,
       }),
     );
-    this.#view = afterLook(this.#view, answer, times);
+    this.#view = afterLockRead(this.#view, answer, times);
   }
 
   *#watch(entry: ContenderEntry, atMost: number): Process {
@@ -260,7 +260,7 @@ export class Client implements Waiter {
     this.#view =
       answer === undefined
         ? { ...this.#view, readAt: -Infinity }
-        : afterCheck(afterLook(this.#view, answer, times), holders, times.sentAt);
+        : afterCheck(afterLockRead(this.#view, answer, times), holders, times.sentAt);
   }
 
   *#leave(): Process {
