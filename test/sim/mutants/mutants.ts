@@ -166,7 +166,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "who-does-not-move-is-waited-for-for-ever",
     file: "protocol/next-step.ts",
     search: "if (now < passAt) return waitBehind(view, position, now, passAt);",
-    replacement: "return waitBehind(view, place, now, Infinity);",
+    replacement: "return waitBehind(view, position, now, Infinity);",
     breaks: "E-idle",
     seed: 10,
   },
