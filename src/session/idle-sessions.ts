@@ -20,12 +20,14 @@ interface IdleSession {
  */
 export class IdleSessions {
   readonly #kept = new Map<string, IdleSession[]>();
+  /** Destructions under way. */
+  readonly #ending = new Set<Promise<void>>();
   #isClosed = false;
 
   /** Keeps a session for the next acquire with the same `use`. */
   keep(use: string, lease: SessionLease): void {
     if (this.#isClosed || lease.checkLost()) {
-      void end(lease);
+      this.#end(lease);
       return;
     }
     lease.holdsNoSlot();
@@ -33,7 +35,7 @@ export class IdleSessions {
       setTimeout(
         () => {
           this.#remove(use, kept);
-          void end(lease);
+          this.#end(lease);
         },
         Math.min(LONGEST_KEPT_MS, lease.ttl * KEPT_TTLS),
       ),
@@ -53,13 +55,28 @@ export class IdleSessions {
     }
   }
 
-  /** Ends all that are kept, and keeps none from now on. */
+  /**
+   * Ends all that are kept, and keeps none from now on. It waits for destructions under way as well, which
+   * the end of the client would cut off.
+   */
   async close(): Promise<void> {
     this.#isClosed = true;
     const all = [...this.#kept.values()].flat();
     this.#kept.clear();
     for (const { timer } of all) clearTimeout(timer);
-    await Promise.all(all.map(({ lease }) => end(lease)));
+    for (const { lease } of all) this.#end(lease);
+    await Promise.all(this.#ending);
+  }
+
+  /** If a session cannot be ended, its TTL does it. */
+  #end(lease: SessionLease): void {
+    const ended = lease
+      .destroy({ timeout: DESTRUCTION_TIMEOUT_MS })
+      .catch(() => undefined)
+      .then(() => {
+        this.#ending.delete(ended);
+      });
+    this.#ending.add(ended);
   }
 
   #remove(use: string, kept: IdleSession): void {
@@ -68,9 +85,4 @@ export class IdleSessions {
     if (others.length === 0) this.#kept.delete(use);
     else this.#kept.set(use, others);
   }
-}
-
-/** Where a session cannot be ended, its TTL does it. */
-async function end(lease: SessionLease): Promise<void> {
-  await lease.destroy({ timeout: DESTRUCTION_TIMEOUT_MS }).catch(() => undefined);
 }

@@ -162,6 +162,18 @@ describe("closing", () => {
     expect(kept.take(USE)).toBeUndefined();
   });
 
+  test("waits for one whose time was over already: the end of the client would cut that off", async () => {
+    sessions.onDestroy = () => after(500, true);
+    kept.keep(USE, leaseOf("a"));
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(destroyed()).toEqual(["a"]);
+    const closing = new Watched(kept.close());
+    await vi.advanceTimersByTimeAsync(499);
+    expect(closing.outcome).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(closing.outcome).toEqual({ value: undefined, at: start + 5_500 });
+  });
+
   test("is done also where one cannot be ended", async () => {
     sessions.onDestroy = () => Promise.reject(refusal(500));
     kept.keep(USE, leaseOf("a"));
