@@ -173,7 +173,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "kept-session-is-for-good",
     file: "session/idle-sessions.ts",
-    search: "          this.#remove(use, kept);\n          void end(lease);",
+    search: "          this.#remove(use, kept);\n          this.#end(lease);",
     replacement: "",
     breaks: "C-leak",
     seed: 2,
