@@ -107,9 +107,10 @@ function readLockAnew(view: QueueView, me: Waiter, now: number): Step {
   const { joinIndex, lock, lockAt } = view;
   const wasRoomForBoth = freeSlots(view, limitFor(me, lock.limit)) > 1;
   const isJustKnown = now < lockAt + BRIEF_HOLD_MS;
-  if ((wasRoomForBoth && isJustKnown) || joinIndex <= lock.modifyIndex)
-    return { kind: "read lock" };
-  return { kind: "read lock after join", index: joinIndex, atMost: BRIEF_HOLD_MS };
+  const isGraceOver = (wasRoomForBoth && isJustKnown) || joinIndex <= lock.modifyIndex;
+  return isGraceOver
+    ? { kind: "read lock" }
+    : { kind: "read lock after join", index: joinIndex, atMost: BRIEF_HOLD_MS };
 }
 
 /** The entry right ahead is gone without a touch: its owner has had its turn, or has given up. */
