@@ -72,7 +72,6 @@ export class Claim implements Waiter {
   /** Writes of unknown outcome, which may still arrive. */
   readonly #unanswered = new Set<"entry" | "swap">();
   #enteredAt = Infinity;
-  #entersAnew = false;
   readonly #waiting = new Cancellation();
   #settle: Settle | undefined;
   /** The write under way that makes it a holder: its own, or that of a leaving holder. */
@@ -131,7 +130,7 @@ export class Claim implements Waiter {
    * transient reason, the claim enters the queue.
    */
   async joinAtOnce(until: number, signal: Ending): Promise<bigint | undefined> {
-    // A session of the user's may be in there already.
+    // A session of the user's may be in there already, and does not end if the answer is lost.
     if (!this.lease.own) return undefined;
     try {
       return await this.#queue.entrance.joinAtOnce(this, () => attemptTimeout(until), signal);
@@ -157,7 +156,7 @@ export class Claim implements Waiter {
       if (this.lease.own && this.lease.checkLost()) return false;
       throw error;
     }
-    if (refusal === undefined) return !this.#entersAnew;
+    if (refusal === undefined) return true;
     // The entry of a session of ours is its own; but one that was ended while it was idle has left it
     // under lock-delay, of which Consul speaks first.
     const isSessions = /invalid session|lock delay|lock is already held/i.test(refusal);
@@ -244,15 +243,9 @@ export class Claim implements Waiter {
     this.#enteredAt = at;
   }
 
-  /**
-   * Its session was a holder before, and cleaning that up is not its job; but it is if the holder counted
-   * as dead, without a contender entry (`isRevived`). If its slot is gone meanwhile, as with a lowered
-   * limit, it must leave the lock and enter anew (`isTooMany`).
-   */
-  resumes(isRevived: boolean, isTooMany: boolean): void {
-    this.#entersAnew = isTooMany;
-    if (this.#state !== "contender") return;
-    this.#state = isRevived ? "holder" : "nothing";
+  /** Its session was a holder before, which is not its to undo. */
+  resumes(): void {
+    if (this.#state === "contender") this.#state = "nothing";
   }
 
   /** There is no slot for it now. */
@@ -321,6 +314,10 @@ export class Claim implements Waiter {
   }
 
   async #tryToEnter(timeout: number): Promise<string | undefined> {
+    // With a new contender entry, a dead holder would be alive again, and might be one too many.
+    if (!this.lease.own) {
+      await this.#queue.exit.leave(this.session, { only: "dead holder", timeout });
+    }
     try {
       return await this.#queue.entrance.enter(this, { timeout });
     } catch (error) {

@@ -13,7 +13,7 @@ import {
   type QueueView,
   type ReadTimes,
 } from "../protocol/queue-view.js";
-import { liveHolders, readSnapshot, readTail } from "../protocol/snapshot.js";
+import { readSnapshot, readTail } from "../protocol/snapshot.js";
 import type { Claim } from "./claim.js";
 import type { KnownQueue } from "./known-queue.js";
 import type { Line } from "./line.js";
@@ -112,12 +112,7 @@ export class Entrance {
     const snapshot = readSnapshot(this.#requests.keys, entries);
     this.#known.readingShows(snapshot, times, claim.session);
     requireSameLimit(snapshot, claim);
-    const own = snapshot.contenders.find(({ session }) => session === claim.session);
-    if (own !== undefined && snapshot.lock.holders.has(claim.session)) {
-      const isRevived = own.createIndex > snapshot.lock.modifyIndex;
-      const isTooMany = liveHolders(snapshot).size > limitFor(claim, snapshot.lock.limit);
-      claim.resumes(isRevived, isRevived && isTooMany);
-    }
+    if (snapshot.lock.holders.has(claim.session)) claim.resumes();
   }
 
   /** Learns the lock entry and the tail as they were right before the claim has entered. */

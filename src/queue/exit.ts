@@ -44,7 +44,6 @@ export class Exit {
   /** Removes a session from the prefix, and hands its slot over if the next in line is one of ours. */
   async leave(session: string, options: LeaveOptions): Promise<void> {
     await this.#writes.inTurn(() => this.#leave(session, options));
-    this.#writes.holders.delete(session);
   }
 
   /** Deletes the contender entry of a session that is no holder. */
@@ -84,16 +83,17 @@ export class Exit {
 
   async #leave(
     session: string,
-    { unlessHolder = false, swapMayCome = false, timeout }: LeaveOptions,
+    { only, swapMayCome = false, timeout }: LeaveOptions,
   ): Promise<void> {
     const { transactions } = this.#requests;
     const gone = new Set<Claim>();
     let refusal: { readonly index: bigint; readonly words: string } | undefined;
-    let known = unlessHolder ? undefined : this.#lockAsWritten(session);
+    let known = only === undefined ? this.#lockAsWritten(session) : undefined;
     for (;;) {
       const lock = known ?? (await this.#known.readLock({ timeout }));
       const isHolder = lock.holders.has(session);
-      if (unlessHolder && isHolder && !(await this.#isRevived(session, lock, timeout))) return;
+      if (only !== undefined && isHolder !== (only === "dead holder")) return;
+      if (only === "dead holder" && (await this.#contends(session, timeout))) return;
       // Consul refused, and nothing has changed since: to go on would never end.
       if (known === undefined && refusal?.index === lock.modifyIndex) {
         throw new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", refusal.words);
@@ -177,6 +177,7 @@ export class Exit {
   #left(session: string, lock: LockState, successor: Claim | undefined, outcome: Applied): void {
     const holders = new Set(lock.holders);
     const isWritten = holders.delete(session);
+    this.#writes.holders.delete(session);
     if (successor !== undefined) {
       holders.add(successor.session);
       this.#writes.holders.add(successor.session);
@@ -208,10 +209,9 @@ export class Exit {
     return undefined;
   }
 
-  /** Whether a holder had counted as dead, without a contender entry, until it entered. */
-  async #isRevived(session: string, lock: LockState, timeout?: number): Promise<boolean> {
+  async #contends(session: string, timeout: number | undefined): Promise<boolean> {
     const entry = await this.#requests.readContender(session, { timeout });
-    return (entry?.createIndex ?? 0n) > lock.modifyIndex;
+    return entry?.session === session;
   }
 }
 

@@ -237,6 +237,34 @@ test("without its contender entry its slot may go to another, and then it waits"
   await sem.release();
 });
 
+test("without its contender entry it is never one holder too many, where the limit was lowered", async () => {
+  const proxy = await Proxy.start();
+  const prefix = freshPrefix();
+  const { session } = await abandonedSlot(prefix, { limit: 2 });
+  const other = connect().semaphorePrefix(prefix, 2);
+  const otherSlot = await other.acquire();
+  await consul("DELETE", `/v1/kv/${prefix}/${session}`);
+  await other.resize(1);
+  const seen: string[][] = [];
+  proxy.decide = async (): Promise<Fate> => {
+    seen.push(await holdersOf(prefix));
+    return "pass";
+  };
+
+  const sem = connect({ address: proxy.address }).semaphoreOpts({ prefix, limit: 1, session });
+  const attempt = sem.acquire();
+  await eventually(
+    () => sem.inspect(),
+    ({ waiters }) => waiters.length === 1,
+  );
+
+  expect(seen).toEqual(seen.map(() => [otherSlot.session]));
+  expect(seen.length).toBeGreaterThan(0);
+  await other.release();
+  expect((await attempt).session).toBe(session);
+  await sem.release();
+});
+
 test("of two that race for a slot whose contender entry was gone, one gets it", async () => {
   const client = connect();
   for (let round = 0; round < 20; round += 1) {
