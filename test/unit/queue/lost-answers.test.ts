@@ -2,7 +2,13 @@
 // leaves anything behind.
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import type { Semaphore, SemaphoreOptions, SemaphoreSlot } from "../../../src/index.js";
+import {
+  SEMAPHORE_FLAG_VALUE,
+  type Semaphore,
+  type SemaphoreOptions,
+  type SemaphoreSlot,
+} from "../../../src/index.js";
+import { encodeLock } from "../../../src/protocol/lock-entry.js";
 import { Scene } from "../client-of-fake.js";
 import { FakeTime } from "../fake-time.js";
 import {
@@ -247,6 +253,27 @@ test("a swap that arrives before its session is ended leaves no holder in the lo
   expect(acquiring.outcome).toHaveProperty("error");
   expect(scene.left).toEqual([]);
   expect(scene.lock(PREFIX)?.holders).toEqual([]);
+});
+
+describe.each(LOSSES)("a dead holder's departure that is %s", (_, fault) => {
+  test("is settled before the session enters again", async () => {
+    const session = await scene.client.session.create({ behavior: "delete" });
+    const value = encodeLock({ limit: 1, holders: new Set([session]) });
+    await scene.client.kv.put({ key: `${PREFIX}/.lock`, value, flags: SEMAPHORE_FLAG_VALUE });
+    scene.next("leave and read", fault);
+
+    const sem = semaphore({ session });
+    const acquiring = new Watched(sem.acquire());
+    await time.pass(20_000);
+
+    const writes = scene.of("leave and read", "leave", "enter and read").map(({ step }) => step);
+    const departures = writes.slice(0, -1);
+    expect(writes.at(-1)).toBe("enter and read");
+    expect(departures.length).toBeGreaterThan(0);
+    expect(departures).not.toContain("enter and read");
+    await expectWholeSlot(sem, valueOf(acquiring));
+    expect(scene.contenders(PREFIX)).toEqual([]);
+  });
 });
 
 describe("a session of the user's, which lives on", () => {
