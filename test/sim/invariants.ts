@@ -93,13 +93,15 @@ export interface LossEvidence {
   readonly forced: boolean;
   /** Whether session, contender entry and holder entry are all there. */
   readonly intact: boolean;
+  /** What can keep a renewal from succeeding, and what can keep any answer away. */
   readonly outage: Trouble;
+  readonly trouble: Trouble;
 }
 
 /** Promise D: whether the reason for which a slot was lost is one. */
 export function needlessLoss(
   { ttl, user }: Tenure,
-  { reason, forced, intact, outage }: LossEvidence,
+  { reason, forced, intact, outage, trouble }: LossEvidence,
   now: number,
 ): Violation | undefined {
   if (forced) return undefined;
@@ -113,11 +115,14 @@ export function needlessLoss(
   }
   // The look at a slot whose session has no TTL is repeated only as often as was asked for.
   if (ttl === null) {
-    return outage.since(now - UNANSWERED_LOOK_MS) ? undefined : problem("and there was no trouble");
+    if (trouble.since(now - UNANSWERED_LOOK_MS)) return undefined;
+    return problem("and there was no trouble");
   }
   const window = ttl;
   const calm = outage.longestCalm(Math.max(0, now - window), now);
-  if (calm < window / 2) return undefined;
+  // A waiter renews its session that often.
+  // A waiter renews its session that often, and the request may be on its way when the calm ends.
+  if (calm < window / 2 + TIMER_SLACK_MS) return undefined;
   return problem(`in the last TTL (${window} ms) there were ${calm.toFixed(0)} ms without trouble`);
 }
 

@@ -139,11 +139,13 @@ export class World implements LinkObserver, Bystander {
   }
 
   applying(exchange: Exchange): void {
-    const { process, request, gaveUp } = exchange;
+    const { process, request } = exchange;
     this.#applied = exchange;
     this.#lockWatch.writer = process.name;
-    this.trace.add(process.name, `${gaveUp ? "(late) " : ""}> ${request.method} ${request.path}`);
-    if (!gaveUp) return;
+    // A process that was killed has given up all that it had sent.
+    const isLate = exchange.gaveUp || process.state === "killed";
+    this.trace.add(process.name, `${isLate ? "(late) " : ""}> ${request.method} ${request.path}`);
+    if (!isLate) return;
     this.tally.add("late write");
     this.interference.late(request);
   }
@@ -309,8 +311,9 @@ export class World implements LinkObserver, Bystander {
     this.tally.add(`loss ${reason.reason}${forced ? " (forced)" : ""}`);
     this.trace.add(tenure.user, `lost ${tenure.session}: ${reason.message}`);
     const intact = this.state.isHolder(tenure.session);
-    const { outage } = this.linkOf(tenure);
-    this.report(needlessLoss(tenure, { reason: reason.reason, forced, intact, outage }, now));
+    const { outage, trouble } = this.linkOf(tenure);
+    const evidence = { reason: reason.reason, forced, intact, outage, trouble };
+    this.report(needlessLoss(tenure, evidence, now));
   }
 
   #changed(index: bigint): void {
