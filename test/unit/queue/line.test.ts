@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { ConsulClient, Semaphore, SemaphoreSlot } from "../../../src/index.js";
 import { Scene } from "../client-of-fake.js";
 import { FakeTime } from "../fake-time.js";
-import { afterRequest, leaderless, page, silent, unsent } from "../faults.js";
+import { afterRequest, answerSwallowed, leaderless, page, silent, unsent } from "../faults.js";
 import { GoContender } from "../go-contender.js";
 import { Watched } from "../outcome.js";
 
@@ -199,6 +199,33 @@ describe("the queue", () => {
     await held.release();
     await time.pass(2_000);
     expect([first.hasSlot, second?.hasSlot]).toEqual([true, false]);
+  });
+
+  test.each([
+    ["write never arrives", silent],
+    ["answer never comes", answerSwallowed],
+  ])("is not held up by the waiter before it, whose %s and who gives up", async (_, fault) => {
+    const held = semaphoreOf(scene.newClient());
+    await held.acquire();
+    const controller = new AbortController();
+    const first = new Waiter({ stop: controller });
+    await time.pass(10);
+    const second = new Waiter({ client: first.client });
+    await time.pass(1_000);
+    scene.next("join", fault);
+    await held.release();
+    await time.pass(100);
+    expect(scene.of("join")).toHaveLength(1);
+
+    controller.abort(new Error("enough"));
+    await time.pass(1_000);
+
+    expect(first.acquiring.outcome).toHaveProperty("error");
+    expect(second.hasSlot).toBe(true);
+    void second.semaphore.release();
+    await time.pass(60_000);
+    expect(scene.lock(PREFIX)?.holders).toEqual([]);
+    expect(scene.left).toEqual([]);
   });
 
   test("is joined again after an outage that no session survives", async () => {
