@@ -120,7 +120,6 @@ export function needlessLoss(
   }
   const window = ttl;
   const calm = outage.longestCalm(Math.max(0, now - window), now);
-  // A waiter renews its session that often.
   // A waiter renews its session that often, and the request may be on its way when the calm ends.
   if (calm < window / 2 + TIMER_SLACK_MS) return undefined;
   return problem(`in the last TTL (${window} ms) there were ${calm.toFixed(0)} ms without trouble`);
