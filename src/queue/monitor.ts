@@ -6,35 +6,20 @@ import { isAborted } from "../async/is-aborted.js";
 import { onAbort } from "../async/on-abort.js";
 import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
-import { ConsulError } from "../consul/http/consul-error.js";
 import type { KVEntry } from "../consul/kv.js";
 import { nextIndex, type OwnQueryOptions } from "../consul/query.js";
-import {
-  isOutcomeUnknown,
-  pauseFactor,
-  SemaphoreLostError,
-  SemaphoreRequestError,
-} from "../errors.js";
+import { pauseFactor, SemaphoreLostError } from "../errors.js";
 import { liveHolders, type Snapshot } from "../protocol/snapshot.js";
+import { Patience, type ReadSlot } from "./patience.js";
 import { LONGEST_WATCH_MS, type LockReading, type PrefixRequests } from "./requests.js";
 
 /** A held slot that is monitored. */
-export interface MonitoredSlot {
+export interface MonitoredSlot extends ReadSlot {
   readonly session: string;
   /** The index of the write that made it a holder: the first blocking query waits for a later change. */
   readonly index: bigint;
   /** Aborts when the slot has ended. */
   readonly signal: Ending;
-  /** Whether it is still held by the clock, which is checked before each answer is used. */
-  readonly isHeld: () => boolean;
-  /** The TTL of its session, in milliseconds; `Infinity` for none. */
-  readonly ttl: number;
-  /** How many failed reads in a row are retried once the patience by the TTL has run out. */
-  readonly retries: number;
-  /** The pause before each of them, in milliseconds. */
-  readonly retryTime: number;
-  /** Called when the slot was lost, and how. */
-  readonly lost: (loss: SemaphoreLostError) => void;
 }
 
 export interface HolderMonitorOptions {
@@ -59,15 +44,6 @@ const CHECK_MS = 500;
 
 /** What an answer may need beyond the wait of its query; at most a quarter of a TTL. */
 const ANSWER_GRACE_MS = 5_000;
-
-/**
- * For how many TTLs reads may fail. If nothing gets through, the session expires before that; this is for
- * failures of the reads alone.
- */
-const PATIENCE_TTLS = 2;
-
-/** How long Consul may deny a permission, or a proxy answer in its place, if the session has no TTL. */
-const PATIENCE_WITHOUT_TTL_MS = 30_000;
 
 const RETRY_PAUSES = { first: 50, longest: 500 };
 
@@ -239,57 +215,6 @@ export class HolderMonitor {
 
 function least(indexes: readonly bigint[]): bigint {
   return indexes.reduce((least, index) => (index < least ? index : least));
-}
-
-/** How long the reads for a slot may fail. */
-class Patience {
-  readonly #slot: MonitoredSlot;
-  #seenAt: number;
-  #retriesLeft: number;
-  #cuts = 0;
-
-  constructor(slot: MonitoredSlot, now: number) {
-    this.#slot = slot;
-    this.#seenAt = now;
-    this.#retriesLeft = slot.retries;
-  }
-
-  succeeded(): void {
-    this.#cuts = 0;
-    this.#seenAt = performance.now();
-    this.#retriesLeft = this.#slot.retries;
-  }
-
-  /**
-   * The same if a permission is denied: the token may be valid again soon, and the session is alive. Without
-   * a TTL, a failure of Consul counts at once, as in Go, unless the connection was cut for the first time.
-   */
-  #patienceFor({ cause }: SemaphoreRequestError): number {
-    const { ttl } = this.#slot;
-    if (ttl !== Infinity) return PATIENCE_TTLS * ttl;
-    if (!(cause instanceof ConsulError)) return 0;
-    if (!cause.retryable || pauseFactor(cause) > 1) return PATIENCE_WITHOUT_TTL_MS;
-    this.#cuts += cause.code === "CONSUL_UNREACHABLE" ? 1 : 0;
-    return this.#cuts === 1 ? Infinity : 0;
-  }
-
-  /** The pause before the next read; or the slot is lost. */
-  failed(error: unknown): number | undefined {
-    const { isHeld, lost, retryTime } = this.#slot;
-    if (!isHeld()) return undefined;
-    // Consul did answer, but another program has overwritten the lock, and removed us.
-    if (!(error instanceof SemaphoreRequestError)) {
-      lost(new SemaphoreLostError("holder-removed", error));
-      return undefined;
-    }
-    if (performance.now() < this.#seenAt + this.#patienceFor(error)) return undefined;
-    if (!isOutcomeUnknown(error) || this.#retriesLeft === 0) {
-      lost(new SemaphoreLostError("monitor-failed", error));
-      return undefined;
-    }
-    this.#retriesLeft -= 1;
-    return retryTime;
-  }
 }
 
 /** Why the session no longer holds, if so. */

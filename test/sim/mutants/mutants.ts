@@ -92,7 +92,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "monitor-gives-up-at-once",
-    file: "queue/monitor.ts",
+    file: "queue/patience.ts",
     search: "if (performance.now() < this.#seenAt + this.#patienceFor(error)) return undefined;",
     replacement: "",
     breaks: "D-needless-loss",
