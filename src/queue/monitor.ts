@@ -6,8 +6,7 @@ import { isAborted } from "../async/is-aborted.js";
 import { onAbort } from "../async/on-abort.js";
 import { inSharedContext } from "../async/shared-context.js";
 import { sleep } from "../async/sleep.js";
-import type { KVEntry } from "../consul/kv.js";
-import { nextIndex, type OwnQueryOptions } from "../consul/query.js";
+import { nextIndex } from "../consul/query.js";
 import { pauseFactor, SemaphoreLostError } from "../errors.js";
 import { liveHolders, type Snapshot } from "../protocol/snapshot.js";
 import { Patience, type ReadSlot } from "./patience.js";
@@ -48,7 +47,10 @@ const ANSWER_GRACE_MS = 5_000;
 const RETRY_PAUSES = { first: 50, longest: 500 };
 
 /** Reads for the slots that are due, and resolves to the pause after it. */
-type Reader = (due: readonly MonitoredSlot[]) => Promise<number>;
+type Reader = (due: readonly MonitoredSlot[]) => Promise<number | GivenUp>;
+
+/** What has become of a query that was ended for another one. */
+type GivenUp = "given up";
 
 /**
  * Detects the loss of the slots that one client holds on a prefix (Go: `monitorLock`). Each depends on two
@@ -57,10 +59,15 @@ type Reader = (due: readonly MonitoredSlot[]) => Promise<number>;
 export class HolderMonitor {
   readonly #requests: PrefixRequests;
   readonly #options: HolderMonitorOptions;
-  readonly #slots = new Map<MonitoredSlot, { readonly since: number }>();
+  /** Since when each is monitored. */
+  readonly #slots = new Map<MonitoredSlot, number>();
+  /** Those that are old enough to be read. */
+  readonly #due = new Set<MonitoredSlot>();
   #stop: Cancellation | undefined;
-  /** The blocking query on the contender entry of the only slot. */
-  #entryWatch: { readonly session: string; readonly watch: Cancellation } | undefined;
+  /** The last blocking query on the lock entry. */
+  #lockQuery: MonitorQuery | undefined;
+  /** The last one on the contender entry of the only slot. */
+  #entryQuery: MonitorQuery | undefined;
 
   constructor(requests: PrefixRequests, options: HolderMonitorOptions) {
     this.#requests = requests;
@@ -69,21 +76,31 @@ export class HolderMonitor {
 
   /** Watches a slot until its signal aborts. */
   add(slot: MonitoredSlot): void {
-    this.#slots.set(slot, { since: performance.now() });
-    // Two slots need more than one blocking query, once they are old enough to be read.
+    const since = performance.now();
+    this.#slots.set(slot, since);
     const cancel = callAfter(FIRST_READING_MS, () => {
+      this.#due.add(slot);
+      this.#start();
+      // Two slots need more than one blocking query.
       if (this.#slots.size > 1) this.giveUpEntryWatch();
+      // The slot's own write ends an earlier query, unless that is dead, or waits for an index from before a
+      // restore. Then it might last longer than this slot's TTL.
+      if ((this.#lockQuery?.sentAt ?? since) < since) this.#lockQuery?.giveUp();
     });
     onAbort(slot.signal, () => {
       cancel();
       this.#slots.delete(slot);
+      this.#due.delete(slot);
       // Its entry may stay for a while, if its release fails.
-      if (this.#entryWatch?.session === slot.session) this.giveUpEntryWatch();
+      if (this.#entryQuery?.session === slot.session) this.giveUpEntryWatch();
       if (this.#slots.size > 0) return;
       this.#stop?.abort("nobody holds");
       this.#stop = undefined;
     });
-    if (this.#slots.size === 0 || this.#stop !== undefined) return;
+  }
+
+  #start(): void {
+    if (this.#stop !== undefined) return;
     const stop = (this.#stop = new Cancellation());
     inSharedContext(() => {
       void this.#watch(stop, this.#lockReader(stop));
@@ -93,7 +110,7 @@ export class HolderMonitor {
 
   /** Ends the blocking query on the entry of the only slot, whose connection others need. */
   giveUpEntryWatch(): void {
-    this.#entryWatch?.watch.abort("given up");
+    this.#entryQuery?.giveUp();
   }
 
   /** Reads in a loop, with the pause that each read returns. */
@@ -102,12 +119,16 @@ export class HolderMonitor {
     const pauses = new Backoff(RETRY_PAUSES);
     while (!signal.aborted) {
       const now = performance.now();
-      const due = this.#due(now);
+      const due = [...this.#due];
       for (const slot of patience.keys()) if (!this.#slots.has(slot)) patience.delete(slot);
       for (const slot of due) if (!patience.has(slot)) patience.set(slot, new Patience(slot, now));
       let pause = FIRST_READING_MS;
       try {
-        if (due.length > 0) pause = await read(due);
+        if (due.length > 0) {
+          const outcome = await read(due);
+          if (outcome === "given up") continue;
+          pause = outcome;
+        }
         pauses.reset();
         for (const slot of due) patience.get(slot)?.succeeded();
       } catch (error) {
@@ -121,13 +142,6 @@ export class HolderMonitor {
     }
   }
 
-  /** The slots that are old enough to be read. */
-  #due(now: number): readonly MonitoredSlot[] {
-    return [...this.#slots]
-      .filter(([, { since }]) => now >= since + FIRST_READING_MS)
-      .map(([slot]) => slot);
-  }
-
   #lockReader(signal: Ending): Reader {
     let seen: bigint | undefined;
     let watched = new Set<MonitoredSlot>();
@@ -136,8 +150,11 @@ export class HolderMonitor {
       const indexes = due.filter((slot) => !watched.has(slot)).map(({ index }) => index);
       const since = least(seen === undefined ? indexes : [seen, ...indexes]);
       const longest = seen === undefined ? CHECK_MS : LONGEST_WATCH_MS;
-      const query = { ...this.#query(due, since, longest), signal };
-      const reading = await this.#requests.readLock(query);
+      this.#lockQuery = new MonitorQuery(signal);
+      const reading = await this.#lockQuery.run((ending) =>
+        this.#requests.readLock({ ...this.#query(due, since, longest), signal: ending }),
+      );
+      if (reading === "given up") return reading;
       const { lock, index } = reading;
       seen = nextIndex(since, index);
       watched = new Set(due);
@@ -162,8 +179,11 @@ export class HolderMonitor {
           seen.session === session
             ? this.#query(due, seen.index)
             : this.#query(due, only.index, CHECK_MS);
-        const entry = await this.#watchEntry(session, query, signal);
-        if (entry === "given up") return 0;
+        this.#entryQuery = new MonitorQuery(signal, session);
+        const entry = await this.#entryQuery.run((ending) =>
+          this.#requests.readContender(session, { ...query, signal: ending }),
+        );
+        if (entry === "given up") return entry;
         seen = { session, index: entry?.modifyIndex ?? 0n };
         if (entry?.session === session) return 0;
       } else {
@@ -176,28 +196,10 @@ export class HolderMonitor {
     };
   }
 
-  async #watchEntry(
-    session: string,
-    query: OwnQueryOptions,
-    signal: Ending,
-  ): Promise<KVEntry | null | "given up"> {
-    const watch = new FirstOf(signal);
-    this.#entryWatch = { session, watch };
-    try {
-      return await this.#requests.readContender(session, { ...query, signal: watch });
-    } catch (error) {
-      if (watch.aborted && !signal.aborted) return "given up";
-      throw error;
-    } finally {
-      watch.dispose();
-      this.#entryWatch = undefined;
-    }
-  }
-
   /** Something is wrong: a reading of the whole prefix shows what has become of each slot. */
   async #judge(signal: Ending): Promise<void> {
     const { snapshot, sentAt } = await this.#requests.readAll({ signal });
-    for (const [slot, { since }] of this.#slots) {
+    for (const [slot, since] of this.#slots) {
       if (sentAt < since || !slot.isHeld()) continue;
       const reason = lossOf(slot.session, snapshot);
       if (reason !== undefined) slot.lost(new SemaphoreLostError(reason));
@@ -210,6 +212,36 @@ export class HolderMonitor {
     const wait = Math.min(longest, ttl / 2);
     // Consul adds up to a sixteenth to the wait.
     return { index, wait, timeout: wait + wait / 16 + Math.min(ANSWER_GRACE_MS, ttl / 4) };
+  }
+}
+
+/** A blocking query that can be given up for another one. */
+class MonitorQuery {
+  readonly sentAt = performance.now();
+  /** Whose contender entry it is about, if any. */
+  readonly session: string | undefined;
+  readonly #ending: FirstOf;
+  #isGivenUp = false;
+
+  constructor(signal: Ending, session?: string) {
+    this.#ending = new FirstOf(signal);
+    this.session = session;
+  }
+
+  async run<Answer>(send: (ending: Ending) => Promise<Answer>): Promise<Answer | GivenUp> {
+    try {
+      return await send(this.#ending);
+    } catch (error) {
+      if (this.#isGivenUp) return "given up";
+      throw error;
+    } finally {
+      this.#ending.dispose();
+    }
+  }
+
+  giveUp(): void {
+    this.#isGivenUp = true;
+    this.#ending.abort("given up");
   }
 }
 

@@ -148,6 +148,26 @@ describe("a slot is lost within a second", () => {
     await sems[2]?.release();
   });
 
+  test("also where the query for an earlier slot of the client never has an answer", async () => {
+    const session = await scene.client.session.create({ behavior: "delete" });
+    const earlier = semaphore({ limit: 2, session });
+    const sem = semaphore({ limit: 2 });
+    await earlier.acquire();
+    await time.pass(500);
+    scene.next("watch lock", silent);
+    await time.pass(3_000);
+    const slot = await sem.acquire();
+    await time.pass(1_000);
+    const loss = lossOf(slot);
+    const value = JSON.stringify({ Limit: 2, Holders: { [session]: true } });
+    await scene.client.kv.put({ key: LOCK, flags: FLAGS, value });
+    await time.pass(1_000);
+    expect(loss.at).toBeLessThan(1_000);
+    expect(loss.error).toMatchObject({ reason: "holder-removed" });
+    await sem.release();
+    await earlier.release();
+  });
+
   test("also while waiters of the same client need the connections", async () => {
     const { sem, slot } = await held();
     void semaphore()
