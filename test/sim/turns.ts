@@ -290,8 +290,11 @@ export class Turns {
       else if (ready === undefined) break;
       if (ready === undefined || ready.attempt.barges || !lost.includes(waiter)) continue;
       const { process } = ready.attempt;
-      // All that are ahead have kept it waiting, each for a time in which it might have moved.
-      const share = calm(Math.max(from, ready.since), now, links) / dead.length;
+      // All that are ahead have kept it waiting, each for a time in which it might have moved. Its own slow
+      // messages are not their fault.
+      const chargedFrom = Math.max(from, ready.since);
+      const slow = ready.link.lag.share(chargedFrom, now);
+      const share = Math.max(0, calm(chargedFrom, now, links) - slow) / dead.length;
       const obstacles = dead.slice(charged.get(process) ?? 0);
       charged.set(process, dead.length);
       for (const obstacle of obstacles) {
