@@ -5,7 +5,6 @@ import { FirstOf } from "../async/first-of.js";
 import { retry } from "../async/retry.js";
 import { unlessAborted } from "../async/unless-aborted.js";
 import { ConsulError } from "../consul/http/consul-error.js";
-import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { isOutcomeUnknown, isTransient, pauseFactor, SemaphoreRequestError } from "../errors.js";
 import type { Waiter } from "../protocol/step.js";
 import type { Standing } from "../protocol/standing.js";
@@ -18,7 +17,8 @@ import { LONGEST_WATCH_MS } from "./requests.js";
 export interface ClaimedQueue {
   readonly entrance: {
     joinAtOnce(claim: Claim, timeout: () => number, signal: Ending): Promise<bigint | undefined>;
-    enter(claim: Claim, options: OwnRequestOptions): Promise<string | undefined>;
+    isHolder(claim: Claim, timeout: number): Promise<boolean>;
+    enter(claim: Claim, options: EnterOptions): Promise<string | undefined>;
   };
   readonly exit: LeftQueue & {
     passOn(claim: Claim, timeout: number): Promise<bigint | undefined>;
@@ -26,6 +26,12 @@ export interface ClaimedQueue {
   standingOf(claim: Claim): Standing | undefined;
   wait(claim: Claim): void;
   leaveLine(claim: Claim): void;
+}
+
+export interface EnterOptions {
+  readonly timeout: number;
+  /** Whether the session must have its contender entry already. */
+  readonly isHolder: boolean;
 }
 
 export interface ClaimOptions {
@@ -313,13 +319,24 @@ export class Claim implements Waiter {
     this.#settle?.resolve({ kind: "too late", standing: this.#queue.standingOf(this) });
   }
 
+  /**
+   * The session may be in the lock already. With a new contender entry a dead holder would be alive again, and
+   * might be one too many: it leaves the lock first.
+   */
   async #tryToEnter(timeout: number): Promise<string | undefined> {
-    // With a new contender entry, a dead holder would be alive again, and might be one too many.
-    if (!this.lease.own) {
-      await this.#queue.exit.leave(this.session, { only: "dead holder", timeout });
-    }
+    const { entrance, exit } = this.#queue;
+    const mayHold = !this.lease.own || this.#unanswered.has("swap");
+    if (!mayHold || !(await entrance.isHolder(this, timeout)))
+      return await this.#makeEntry(timeout);
+    const refusal = await this.#makeEntry(timeout, { isHolder: true });
+    if (refusal === undefined) return undefined;
+    await exit.leave(this.session, { only: "dead holder", timeout });
+    return await this.#makeEntry(timeout);
+  }
+
+  async #makeEntry(timeout: number, { isHolder = false } = {}): Promise<string | undefined> {
     try {
-      return await this.#queue.entrance.enter(this, { timeout });
+      return await this.#queue.entrance.enter(this, { timeout, isHolder });
     } catch (error) {
       if (isOutcomeUnknown(error)) this.#unanswered.add("entry");
       throw error;

@@ -1,6 +1,5 @@
 import type { Ending } from "../async/cancellation.js";
 import { unlessAborted } from "../async/unless-aborted.js";
-import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import type { KVEntry } from "../consul/kv.js";
 import type { KVOperation } from "../consul/transaction.js";
 import { SemaphoreRequestError } from "../errors.js";
@@ -14,7 +13,7 @@ import {
   type ReadTimes,
 } from "../protocol/queue-view.js";
 import { readSnapshot, readTail } from "../protocol/snapshot.js";
-import type { Claim } from "./claim.js";
+import type { Claim, EnterOptions } from "./claim.js";
 import type { KnownQueue } from "./known-queue.js";
 import type { Line } from "./line.js";
 import type { LockWrites } from "./lock-writes.js";
@@ -67,8 +66,13 @@ export class Entrance {
     }
   }
 
+  /** Whether the session is in the lock, alive or dead. */
+  async isHolder({ session }: Claim, timeout: number): Promise<boolean> {
+    return (await this.#known.readLock({ timeout })).holders.has(session);
+  }
+
   /** Makes the contender entry. Resolves to Consul's words where it refuses. */
-  async enter(claim: Claim, options: OwnRequestOptions): Promise<string | undefined> {
+  async enter(claim: Claim, { timeout, isHolder }: EnterOptions): Promise<string | undefined> {
     const { transactions } = this.#requests;
     const { entry } = claim;
     const mayReadLater = this.#mayReadLater(claim);
@@ -77,22 +81,21 @@ export class Entrance {
     const learns = !(mayReadLater && this.#line.size > 0);
     const reads = learns && !isTail;
     const operations = [
+      ...(isHolder ? [transactions.checkContender(claim.session)] : []),
       ...(learns && isTail ? transactions.readTail() : []),
       ...(isTail ? transactions.enterAsTail(entry) : transactions.enter(entry)),
       ...(reads ? [transactions.readAll()] : []),
     ];
     const sentAt = performance.now();
-    const outcome = await this.#requests.transact(
-      operations,
-      "SEMAPHORE_CONTENDER_FAILED",
-      options,
-    );
+    const outcome = await this.#requests.transact(operations, "SEMAPHORE_CONTENDER_FAILED", {
+      timeout,
+    });
     if (!outcome.applied) return wordsOf(outcome);
     const now = performance.now();
     if (reads) {
       claim.entered(sentAt);
-      // The first is the entry that it has made.
-      this.#prefixShows(claim, outcome.entries.slice(1), { sentAt, now });
+      // Those before are the entry that it has made, and the one that was checked.
+      this.#prefixShows(claim, outcome.entries.slice(isHolder ? 2 : 1), { sentAt, now });
       return undefined;
     }
     claim.entered(now + ONE_TICK_MS);

@@ -240,10 +240,11 @@ test("with a session of the user's, it is renewed, enters the queue, and then jo
   const acquire = sent();
   expect(linesOf(acquire)).toEqual([
     `PUT /v1/session/renew/${session}`,
+    `GET /v1/kv/${prefix}/.lock?consistent`,
     "PUT /v1/txn",
     "PUT /v1/txn",
   ]);
-  const [, enter, join] = acquire;
+  const [, , enter, join] = acquire;
   expect(operationsIn(enter?.body)).toEqual(entering(prefix, session));
   expect(operationsIn(join?.body)).toEqual([
     { Verb: "check-session", Key: `${prefix}/${session}`, Session: session },
@@ -385,11 +386,16 @@ test("one that is a holder already leaves and joins again in one transaction", a
   const resuming = sent();
   expect(linesOf(resuming)).toEqual([
     `PUT /v1/session/renew/${session}`,
+    `GET /v1/kv/${prefix}/.lock?consistent`,
     "PUT /v1/txn",
     "PUT /v1/txn",
   ]);
-  const [, enter, rejoin] = resuming;
-  expect(operationsIn(enter?.body)).toEqual(entering(prefix, session));
+  const [, , enter, rejoin] = resuming;
+  // Without its contender entry it is dead, and must not be alive again by this.
+  expect(operationsIn(enter?.body)).toEqual([
+    { Verb: "check-session", Key: `${prefix}/${session}`, Session: session },
+    ...entering(prefix, session),
+  ]);
   expect(operationsIn(rejoin?.body)).toEqual([
     { Verb: "check-session", Key: `${prefix}/${session}`, Session: session },
     swapOf(prefix, { limit: 2, holders: [other.session], index: modifyIndex }),

@@ -91,7 +91,7 @@ export class Sent {
     const has = (verb: string): boolean => verbs.includes(verb);
     if (verbs.every((verb) => verb === "check-session" || verb === "get")) return "check holders";
     if (verbs[0] === "get-tree") return "enter as tail";
-    if (verbs[0] === "lock") {
+    if (verbs[0] === "lock" || verbs[1] === "lock") {
       if (has("cas")) return "enter and join";
       return has("get-tree") ? "enter and read" : "enter";
     }

@@ -91,7 +91,7 @@ describe("acquiring", () => {
     scene.forget();
     const slot = await semaphore({ session }).acquire();
     expect(slot.session).toBe(session);
-    expect(scene.steps).toEqual(["renew", "enter and read", "join"]);
+    expect(scene.steps).toEqual(["renew", "read lock", "enter and read", "join"]);
   });
 
   test("leaves no listener on the caller's signal", async () => {
@@ -253,7 +253,7 @@ describe("acquiring", () => {
       `another session has the lock of the entry of ${session}`,
     );
     expect(scene.contenders(PREFIX)).toMatchObject([{ session: thief }]);
-    expect(scene.steps).toEqual(["renew", "enter and read"]);
+    expect(scene.steps).toEqual(["renew", "read lock", "enter and read"]);
   });
 });
 

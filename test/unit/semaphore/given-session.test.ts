@@ -53,7 +53,7 @@ describe("a session that has a slot already", () => {
     expect(slot.fencingToken).toBeGreaterThan(before.fencingToken);
     expect(
       scene.sent.filter(({ client }) => client === scene.client).map(({ step }) => step),
-    ).toEqual(["renew", "enter and read", "rejoin"]);
+    ).toEqual(["renew", "read lock", "enter and read", "rejoin"]);
     expect(scene.lock(PREFIX)).toEqual({ limit: 1, holders: [session] });
     expect(next.outcome).toBeUndefined();
     await slot.release();

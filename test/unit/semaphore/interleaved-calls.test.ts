@@ -196,6 +196,30 @@ describe("a holder that counted as dead has no slot above a limit that was lower
     await time.pass(1_000);
     expect(valueOf(acquiring).held).toBe(true);
   });
+
+  test("where its contender entry goes just before it enters", async () => {
+    const session = await scene.client.session.create({ behavior: "delete" });
+    const value = JSON.stringify({ Limit: 2, Holders: { [session]: true } });
+    await scene.client.kv.put({ key: `${PREFIX}/.lock`, value, flags: FLAGS });
+    await scene.client.kv.acquire({ key: `${PREFIX}/${session}`, session, flags: FLAGS });
+    const held = await elsewhere().acquire();
+    await elsewhere().resize(1);
+    const live: number[] = [];
+    scene.onRequest = ({ step }) => {
+      const contenders = new Set(scene.contenders(PREFIX).map((entry) => entry.session));
+      const holders = scene.lock(PREFIX)?.holders ?? [];
+      live.push(holders.filter((holder) => contenders.has(holder)).length);
+      if (step === "enter and read") scene.consul.deleteKey(`${PREFIX}/${session}`);
+    };
+    const acquiring = new Watched(elsewhere({ session }).acquire());
+    await time.pass(1_000);
+    // While it had its entry, it was a holder from before the limit was lowered.
+    expect(live.filter((count, index) => count !== live[index - 1])).toEqual([2, 1]);
+    expect([held.held, acquiring.outcome]).toEqual([true, undefined]);
+    await held.release();
+    await time.pass(1_000);
+    expect(valueOf(acquiring).held).toBe(true);
+  });
 });
 
 test("a semaphore that adopts the limit knows that its destroy has taken it away", async () => {
