@@ -340,6 +340,7 @@ describe.concurrent("a waiter", () => {
       "session create",
       "session renewal",
       "prefix listing",
+      "lock read",
       "contender entry",
     ];
     proxy.decide = (request) => (pass.some((kind) => REQUESTS[kind](request)) ? "pass" : "fail");
