@@ -326,17 +326,16 @@ export class Claim implements Waiter {
   async #tryToEnter(timeout: number): Promise<string | undefined> {
     const { entrance, exit } = this.#queue;
     const mayHold = !this.lease.own || this.#unanswered.has("swap");
-    if (!mayHold || !(await entrance.isHolder(this, timeout)))
-      return await this.#makeEntry(timeout);
-    const refusal = await this.#makeEntry(timeout, { isHolder: true });
-    if (refusal === undefined) return undefined;
+    const isHolder = mayHold && (await entrance.isHolder(this, timeout));
+    const refusal = await this.#makeEntry({ timeout, isHolder });
+    if (refusal === undefined || !isHolder) return refusal;
     await exit.leave(this.session, { only: "dead holder", timeout });
-    return await this.#makeEntry(timeout);
+    return await this.#makeEntry({ timeout, isHolder: false });
   }
 
-  async #makeEntry(timeout: number, { isHolder = false } = {}): Promise<string | undefined> {
+  async #makeEntry(options: EnterOptions): Promise<string | undefined> {
     try {
-      return await this.#queue.entrance.enter(this, { timeout, isHolder });
+      return await this.#queue.entrance.enter(this, options);
     } catch (error) {
       if (isOutcomeUnknown(error)) this.#unanswered.add("entry");
       throw error;
