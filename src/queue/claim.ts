@@ -329,7 +329,7 @@ export class Claim implements Waiter {
     const isHolder = mayHold && (await entrance.isHolder(this, timeout));
     const refusal = await this.#makeEntry({ timeout, isHolder });
     if (refusal === undefined || !isHolder) return refusal;
-    await exit.leave(this.session, { only: "dead holder", timeout });
+    await exit.leave(this.session, { timeout });
     return await this.#makeEntry({ timeout, isHolder: false });
   }
 

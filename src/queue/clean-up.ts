@@ -10,8 +10,8 @@ import type { SessionLease } from "../session/lease.js";
 
 /** How a session leaves a prefix. */
 export interface LeaveOptions extends OwnRequestOptions {
-  /** Does nothing where the session is something else in Consul. */
-  readonly only?: "waiter" | "dead holder";
+  /** Does not touch a slot that the session had before it entered. */
+  readonly unlessHolder?: boolean;
   /** Makes a swap fail that is still on its way, even if a late contender entry precedes it. */
   readonly swapMayCome?: boolean;
 }
@@ -163,7 +163,7 @@ export class CleanUp {
         await this.#queue.deleteContender(session, this.#attempt);
       } else if (kind === "contender") {
         // A session of the user's may have had a slot before, which is not ours to release.
-        await this.#queue.leave(session, { ...this.#attempt, only: "waiter" });
+        await this.#queue.leave(session, { ...this.#attempt, unlessHolder: true });
       }
     } catch (error) {
       if (isOutcomeUnknown(error)) throw error;
@@ -191,7 +191,7 @@ export class CleanUp {
    */
   async #removeLateContender(): Promise<void> {
     await sleep(LATE_DELIVERY_MS, undefined, { keepAlive: false });
-    await this.#queue.leave(this.#lease.id, { only: "waiter" }).catch(() => undefined);
+    await this.#queue.leave(this.#lease.id, { unlessHolder: true }).catch(() => undefined);
   }
 }
 

@@ -83,17 +83,16 @@ export class Exit {
 
   async #leave(
     session: string,
-    { only, swapMayCome = false, timeout }: LeaveOptions,
+    { unlessHolder = false, swapMayCome = false, timeout }: LeaveOptions,
   ): Promise<void> {
     const { transactions } = this.#requests;
     const gone = new Set<Claim>();
     let refusal: { readonly index: bigint; readonly words: string } | undefined;
-    let known = only === undefined ? this.#lockAsWritten(session) : undefined;
+    let known = unlessHolder ? undefined : this.#lockAsWritten(session);
     for (;;) {
       const lock = known ?? (await this.#known.readLock({ timeout }));
       const isHolder = lock.holders.has(session);
-      if (only !== undefined && isHolder !== (only === "dead holder")) return;
-      if (only === "dead holder" && (await this.#contends(session, timeout))) return;
+      if (unlessHolder && isHolder) return;
       // Consul refused, and nothing has changed since: to go on would never end.
       if (known === undefined && refusal?.index === lock.modifyIndex) {
         throw new SemaphoreRequestError("SEMAPHORE_UPDATE_FAILED", refusal.words);
@@ -207,11 +206,6 @@ export class Exit {
       if (claim.isOpen && !gone.has(claim) && isNextInLine(then, claim, now)) return claim;
     }
     return undefined;
-  }
-
-  async #contends(session: string, timeout: number | undefined): Promise<boolean> {
-    const entry = await this.#requests.readContender(session, { timeout });
-    return entry?.session === session;
   }
 }
 

@@ -134,7 +134,7 @@ describe("a cleanup", () => {
     cleaningUp(newLease({ own: false }), CONTENDER);
     cleaningUp(newLease({ own: false }), HOLDER);
     await vi.advanceTimersByTimeAsync(0);
-    expect(left.map(({ options }) => options.only === "waiter")).toEqual([true, false]);
+    expect(left.map(({ options }) => options.unlessHolder === true)).toEqual([true, false]);
   });
 
   test("asks before each attempt what there is: what was under way may have ended since", async () => {
@@ -521,7 +521,7 @@ describe("a contender entry whose request may yet arrive", () => {
     await vi.advanceTimersByTimeAsync(1);
     expect(requests).toEqual(["leave", "leave"]);
     // By then the session may have come by a slot again.
-    expect(left[1]).toMatchObject({ session: SESSION, options: { only: "waiter" } });
+    expect(left[1]).toMatchObject({ session: SESSION, options: { unlessHolder: true } });
     await vi.advanceTimersByTimeAsync(2 * TTL);
     expect(requests).toHaveLength(2);
     expect(vi.getTimerCount()).toBe(0);
@@ -530,7 +530,7 @@ describe("a contender entry whose request may yet arrive", () => {
   test("is removed also after a slot, but not where there is one again", async () => {
     cleaningUp(newLease({ own: false }), { ...LATE, kind: "holder" });
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(left.map(({ options }) => options.only === "waiter")).toEqual([false, true]);
+    expect(left.map(({ options }) => options.unlessHolder === true)).toEqual([false, true]);
   });
 
   test("that cannot be removed is nobody's failure", async () => {
