@@ -47,10 +47,10 @@ const ANSWER_GRACE_MS = 5_000;
 const RETRY_PAUSES = { first: 50, longest: 500 };
 
 /** Reads for the slots that are due, and resolves to the pause after it. */
-type Reader = (due: readonly MonitoredSlot[]) => Promise<number | GivenUp>;
+type Reader = (due: readonly MonitoredSlot[]) => Promise<number | typeof GIVEN_UP>;
 
 /** What has become of a query that was ended for another one. */
-type GivenUp = "given up";
+const GIVEN_UP = "given up";
 
 /**
  * Detects the loss of the slots that one client holds on a prefix (Go: `monitorLock`). Each depends on two
@@ -115,18 +115,17 @@ export class HolderMonitor {
 
   /** Reads in a loop, with the pause that each read returns. */
   async #watch(signal: Ending, read: Reader): Promise<void> {
-    const patience = new Map<MonitoredSlot, Patience>();
+    const patience = new WeakMap<MonitoredSlot, Patience>();
     const pauses = new Backoff(RETRY_PAUSES);
     while (!signal.aborted) {
       const now = performance.now();
       const due = [...this.#due];
-      for (const slot of patience.keys()) if (!this.#slots.has(slot)) patience.delete(slot);
       for (const slot of due) if (!patience.has(slot)) patience.set(slot, new Patience(slot, now));
       let pause = FIRST_READING_MS;
       try {
         if (due.length > 0) {
           const outcome = await read(due);
-          if (outcome === "given up") continue;
+          if (outcome === GIVEN_UP) continue;
           pause = outcome;
         }
         pauses.reset();
@@ -154,7 +153,7 @@ export class HolderMonitor {
       const reading = await this.#lockQuery.run((ending) =>
         this.#requests.readLock({ ...this.#query(due, since, longest), signal: ending }),
       );
-      if (reading === "given up") return reading;
+      if (reading === GIVEN_UP) return reading;
       const { lock, index } = reading;
       seen = nextIndex(since, index);
       watched = new Set(due);
@@ -183,7 +182,7 @@ export class HolderMonitor {
         const entry = await this.#entryQuery.run((ending) =>
           this.#requests.readContender(session, { ...query, signal: ending }),
         );
-        if (entry === "given up") return entry;
+        if (entry === GIVEN_UP) return entry;
         seen = { session, index: entry?.modifyIndex ?? 0n };
         if (entry?.session === session) return 0;
       } else {
@@ -215,33 +214,30 @@ export class HolderMonitor {
   }
 }
 
-/** A blocking query that can be given up for another one. */
-class MonitorQuery {
+/** What ends a blocking query that can be given up for another one. */
+class MonitorQuery extends FirstOf {
   readonly sentAt = performance.now();
   /** Whose contender entry it is about, if any. */
   readonly session: string | undefined;
-  readonly #ending: FirstOf;
-  #isGivenUp = false;
 
   constructor(signal: Ending, session?: string) {
-    this.#ending = new FirstOf(signal);
+    super(signal);
     this.session = session;
   }
 
-  async run<Answer>(send: (ending: Ending) => Promise<Answer>): Promise<Answer | GivenUp> {
+  async run<Answer>(query: (ending: Ending) => Promise<Answer>): Promise<Answer | typeof GIVEN_UP> {
     try {
-      return await send(this.#ending);
+      return await query(this);
     } catch (error) {
-      if (this.#isGivenUp) return "given up";
+      if (this.reason === GIVEN_UP) return GIVEN_UP;
       throw error;
     } finally {
-      this.#ending.dispose();
+      this.dispose();
     }
   }
 
   giveUp(): void {
-    this.#isGivenUp = true;
-    this.#ending.abort("given up");
+    this.abort(GIVEN_UP);
   }
 }
 
