@@ -135,13 +135,10 @@ export class PrefixRequests {
   async transact(
     operations: readonly KVOperation[],
     code: SemaphoreRequestErrorCode,
-    { timeout, signal }: OwnRequestOptions = {},
+    options: OwnRequestOptions = {},
   ): Promise<Written> {
-    const { namespace, partition } = this.#scope;
-    const valueAt = this.keys.lock;
-    return await failingAs(code, signal, () =>
-      this.#kv.txn(operations, { namespace, partition, timeout, signal, valueAt }),
-    );
+    const all = { ...this.#scope, ...options, valueAt: this.keys.lock };
+    return await failingAs(code, options.signal, () => this.#kv.txn(operations, all));
   }
 
   /** Deletes the contender entry of a session that is no holder. */
