@@ -5,6 +5,7 @@ import { FirstOf } from "../async/first-of.js";
 import { retry } from "../async/retry.js";
 import { unlessAborted } from "../async/unless-aborted.js";
 import { ConsulError } from "../consul/http/consul-error.js";
+import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { isOutcomeUnknown, isTransient, pauseFactor, SemaphoreRequestError } from "../errors.js";
 import type { Waiter } from "../protocol/step.js";
 import type { Standing } from "../protocol/standing.js";
@@ -17,7 +18,7 @@ import { LONGEST_WATCH_MS } from "./requests.js";
 export interface ClaimedQueue {
   readonly entrance: {
     joinAtOnce(claim: Claim, timeout: () => number, signal: Ending): Promise<bigint | undefined>;
-    isHolder(claim: Claim, timeout: number): Promise<boolean>;
+    isHolder(claim: Claim, options: OwnRequestOptions): Promise<boolean>;
     enter(claim: Claim, options: EnterOptions): Promise<string | undefined>;
   };
   readonly exit: LeftQueue & {
@@ -152,7 +153,7 @@ export class Claim implements Waiter {
     if (this.#state === "nothing") this.#state = "contender";
     let refusal: string | undefined;
     try {
-      refusal = await retry(() => this.#tryToEnter(attemptTimeout(until)), {
+      refusal = await retry(() => this.#tryToEnter(until, signal), {
         isTransient: (error) => isTransient(error) && !this.lease.checkLost(),
         pauseFactor,
         until,
@@ -323,14 +324,15 @@ export class Claim implements Waiter {
    * The session may be in the lock already. With a new contender entry a dead holder would be alive again, and
    * might be one too many: it leaves the lock first.
    */
-  async #tryToEnter(timeout: number): Promise<string | undefined> {
+  async #tryToEnter(until: number, signal: Ending): Promise<string | undefined> {
     const { entrance, exit } = this.#queue;
     const mayHold = !this.lease.own || this.#unanswered.has("swap");
-    const isHolder = mayHold && (await entrance.isHolder(this, timeout));
-    const refusal = await this.#makeEntry({ timeout, isHolder });
+    const timeout = (): number => attemptTimeout(until);
+    const isHolder = mayHold && (await entrance.isHolder(this, { timeout: timeout(), signal }));
+    const refusal = await this.#makeEntry({ timeout: timeout(), isHolder });
     if (refusal === undefined || !isHolder) return refusal;
-    await exit.leave(this.session, { timeout });
-    return await this.#makeEntry({ timeout, isHolder: false });
+    await exit.leave(this.session, { timeout: timeout() });
+    return await this.#makeEntry({ timeout: timeout(), isHolder: false });
   }
 
   async #makeEntry(options: EnterOptions): Promise<string | undefined> {

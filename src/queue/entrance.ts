@@ -1,5 +1,6 @@
 import type { Ending } from "../async/cancellation.js";
 import { unlessAborted } from "../async/unless-aborted.js";
+import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import type { KVEntry } from "../consul/kv.js";
 import type { KVOperation } from "../consul/transaction.js";
 import { SemaphoreRequestError } from "../errors.js";
@@ -67,8 +68,8 @@ export class Entrance {
   }
 
   /** Whether the session is in the lock, alive or dead. */
-  async isHolder({ session }: Claim, timeout: number): Promise<boolean> {
-    return (await this.#known.readLock({ timeout })).holders.has(session);
+  async isHolder({ session }: Claim, options: OwnRequestOptions): Promise<boolean> {
+    return (await this.#known.readLock(options)).holders.has(session);
   }
 
   /** Makes the contender entry. Resolves to Consul's words where it refuses. */

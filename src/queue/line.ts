@@ -179,7 +179,7 @@ export class Line {
 
   /** A waiter that is overtaken repeatedly retries after growing pauses. */
   async #join(claim: Claim): Promise<void> {
-    // Its write may hang, and whoever gives up must not hold up the next one.
+    // The write may hang, and a waiter that gives up must not hold up the next one.
     const isRefused = await unlessAborted(this.#options.join(claim), claim.signal);
     this.#refusals = isRefused ? this.#refusals + 1 : 0;
     if (this.#refusals > IMMEDIATE_RETRIES) await sleep(this.#races.next(), claim.signal);
