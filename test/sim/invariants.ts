@@ -93,15 +93,15 @@ export interface LossEvidence {
   readonly forced: boolean;
   /** Whether session, contender entry and holder entry are all there. */
   readonly intact: boolean;
-  /** What can keep a renewal from succeeding, and what can keep any answer away. */
+  /** What can keep a renewal from succeeding, and what can keep the answer to a read away beside that. */
   readonly outage: Trouble;
-  readonly trouble: Trouble;
+  readonly lateAnswers: Trouble;
 }
 
 /** Promise D: whether the reason for which a slot was lost is one. */
 export function needlessLoss(
   { ttl, user }: Tenure,
-  { reason, forced, intact, outage, trouble }: LossEvidence,
+  { reason, forced, intact, outage, lateAnswers }: LossEvidence,
   now: number,
 ): Violation | undefined {
   if (forced) return undefined;
@@ -115,7 +115,8 @@ export function needlessLoss(
   }
   // The look at a slot whose session has no TTL is repeated only as often as was asked for.
   if (ttl === null) {
-    if (trouble.since(now - UNANSWERED_LOOK_MS)) return undefined;
+    const since = now - UNANSWERED_LOOK_MS;
+    if (outage.since(since) || lateAnswers.since(since)) return undefined;
     return problem("and there was no trouble");
   }
   const window = ttl;

@@ -58,6 +58,8 @@ export class Link {
   readonly outage: Trouble;
   /** Messages that take long, as some do in any weather. */
   readonly lag: Trouble;
+  /** Answers to reads that take so long that they may be given up. */
+  readonly lateAnswers: Trouble;
   readonly #time: VirtualTime;
   readonly #consul: Carrier;
   readonly #random: Random;
@@ -74,6 +76,7 @@ export class Link {
     this.trouble = new Trouble(() => time.now());
     this.outage = new Trouble(() => time.now());
     this.lag = new Trouble(() => time.now());
+    this.lateAnswers = new Trouble(() => time.now());
   }
 
   carrierFor(process: SimulatedProcess): Carrier {
@@ -215,7 +218,10 @@ export class Link {
   #lateness(exchange: OpenExchange): number {
     if (exchange.request.method !== "GET") return 0;
     const isLate = this.#strikes(exchange, ["late-reads"]) === "late-reads";
-    return isLate ? this.#random.between(500, 6_000) : 0;
+    if (!isLate) return 0;
+    const lateness = this.#random.between(500, 6_000);
+    this.#time.after(lateness, this.lateAnswers.begin());
+    return lateness;
   }
 
   #return(exchange: OpenExchange, response: HttpResponse, lateness = 0): void {

@@ -311,8 +311,8 @@ export class World implements LinkObserver, Bystander {
     this.tally.add(`loss ${reason.reason}${forced ? " (forced)" : ""}`);
     this.trace.add(tenure.user, `lost ${tenure.session}: ${reason.message}`);
     const intact = this.state.isHolder(tenure.session);
-    const { outage, trouble } = this.linkOf(tenure);
-    const evidence = { reason: reason.reason, forced, intact, outage, trouble };
+    const { outage, lateAnswers } = this.linkOf(tenure);
+    const evidence = { reason: reason.reason, forced, intact, outage, lateAnswers };
     this.report(needlessLoss(tenure, evidence, now));
   }
 
