@@ -257,18 +257,19 @@ export class Turns {
     }
     if (!this.#inOrder || this.#isTroubled(takerLink, now)) return undefined;
     const [first] = patient;
-    if (first === undefined || patient.length <= this.#queue.freeSlots) return undefined;
-    this.#timesOutOfTurn += 1;
-    for (const { waiter } of patient) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
-    const isUndisturbed = this.#isUndisturbed(now);
-    // With one slot there is never room for two: where nothing disturbs, there is no excuse.
-    const isAllowed =
-      this.#timesOutOfTurn <= 1 + this.#turns / TURNS_IN_ORDER &&
-      !(this.#queue.limit === 1 && isUndisturbed);
-    if (isAllowed && !isUndisturbed) return undefined;
+    if (first === undefined) return undefined;
+    const isRoomForAll = patient.length <= this.#queue.freeSlots;
+    if (!isRoomForAll) {
+      this.#timesOutOfTurn += 1;
+      for (const { waiter } of patient) waiter.excusedUntil = now + NOT_WAITED_FOR_MS;
+    }
+    const isAllowed = isRoomForAll || this.#timesOutOfTurn <= 1 + this.#turns / TURNS_IN_ORDER;
+    // Undisturbed, they take their slots one after the other even if there is room for all: it tells those
+    // behind whose turn it is.
+    if (isAllowed && !this.#isUndisturbed(now)) return undefined;
     const waited = (now - first.since).toFixed(0);
     return {
-      kind: isAllowed ? "E-exact-order" : "E-order",
+      kind: "E-order",
       problem:
         `${session} had a slot (${slotsWere} were free) before ${first.waiter.user} ` +
         `(${first.waiter.session}), who came before it, and has waited ${waited} ms`,

@@ -18,8 +18,6 @@ export const VIOLATION_KINDS = [
   "E-idle",
   /** A slot went to somebody who had come later. */
   "E-order",
-  /** The same within what is allowed, where nothing disturbs: only looked for by its name. */
-  "E-exact-order",
   /** A waiter was passed again and again. */
   "E-starved",
   /** A fencing token that is none. */

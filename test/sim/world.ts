@@ -122,8 +122,7 @@ export class World implements LinkObserver, Bystander {
 
   report(violation: Violation | undefined): void {
     if (violation === undefined || this.#violation !== undefined) return;
-    const isWanted = violation.kind === this.#only;
-    if (!isWanted && (this.#only !== undefined || violation.kind === "E-exact-order")) return;
+    if (this.#only !== undefined && violation.kind !== this.#only) return;
     this.#violation = violation;
     const queue = this.state.waiters.map(({ session }) => session ?? "");
     const named = queue.map((session) => `${this.state.userOf(session)} (${session})`);
