@@ -54,6 +54,8 @@ function lineMap(
     // Nothing is called where there are only brackets, and words that go with them.
     if (/^[\s)\]};,]*(?:try|finally|else|break|continue|return)?[\s{([;]*$/.test(codeLine))
       continue;
+    // Nor where a function or a block begins that only has names, unless it goes through a list.
+    if (/^[\s\w#]*\([\s\w,]*\) \{$/.test(codeLine) && !/\b(?:for|await)\b/.test(codeLine)) continue;
     // Nor by names and plain values alone.
     if (/^[\s\w:,;"{}]*$/.test(codeLine) && !/\b(?:await|new|throw|yield)\b/.test(codeLine))
       continue;
