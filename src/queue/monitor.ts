@@ -64,7 +64,7 @@ export class HolderMonitor {
   /** Those that are old enough to be read. */
   readonly #due = new Set<MonitoredSlot>();
   #stop: Cancellation | undefined;
-  /** The last blocking query on the lock entry. */
+  /** The long blocking query on the lock entry, if that was the last one. */
   #lockQuery: MonitorQuery | undefined;
   /** The last one on the contender entry of the only slot. */
   #entryQuery: MonitorQuery | undefined;
@@ -142,21 +142,22 @@ export class HolderMonitor {
   }
 
   #lockReader(signal: Ending): Reader {
-    let seen: bigint | undefined;
-    let watched = new Set<MonitoredSlot>();
+    let last: { readonly index: bigint; readonly slots: ReadonlySet<MonitoredSlot> } | undefined;
     return async (due) => {
       // A slot that was not due before may have been lost since its own write.
-      const indexes = due.filter((slot) => !watched.has(slot)).map(({ index }) => index);
-      const since = least(seen === undefined ? indexes : [seen, ...indexes]);
-      const longest = seen === undefined ? CHECK_MS : LONGEST_WATCH_MS;
-      this.#lockQuery = new MonitorQuery(signal);
-      const reading = await this.#lockQuery.run((ending) =>
+      const indexes = due.filter((slot) => !last?.slots.has(slot)).map(({ index }) => index);
+      const since = least(last === undefined ? indexes : [last.index, ...indexes]);
+      const query = new MonitorQuery(signal);
+      // If slots join all the time, a short one has to have its answer, or to fail.
+      this.#lockQuery = last && query;
+      const longest = last === undefined ? CHECK_MS : LONGEST_WATCH_MS;
+      last = undefined;
+      const reading = await query.run((ending) =>
         this.#requests.readLock({ ...this.#query(due, since, longest), signal: ending }),
       );
       if (reading === GIVEN_UP) return reading;
       const { lock, index } = reading;
-      seen = nextIndex(since, index);
-      watched = new Set(due);
+      last = { index: nextIndex(since, index), slots: new Set(due) };
       this.#options.lockRead(reading);
       if (due.some(({ session }) => !lock.holders.has(session))) await this.#judge(signal);
       return PAUSE_MS;

@@ -295,6 +295,22 @@ describe("readings that fail while the session is renewed", () => {
     await sem.release();
   });
 
+  test("cost the slot also while others of the client come and go", async () => {
+    const { sem, slot } = await held({ limit: 2 });
+    const loss = lossOf(slot);
+    scene.always("watch lock", silent);
+    const other = semaphore({ limit: 2 });
+    for (let turn = 0; turn < 100 && slot.held; turn += 1) {
+      await other.run(() => time.pass(500));
+      await time.pass(100);
+    }
+    expect(loss.error).toMatchObject({ reason: "monitor-failed" });
+    expect(loss.at).toBeGreaterThanOrEqual(2 * TTL - 1_000);
+    expect(loss.at).toBeLessThan(3 * TTL);
+    scene.heal();
+    await sem.release();
+  });
+
   test("are forgotten after one that succeeds", async () => {
     const { slot } = await held();
     for (let turn = 0; turn < 5; turn += 1) {
