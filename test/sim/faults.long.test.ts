@@ -65,7 +65,7 @@ test(
   `${SEEDS} seeds keep every promise with a tail in each queue`,
   { timeout: 180_000 },
   async () => {
-    const root = await plant("none-in-long-queues", [LONG_QUEUES]);
+    const root = await plant("none-in-long-queues", LONG_QUEUES);
     const { exitCode, output } = await runCli(["--seeds", String(SEEDS)], root);
     expect(exitCode, output).toBe(0);
   },

@@ -25,13 +25,11 @@ export async function plant(name: string, edits: readonly Edit[]): Promise<strin
     await cp(path.join(ROOT, folder), path.join(root, folder), { recursive: true });
   }
   for (const { file, search, replacement } of edits) {
-    const target = path.join(root, "src", file);
+    const target = path.join(root, file);
     const source = await readFile(target, "utf8");
     const parts = source.split(search);
     if (parts.length !== 2) {
-      throw new Error(
-        `${name}: the text is ${parts.length - 1} times in src/${file}, expected once`,
-      );
+      throw new Error(`${name}: the text is ${parts.length - 1} times in ${file}, expected once`);
     }
     await writeFile(target, parts.join(replacement));
   }

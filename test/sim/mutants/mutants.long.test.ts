@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 
-import { LONG_QUEUES } from "./mutant.js";
 import { plant, runCli } from "./mutant-run.js";
 import { MUTANTS } from "./mutants.js";
 
@@ -8,8 +7,7 @@ import { MUTANTS } from "./mutants.js";
 const SEEDS = 4_000;
 
 test.for(MUTANTS)("finds out: $name", { timeout: 900_000 }, async (mutant) => {
-  const edits = mutant.inLongQueues === true ? [mutant, LONG_QUEUES] : [mutant];
-  const root = await plant(mutant.name, edits);
+  const root = await plant(mutant.name, [mutant, ...(mutant.circumstances ?? [])]);
   const { exitCode, output } = await runCli(
     [
       ...["--from", String(mutant.seed), "--seeds", String(SEEDS)],

@@ -1,10 +1,10 @@
-import type { Mutant } from "./mutant.js";
+import { LONG_QUEUES, MANY_LIMITS, type Mutant } from "./mutant.js";
 
 /** The bugs that a semaphore like this one is most likely to have. */
 export const MUTANTS: readonly Mutant[] = [
   {
     name: "no-watchdog",
-    file: "session/watchdog.ts",
+    file: "src/session/watchdog.ts",
     search: "if (this.#expiresAt === Infinity) return;",
     replacement: "return;",
     breaks: "A-outlived",
@@ -12,7 +12,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "ttl-counted-from-the-answer",
-    file: "session/renewal.ts",
+    file: "src/session/renewal.ts",
     search: "term = { sentAt, ttl:",
     replacement: "term = { sentAt: performance.now(), ttl:",
     breaks: "A-outlived",
@@ -20,7 +20,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "swap-without-answer-forgotten",
-    file: "queue/claim.ts",
+    file: "src/queue/claim.ts",
     search: 'if (!isHolder) this.#state = "holder";',
     replacement: "",
     breaks: "wire",
@@ -28,7 +28,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "contender-entry-deleted-first",
-    file: "protocol/transactions.ts",
+    file: "src/protocol/transactions.ts",
     search: "...this.#withdraw(session, lock, successor?.session, swapMayCome),",
     replacement: "",
     breaks: "wire",
@@ -36,7 +36,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "release-ignores-a-lost-race",
-    file: "queue/exit.ts",
+    file: "src/queue/exit.ts",
     search: "known = undefined;\n    }",
     replacement: "return;\n    }",
     breaks: "C-leak",
@@ -44,7 +44,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "clock-never-read",
-    file: "session/watchdog.ts",
+    file: "src/session/watchdog.ts",
     search: 'if (this.#state === "watching" && performance.now() >= this.#expiresAt) this.#end();',
     replacement: "",
     breaks: "A-held",
@@ -52,7 +52,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "ttl-of-the-users-session-unknown",
-    file: "session/creation.ts",
+    file: "src/session/creation.ts",
     search: "return session === null ? Infinity : (ttlOf(session) ?? Infinity);",
     replacement: "return Infinity;",
     breaks: "A-held",
@@ -60,7 +60,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "holder-never-told",
-    file: "queue/monitor.ts",
+    file: "src/queue/monitor.ts",
     search: "if (reason !== undefined) slot.lost(",
     replacement: "if (false) slot.lost(",
     breaks: "B-not-told",
@@ -68,7 +68,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "monitor-believes-a-stale-server",
-    file: "queue/requests.ts",
+    file: "src/queue/requests.ts",
     search: "consistent: true, index",
     replacement: "index",
     breaks: "D-needless-loss",
@@ -76,7 +76,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "join-with-an-unconditional-write",
-    file: "protocol/transactions.ts",
+    file: "src/protocol/transactions.ts",
     search: 'verb: "cas",',
     replacement: 'verb: "set",',
     breaks: "A-too-many",
@@ -84,7 +84,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "renewal-gives-up-at-once",
-    file: "session/renewal.ts",
+    file: "src/session/renewal.ts",
     search: "failed(error);",
     replacement: 'return new SemaphoreLostError("session-expired", error);',
     breaks: "D-needless-loss",
@@ -92,7 +92,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "monitor-gives-up-at-once",
-    file: "queue/patience.ts",
+    file: "src/queue/patience.ts",
     search: "if (performance.now() < this.#seenAt + this.#patienceFor(error)) return undefined;",
     replacement: "",
     breaks: "D-needless-loss",
@@ -100,7 +100,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "gateways-403-is-taken-for-consuls",
-    file: "consul/http/refusal.ts",
+    file: "src/consul/http/refusal.ts",
     search: "return REFUSALS[status]?.test(ownWords(text)) === true;",
     replacement: "return status === 403 || REFUSALS[status]?.test(ownWords(text)) === true;",
     breaks: "state",
@@ -108,7 +108,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "gateways-404-means-that-nothing-is-there",
-    file: "consul/query.ts",
+    file: "src/consul/query.ts",
     search: 'const index = answer.header("x-consul-index");',
     replacement: 'const index = answer.header("x-consul-index") ?? "1";',
     breaks: "D-needless-loss",
@@ -116,7 +116,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "one-too-many",
-    file: "protocol/queue-view.ts",
+    file: "src/protocol/queue-view.ts",
     search: "return Math.max(0, limit - liveHolders(view).size);",
     replacement: "return Math.max(0, limit + 1 - liveHolders(view).size);",
     breaks: "wire",
@@ -124,7 +124,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "token-of-another-write",
-    file: "queue/lock-writes.ts",
+    file: "src/queue/lock-writes.ts",
     search: "if (written !== undefined) return written.modifyIndex;",
     replacement: "if (written !== undefined) return written.modifyIndex - 1n;",
     breaks: "F-token",
@@ -132,7 +132,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "dead-holders-stay",
-    file: "protocol/snapshot.ts",
+    file: "src/protocol/snapshot.ts",
     search: "[...missing].map(",
     replacement: "[...missing].filter(() => false).map(",
     breaks: "E-forgotten",
@@ -140,7 +140,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "session-never-destroyed",
-    file: "session/lease.ts",
+    file: "src/session/lease.ts",
     search: "this.#sessions.destroy(this.id, ",
     replacement: "Promise.resolve(",
     breaks: "C-leak",
@@ -148,7 +148,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "aborted-acquire-leaves-all-behind",
-    file: "queue/clean-up.ts",
+    file: "src/queue/clean-up.ts",
     search: 'if (kind === "holder") {',
     replacement: 'if (!own) return;\n      if (kind === "holder") {',
     breaks: "C-leak",
@@ -156,7 +156,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "everybody-takes-what-is-free",
-    file: "protocol/next-step.ts",
+    file: "src/protocol/next-step.ts",
     search: "const last = ahead.at(-1);",
     replacement: 'if (free > 0) return { kind: "join", passing: [] }; const last = ahead.at(-1);',
     breaks: "E-order",
@@ -164,7 +164,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "who-does-not-move-is-waited-for-for-ever",
-    file: "protocol/next-step.ts",
+    file: "src/protocol/next-step.ts",
     search: "if (now < passAt) return waitBehind(view, position, now, passAt);",
     replacement: "return waitBehind(view, position, now, Infinity);",
     breaks: "E-idle",
@@ -172,7 +172,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "kept-session-is-for-good",
-    file: "session/idle-sessions.ts",
+    file: "src/session/idle-sessions.ts",
     search: "          this.#remove(use, kept);\n          this.#end(lease);",
     replacement: "",
     breaks: "C-leak",
@@ -180,7 +180,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "newcomer-passes-the-queue",
-    file: "queue/entrance.ts",
+    file: "src/queue/entrance.ts",
     search: `if (this.#known.isContended || this.#line.size > 0) return false;
     return mayJoinAtOnce(view, claim, performance.now());
   }
@@ -198,7 +198,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "resumed-slot-has-the-old-token",
-    file: "queue/entrance.ts",
+    file: "src/queue/entrance.ts",
     search: "? transactions.rejoin(claim.entry, view, limit)",
     replacement: "? transactions.join(claim.entry, view, limit)",
     breaks: "F-token",
@@ -206,7 +206,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "nobody-checks-the-holders",
-    file: "protocol/next-step.ts",
+    file: "src/protocol/next-step.ts",
     search: "const checkAt = holdersSeenAt(view) + HOLDERS_LIVE_MS;",
     replacement: "const checkAt = Infinity;",
     breaks: "E-idle",
@@ -214,7 +214,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "no-touch",
-    file: "protocol/transactions.ts",
+    file: "src/protocol/transactions.ts",
     search: "...this.#swapIn(contender.session, known, limit),\n      ...this.#touch(contender),",
     replacement: "...this.#swapIn(contender.session, known, limit),",
     breaks: "E-idle",
@@ -222,7 +222,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "waits-since-the-newest-index",
-    file: "queue/line.ts",
+    file: "src/queue/line.ts",
     search: "const { modifyIndex: index } = entry;",
     replacement: "const index = this.#known.view.lock.modifyIndex;",
     breaks: "E-idle",
@@ -230,7 +230,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "slot-handed-to-any-waiter-of-ours",
-    file: "queue/exit.ts",
+    file: "src/queue/exit.ts",
     search: "if (claim.isOpen && !gone.has(claim) && isNextInLine(then, claim, now)) return claim;",
     replacement: "if (claim.isOpen && !gone.has(claim)) return claim;",
     breaks: "E-order",
@@ -238,7 +238,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "a-waiter-that-gave-up-takes-those-ahead-with-it",
-    file: "protocol/queue-view.ts",
+    file: "src/protocol/queue-view.ts",
     search: "{ ...view, waiters: others, vanished, isLockStale: true }",
     replacement: "{ ...view, waiters: others.slice(place), vanished, isLockStale: true }",
     breaks: "E-order",
@@ -246,7 +246,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "waiters-join-at-once-where-there-is-room-for-all",
-    file: "protocol/next-step.ts",
+    file: "src/protocol/next-step.ts",
     search: "const last = ahead.at(-1);",
     replacement:
       'if (ahead.length < free) return { kind: "join", passing: [] }; const last = ahead.at(-1);',
@@ -255,7 +255,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "slot-passed-on-past-waiters",
-    file: "protocol/next-step.ts",
+    file: "src/protocol/next-step.ts",
     search: "isUncontended(view, holder, now) &&",
     replacement: "",
     breaks: "E-starved",
@@ -263,7 +263,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "waiters-of-long-ago-are-all-that-is-looked-for",
-    file: "queue/exit.ts",
+    file: "src/queue/exit.ts",
     search: "const view = this.#readLately ?? (await this.#known.readPrefix(timeout));",
     replacement:
       "const known = this.#known.view;\n      const view = known ? { ...known, readAt: performance.now() } : await this.#known.readPrefix(timeout);",
@@ -272,7 +272,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "slot-passed-on-with-the-old-token",
-    file: "protocol/transactions.ts",
+    file: "src/protocol/transactions.ts",
     search:
       "this.#lockSwap({ limit, holders: others }, modifyIndex),\n      this.#lockWrite({ limit, holders }),",
     replacement: "this.#lockSwap({ limit, holders }, modifyIndex),",
@@ -281,7 +281,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "slot-ends-only-after-it-was-passed-on",
-    file: "tenure.ts",
+    file: "src/tenure.ts",
     search: "this.slot.end(new SemaphoreReleasedError(this.#event.prefix));",
     replacement:
       "setTimeout(() => {\n      this.slot.end(new SemaphoreReleasedError(this.#event.prefix));\n    }, 20);",
@@ -290,7 +290,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "ended-run-calls-nobody-up",
-    file: "runs.ts",
+    file: "src/runs.ts",
     search: "if (!isPassedOn) this.#ended();",
     replacement: "",
     breaks: "E-forgotten",
@@ -298,7 +298,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "lowered-limit-lets-newcomers-in",
-    file: "protocol/next-step.ts",
+    file: "src/protocol/next-step.ts",
     search: "const free = freeSlots(view, limit);",
     replacement: "const free = freeSlots(view, Math.max(limit, me.limit));",
     breaks: "wire",
@@ -306,15 +306,16 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "slot-passed-on-above-a-lowered-limit",
-    file: "protocol/next-step.ts",
+    file: "src/protocol/next-step.ts",
     search: "holders.size <= limitFor(holder, view.lock.limit)",
     replacement: "holders.size > 0",
+    circumstances: MANY_LIMITS,
     breaks: "wire",
-    seed: 3410,
+    seed: 36,
   },
   {
     name: "adopted-limit-is-for-good",
-    file: "slot-source.ts",
+    file: "src/slot-source.ts",
     search: "const options = { prefix, limits: this.#own, value,",
     replacement:
       "if (this.#own.adoptsLimit && this.queue.limit !== undefined)\n      Object.assign(this.#own, { limit: this.limit, adoptsLimit: false });\n    const options = { prefix, limits: this.#own, value,",
@@ -323,7 +324,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "resize-overwrites-what-came-meanwhile",
-    file: "protocol/transactions.ts",
+    file: "src/protocol/transactions.ts",
     search: "return [this.#lockSwap({ limit, holders }, modifyIndex)];",
     replacement: "return [this.#lockWrite({ limit, holders })];",
     breaks: "wire",
@@ -331,7 +332,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "drain-without-patience",
-    file: "client-context.ts",
+    file: "src/client-context.ts",
     search: "if (drain > 0) await this.#drained(drain);",
     replacement: "",
     breaks: "state",
@@ -339,7 +340,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "session-with-a-lost-slot-is-free-at-once",
-    file: "tenure.ts",
+    file: "src/tenure.ts",
     search: "context.track(this.#cleanUp().within(CLEAN_UP_GRACE_MS));",
     replacement: "finished();",
     breaks: "wire",
@@ -347,38 +348,38 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "tail-that-gave-up-takes-those-ahead-with-it",
-    file: "protocol/queue-view.ts",
+    file: "src/protocol/queue-view.ts",
     search: "if (found?.createIndex !== createIndex) return { ...view, tail: undefined };",
     replacement:
       "if (found?.createIndex !== createIndex) return { ...view, tail: { ...tail, hasJoined: true }, isLockStale: true };",
-    inLongQueues: true,
+    circumstances: LONG_QUEUES,
     breaks: "E-order",
     seed: 40,
   },
   {
     name: "tail-outlives-a-newcomer-that-reads",
-    file: "queue/entrance.ts",
+    file: "src/queue/entrance.ts",
     search: ": transactions.enter(entry)),",
     replacement: ": transactions.enter(entry).slice(0, 1)),",
-    inLongQueues: true,
+    circumstances: LONG_QUEUES,
     breaks: "E-order",
     seed: 96,
   },
   {
     name: "tail-waited-for-for-ever",
-    file: "protocol/long-queue.ts",
+    file: "src/protocol/long-queue.ts",
     search: "if (now >= pollAt) return",
     replacement: "if (false) return",
-    inLongQueues: true,
+    circumstances: LONG_QUEUES,
     breaks: "E-idle",
-    seed: 669,
+    seed: 266,
   },
   {
     name: "tail-is-behind-who-waits-for-it",
-    file: "queue/entrance.ts",
+    file: "src/queue/entrance.ts",
     search: "} else if ((this.#known.view.tail?.enteredAt ?? 0) > sentAt) {",
     replacement: "} else if (false) {",
-    inLongQueues: true,
+    circumstances: LONG_QUEUES,
     breaks: "E-idle",
     seed: 96,
   },
