@@ -49,14 +49,17 @@ export function readSnapshot(keys: PrefixKeys, entries: readonly KVEntry[]): Sna
   return { lock, dead, contenders };
 }
 
-/** Which contender other than the reader is the tail of the queue, and was when it entered. */
+/** Which contender was the tail of the queue when the reader entered, by the entries that its write has read and made. */
 export function readTail(
   keys: PrefixKeys,
   entries: readonly KVEntry[],
   reader: string,
 ): ContenderEntry | undefined {
+  const own = entries.find(({ key }) => key === keys.contender(reader));
   for (const { key, session, createIndex } of entries) {
-    if (session === null || session === reader || key !== keys.tail(session)) continue;
+    if (session === null || key !== keys.tail(session)) continue;
+    // A copy of the write was carried out before: the tail came behind the reader, and waits for it.
+    if (own !== undefined && own.createIndex <= createIndex) return undefined;
     // Both entries were made by one write.
     return { session, createIndex, modifyIndex: createIndex, lockIndex: 1n };
   }

@@ -118,9 +118,15 @@ describe("the tail of a long queue", () => {
     });
   });
 
-  test("is nobody where there is none, or it is the reader", () => {
+  test("is nobody where there is none", () => {
     expect(readTail(keys, [lock(3, [])], "b")).toBeUndefined();
-    expect(readTail(keys, [tail], "a")).toBeUndefined();
+  });
+
+  test("is nobody where the reader had entered before it, or with it", () => {
+    const own = (createIndex: bigint) => contender("b", { createIndex, modifyIndex: 9n });
+    expect(readTail(keys, [tail, own(6n)], "b")).toHaveProperty("session", "a");
+    expect(readTail(keys, [tail, own(4n)], "b")).toBeUndefined();
+    expect(readTail(keys, [tail, contender("a", { createIndex: 5n })], "a")).toBeUndefined();
   });
 
   test("is nobody by an entry that its session has not locked", () => {

@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { ConsulClient, Semaphore, SemaphoreSlot } from "../../../src/index.js";
 import { Scene } from "../client-of-fake.js";
 import { FakeTime } from "../fake-time.js";
-import { answerLate, silent } from "../faults.js";
+import { answerLate, answerLost, silent, type Fault } from "../faults.js";
 import { valueOf, Watched } from "../outcome.js";
 
 const PREFIX = "jobs";
@@ -95,6 +95,28 @@ describe("a long queue", { timeout: 30_000 }, () => {
     }
     const ofIts = last.at(-1)?.steps.filter((step) => !step.startsWith("watch"));
     expect(ofIts).toEqual(["join", "leave"]);
+  });
+
+  const secondCopyAnswers: Fault = (request, receiver, consul) => {
+    consul(request, { response: () => undefined, error: () => undefined });
+    const timer = setTimeout(() => consul(request, receiver), 20);
+    return () => {
+      clearTimeout(timer);
+    };
+  };
+
+  test.each([
+    ["the answer to its write is lost", answerLost],
+    ["its write is carried out twice", secondCopyAnswers],
+  ])("is served in that order where one comes as %s", async (_, fault) => {
+    const { all } = await queue(1);
+    scene.next("enter as tail", fault);
+    const [first, second] = [new Process(), new Process()];
+    await first.acquire();
+    await second.acquire();
+    await time.pass(1_000);
+    const everybody = [...all, first, second];
+    expect(await serve(everybody)).toEqual([...everybody.keys()]);
   });
 
   test("has one tail, which goes with its session", async () => {
