@@ -157,9 +157,10 @@ export class HolderMonitor {
       );
       if (reading === GIVEN_UP) return reading;
       const { lock, index } = reading;
-      last = { index: nextIndex(since, index), slots: new Set(due) };
       this.#options.lockRead(reading);
       if (due.some(({ session }) => !lock.holders.has(session))) await this.#judge(signal);
+      // Not before that: if it fails, the query that follows must show the same again.
+      last = { index: nextIndex(since, index), slots: new Set(due) };
       return PAUSE_MS;
     };
   }
@@ -184,8 +185,10 @@ export class HolderMonitor {
           this.#requests.readContender(session, { ...query, signal: ending }),
         );
         if (entry === GIVEN_UP) return entry;
-        seen = { session, index: entry?.modifyIndex ?? 0n };
-        if (entry?.session === session) return 0;
+        if (entry?.session === session) {
+          seen = { session, index: entry.modifyIndex };
+          return 0;
+        }
       } else {
         const { timeout } = this.#query(due, 0n);
         const sessions = due.map(({ session }) => session);

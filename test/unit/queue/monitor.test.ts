@@ -136,6 +136,19 @@ describe("a slot is lost within a second", () => {
     });
   });
 
+  test.each(deeds)(
+    "also if the reading that confirms it fails once, where %s",
+    async (_, reason, deed) => {
+      const { sem, slot } = await held({ sessionTTL: "60s" });
+      const loss = lossOf(slot);
+      scene.next("read prefix", leaderless);
+      await deed(slot);
+      await time.pass(1_000);
+      expect(loss.error).toMatchObject({ reason });
+      await sem.release();
+    },
+  );
+
   test("that is one of many of a client, and none of the others is", async () => {
     const sems = Array.from({ length: 5 }, () => semaphore({ limit: 5 }));
     const slots = await Promise.all(sems.map((sem) => sem.acquire()));
