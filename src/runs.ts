@@ -28,6 +28,8 @@ export class Runs {
   readonly #source: SlotSource;
   readonly #waiting = new Set<WaitingRun>();
   readonly #held = new Set<Tenure>();
+  /** Those whose slot was lost: the work in it may go on for long. */
+  readonly #lost = new WeakSet<Tenure>();
   /** How many contend in Consul, hold a slot, or release it. */
   #active = 0;
   #offNews: (() => void) | undefined;
@@ -79,6 +81,11 @@ export class Runs {
     };
     const tenure = this.#source.hold(holding, { release: giveBack, close: giveBack });
     this.#held.add(tenure);
+    onAbort(tenure.slot.ended, () => {
+      if (tenure.slot.loss() === undefined) return;
+      this.#lost.add(tenure);
+      this.#ended();
+    });
     return tenure;
   }
 
@@ -96,7 +103,7 @@ export class Runs {
       if (next === undefined) await this.#giveBack(this.#hold(holding));
       else next.begin(next.context.runInAsyncScope(() => this.#hold(holding)));
     } finally {
-      if (!isPassedOn) this.#ended();
+      if (!isPassedOn && !this.#lost.has(tenure)) this.#ended();
     }
   }
 

@@ -58,6 +58,33 @@ class Crew {
 }
 
 describe("many runs at once", () => {
+  test("contend while one that has lost its slot works on", async () => {
+    const sem = semaphore();
+    const session: string[] = [];
+    const lost = new Watched(
+      sem.run(async (slot) => {
+        session.push(slot.session);
+        await wait(120_000);
+      }),
+    );
+    await time.pass(1_000);
+    const next = new Watched(sem.run((slot) => slot.held));
+    await time.pass(1_000);
+    scene.consul.destroySession(session[0] ?? "");
+    await time.pass(1_000);
+    expect(valueOf(next)).toBe(true);
+    const more = new Crew();
+    const others = more.start(sem, 5, 100);
+    await time.pass(2_000);
+    expect(others.map(valueOf)).toEqual([0, 1, 2, 3, 4]);
+    expect(more.most).toBe(1);
+    await time.pass(120_000);
+    expect(lost.outcome).toMatchObject({ error: { reason: "session-invalidated" } });
+    const last = new Watched(sem.run(() => true));
+    await time.pass(1_000);
+    expect(valueOf(last)).toBe(true);
+  });
+
   test("all have their turn in the order of their calls, with no more at work than there are slots", async () => {
     const crew = new Crew();
     const runs = crew.start(semaphore({ limit: 3 }), 50, 100);
