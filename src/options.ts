@@ -285,7 +285,8 @@ const signalSchema = z.custom<AbortSignal>(
     typeof value === "object" &&
     value !== null &&
     "aborted" in value &&
-    "addEventListener" in value,
+    "addEventListener" in value &&
+    "removeEventListener" in value,
   {
     error: (issue) => `invalid signal: got ${shownWithType(issue.input)}, expected an AbortSignal`,
   },

@@ -118,7 +118,8 @@ export class SlotSource {
     };
     const openSession = (until: number): Promise<SessionLease> =>
       this.#sessions.open({ ...wait, until, background });
-    const options = { prefix, limits: this.#own, value, longestWatch, openSession };
+    const { track } = this.context;
+    const options = { prefix, limits: this.#own, value, longestWatch, openSession, track };
     return await contend(this.queue, options, wait);
   }
 

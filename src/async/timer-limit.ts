@@ -1,5 +1,5 @@
 /** The longest delay of a Node timer, in milliseconds: almost 25 days. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Limits a delay to what a Node timer supports. Node itself makes 1 ms of one out of range. */
 export function timerMs(ms: number): number {

@@ -56,12 +56,16 @@ const LONGEST_ATTEMPT_MS = 5_000;
  * done, or until the TTL of a session of ours has the same effect: the session is no longer renewed.
  */
 export class CleanUp {
-  /** Resolves when nothing is left but what the end of the session removes; rejects if it failed. */
+  /** Resolves when the prefix has nothing of it any more; rejects if that failed. */
+  readonly left: Promise<void>;
+  /** Settles likewise, but after the session has been ended as well, or was kept. */
   readonly finished: Promise<void>;
   readonly #queue: LeftQueue;
   readonly #lease: SessionLease;
   readonly #remains: () => Remains;
   readonly #attempt: OwnRequestOptions;
+  readonly #keepAlive = (): boolean => this.#isAwaited;
+  #isKept: boolean;
   #hasLeft = false;
   #failure: Error | undefined;
   #isAwaited = true;
@@ -79,7 +83,10 @@ export class CleanUp {
     this.#remains = remains;
     const timeout = Math.max(SHORTEST_ATTEMPT_MS, Math.min(LONGEST_ATTEMPT_MS, lease.ttl / 4));
     this.#attempt = { timeout };
-    this.finished = inSharedContext(() => this.#run(keep));
+    // A session that may be kept is renewed until something fails.
+    this.#isKept = keep !== undefined && lease.own && !remains().hasUnanswered;
+    this.left = inSharedContext(() => this.#leaveInTime());
+    this.finished = inSharedContext(() => this.#finish(keep));
     const over = (): void => {
       this.#isOver = true;
     };
@@ -112,26 +119,28 @@ export class CleanUp {
     }
   }
 
-  async #run(keep: CleanUpOptions["keep"]): Promise<void> {
+  async #leaveInTime(): Promise<void> {
     const lease = this.#lease;
-    // A session that may be kept is renewed until something fails.
-    let isKept = keep !== undefined && lease.own && !this.#remains().hasUnanswered;
-    if (!isKept) lease.stop();
-    const keepAlive = (): boolean => this.#isAwaited;
+    if (!this.#isKept) lease.stop();
+    await retry(() => this.#leave(), {
+      isTransient: isOutcomeUnknown,
+      pauseFactor,
+      until: lease.own ? lease.expiresAt : Infinity,
+      failed: (error) => {
+        if (error instanceof Error) this.#failure = error;
+        this.#isKept = false;
+        lease.stop();
+      },
+      keepAlive: this.#keepAlive,
+    });
+    this.#hasLeft = true;
+  }
+
+  async #finish(keep: CleanUpOptions["keep"]): Promise<void> {
+    const lease = this.#lease;
     try {
-      await retry(() => this.#leave(), {
-        isTransient: isOutcomeUnknown,
-        pauseFactor,
-        until: lease.own ? lease.expiresAt : Infinity,
-        failed: (error) => {
-          if (error instanceof Error) this.#failure = error;
-          isKept = false;
-          lease.stop();
-        },
-        keepAlive,
-      });
-      this.#hasLeft = true;
-      if (isKept) {
+      await this.left;
+      if (this.#isKept) {
         keep?.(lease);
         return;
       }
@@ -141,7 +150,7 @@ export class CleanUp {
         isTransient: isOutcomeUnknown,
         pauseFactor,
         until: Math.min(lease.expiresAt, performance.now() + LONGEST_DESTRUCTION_MS),
-        keepAlive,
+        keepAlive: this.#keepAlive,
       }).catch(() => undefined);
     } catch (error) {
       await lease.destroy(this.#attempt).catch(() => undefined);

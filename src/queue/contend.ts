@@ -19,7 +19,7 @@ export interface Wait {
   /** On the clock of `performance.now()`. It tries at least once. */
   readonly until: number;
   readonly signal: Ending;
-  /** Receives work that goes on after the call. */
+  /** Receives work that goes on after the call, and that the next call waits for. */
   readonly background: Background;
 }
 
@@ -27,6 +27,8 @@ export interface ContendOptions extends ClaimOptions {
   readonly prefix: string;
   /** Creates a session, or takes an idle one, within that time. */
   readonly openSession: (until: number) => Promise<SessionLease>;
+  /** Receives work that the end of the client waits for. */
+  readonly track: Background;
 }
 
 /** A slot that was acquired. */
@@ -64,11 +66,13 @@ export async function contend(
   wait: Wait,
 ): Promise<Holding | TooLate> {
   const { signal, background } = wait;
+  const { track } = options;
   const pauses = new Backoff(REENTRY_PAUSES);
   const tryUntil = Math.max(wait.until, performance.now() + SHORTEST_TRY_MS);
   let hasEntered = false;
+  let enterUntil: number | undefined;
   const stepUntil = (): number =>
-    hasEntered ? tryUntil : Math.min(tryUntil, performance.now() + STEP_PATIENCE_MS);
+    hasEntered ? tryUntil : Math.min(tryUntil, enterUntil ?? performance.now() + STEP_PATIENCE_MS);
   for (;;) {
     signal.throwIfAborted();
     const claim = new Claim(queue, await options.openSession(stepUntil()), options);
@@ -76,6 +80,8 @@ export async function contend(
     try {
       // The signal does not cut writes off: an unknown outcome takes more cleaning up than a known one.
       signal.throwIfAborted();
+      // Another session, if this one ends on the way, has what is left of that time.
+      enterUntil ??= stepUntil();
       const index = await claim.joinAtOnce(stepUntil(), signal);
       signal.throwIfAborted();
       if (index !== undefined) {
@@ -95,20 +101,26 @@ export async function contend(
       if (typeof outcome === "bigint") return { kind: "held", claim, index: outcome };
     } catch (error) {
       const cleanUp = claim.cleanUp();
-      background(cleanUp.finished);
+      background(cleanUp.left);
+      track(cleanUp.finished);
       await cleanUp.within(signal.aborted ? ABORT_GRACE_MS : CLEAN_UP_GRACE_MS).catch(ignore);
       throw signal.aborted ? signal.reason : error;
     }
     const cleanUp = claim.cleanUp();
-    background(cleanUp.finished);
+    background(cleanUp.left);
+    track(cleanUp.finished);
     if (outcome !== "gone") {
       await cleanUp.within(ABORT_GRACE_MS).catch(ignore);
       return outcome;
     }
     const left = wait.until - performance.now();
-    await cleanUp.within(left <= 0 ? ABORT_GRACE_MS : left).catch(ignore);
-    // A timer may come a moment early. The next claim must not meet a cleanup that still goes on.
-    const isInTime = cleanUp.isOver && performance.now() < wait.until;
+    const { own } = claim.lease;
+    const patience =
+      left <= 0 ? ABORT_GRACE_MS : Math.min(left, own ? CLEAN_UP_GRACE_MS : Infinity);
+    await cleanUp.within(patience).catch(ignore);
+    // A timer may come a moment early. With the same session, the next claim must not meet a cleanup that
+    // still goes on.
+    const isInTime = (own || cleanUp.isOver) && performance.now() < wait.until;
     if (!isInTime) return { kind: "too late", standing: undefined };
     await sleep(Math.min(pauses.next(), wait.until - performance.now()), signal);
   }

@@ -330,7 +330,8 @@ describe("a wait", () => {
   });
 
   test("may be a signal that another library has made", () => {
-    const other = { aborted: false, addEventListener: () => undefined };
+    const listening = { addEventListener: () => undefined, removeEventListener: () => undefined };
+    const other = { aborted: false, ...listening };
     expect(resolveWait(other).signal).toBe(other);
     expect(resolveWait({ signal: other }).signal).toBe(other);
   });
@@ -343,6 +344,10 @@ describe("a wait", () => {
     [[], "invalid wait: got [] (object)"],
     [{ timeOut: 5 }, 'unknown option "timeOut" (known: signal, timeout)'],
     [{ signal: 5 }, "invalid signal: got 5 (number), expected an AbortSignal"],
+    [
+      { signal: { aborted: false, addEventListener: () => undefined } },
+      "invalid signal: got { aborted, addEventListener } (object), expected an AbortSignal",
+    ],
     [{ timeout: -1 }, "invalid timeout: -1 ms is negative; numbers are milliseconds"],
     [{ timeout: "-1s" }, 'invalid timeout: "-1s" is negative'],
     [{ timeout: "soon" }, 'invalid timeout: time: invalid duration "soon"'],

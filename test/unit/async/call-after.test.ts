@@ -35,6 +35,20 @@ describe("a call after a while", () => {
     cancel();
   });
 
+  test("comes when it should where that is longer than a timer of Node's can be", () => {
+    const [call, cancelled] = [vi.fn(), vi.fn()];
+    const ms = 60 * 24 * 3_600_000;
+    callAfter(ms, call);
+    const cancel = callAfter(ms, cancelled);
+    vi.advanceTimersByTime(ms - 1);
+    expect(call).not.toHaveBeenCalled();
+    cancel();
+    vi.advanceTimersByTime(1);
+    expect(call).toHaveBeenCalledTimes(1);
+    expect(cancelled).not.toHaveBeenCalled();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test("never comes after an infinite time, for which there is no timer", () => {
     const call = vi.fn();
     const cancel = callAfter(Infinity, call);

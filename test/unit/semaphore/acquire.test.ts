@@ -305,6 +305,19 @@ describe("the way into the queue", () => {
     expect(acquiring.outcome).toMatchObject({ error: { code: "SEMAPHORE_CONTENDER_FAILED" } });
   });
 
+  test.each(["10s", "15s", "1m"])(
+    "is not tried for much longer where nobody answers any more, with a TTL of %s",
+    async (sessionTTL) => {
+      await takenElsewhere();
+      const acquiring = new Watched(semaphore({ sessionTTL }).acquire());
+      scene.always(({ step }) => step !== "create session", silent);
+      await time.pass(10);
+      scene.always(() => true, silent);
+      await time.pass(18_500);
+      expect(acquiring.outcome).toMatchObject({ error: { name: "SemaphoreRequestError" } });
+    },
+  );
+
   test("is given up at once where Consul refuses", async () => {
     scene.always("enter and join", forbidden);
     const acquiring = new Watched(semaphore().acquire());
@@ -430,6 +443,22 @@ describe("an abort", () => {
     scene.heal();
     await time.pass(1_000);
     expect(scene.of("create session")).toHaveLength(1);
+  });
+
+  test("does not have the next call wait for the end of its session", async () => {
+    const holder = await takenElsewhere();
+    const controller = new AbortController();
+    const sem = semaphore();
+    const given = new Watched(sem.acquire(controller.signal));
+    await time.pass(1_000);
+    scene.always("destroy session", leaderless);
+    controller.abort(reason);
+    await time.pass(100);
+    expect(given.outcome).toMatchObject({ error: reason });
+    await holder.release();
+    const acquiring = new Watched(sem.acquire());
+    await time.settle();
+    expect(valueOf(acquiring).held).toBe(true);
   });
 });
 
