@@ -52,7 +52,8 @@ export class Connections {
       });
     this.#lanes = {
       watch: lane({ limit: Infinity, spare: 0 }),
-      renewal: lane({ limit: 2, spare: 1 }, RENEWAL_KEEP_ALIVE_MS),
+      // One more than two: a creation may hang on one for longer than a TTL.
+      renewal: lane({ limit: 3, spare: 1 }, RENEWAL_KEEP_ALIVE_MS),
       call: lane({ limit: 6, spare: 1 }),
     };
   }

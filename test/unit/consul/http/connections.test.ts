@@ -40,7 +40,7 @@ const OVER_LIMIT = reply("Your IP is issuing too many concurrent connections", {
 const addressSchema = z.object({ port: z.int() });
 
 const CALLS = 6;
-const RENEWALS = 2;
+const RENEWALS = 3;
 
 let server: ScriptedServer;
 let client: ConsulClient;
@@ -93,7 +93,7 @@ describe("many requests at once", () => {
     expect(server.mostConnections).toBe(most);
   });
 
-  test("use 8 connections where nothing blocks", async () => {
+  test("use 9 connections where nothing blocks", async () => {
     server.always((response) => {
       later(response.req.url?.includes("renew") === true ? SESSION : reply("true"))(response);
     });
@@ -178,6 +178,15 @@ describe("a renewal's connection", () => {
     await server.received(1);
     server.always(reply(`{"ID":"${ID}"}`));
     await expect(Promise.all(times(20, create))).resolves.toHaveLength(20);
+    server.always(SESSION);
+    await expect(renew({ timeout: 1_000 })).resolves.toMatchObject({ id: ID });
+  });
+
+  test("is not waited for while a creation hangs, and the renewal of another session", async () => {
+    void hanging(1, create);
+    await server.received(1);
+    void hanging(1, renew);
+    await server.received(2);
     server.always(SESSION);
     await expect(renew({ timeout: 1_000 })).resolves.toMatchObject({ id: ID });
   });
