@@ -45,9 +45,6 @@ export interface CleanUpOptions {
 /** How long a call whose wait has failed, or whose slot was lost, waits for the cleanup. */
 export const CLEAN_UP_GRACE_MS = 1_000;
 
-/** How long to try to end a session, which its TTL ends as well. */
-const LONGEST_DESTRUCTION_MS = 60_000;
-
 /** How long one request may take. The next attempt may succeed at once. */
 const LONGEST_ATTEMPT_MS = 5_000;
 
@@ -144,14 +141,7 @@ export class CleanUp {
         keep?.(lease);
         return;
       }
-      lease.stop();
-      // If this fails, the TTL ends the session.
-      await retry(() => lease.destroy(this.#attempt), {
-        isTransient: isOutcomeUnknown,
-        pauseFactor,
-        until: Math.min(lease.expiresAt, performance.now() + LONGEST_DESTRUCTION_MS),
-        keepAlive: this.#keepAlive,
-      }).catch(() => undefined);
+      await lease.destroyInTime(this.#attempt, { keepAlive: this.#keepAlive });
     } catch (error) {
       await lease.destroy(this.#attempt).catch(() => undefined);
       throw error;

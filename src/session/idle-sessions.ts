@@ -1,3 +1,4 @@
+import { Cancellation } from "../async/cancellation.js";
 import { inSharedContext } from "../async/shared-context.js";
 import type { SessionLease } from "./lease.js";
 
@@ -6,7 +7,7 @@ const LONGEST_KEPT_MS = 5_000;
 /** And it is not kept for long beside the time for which it would outlive its process. */
 const KEPT_TTLS = 1 / 3;
 
-/** How long the destruction of an idle session may take. */
+/** How long an attempt to destroy an idle session may take. */
 const DESTRUCTION_TIMEOUT_MS = 1_000;
 
 interface IdleSession {
@@ -22,11 +23,12 @@ export class IdleSessions {
   readonly #kept = new Map<string, IdleSession[]>();
   /** Destructions under way. */
   readonly #ending = new Set<Promise<void>>();
-  #isClosed = false;
+  /** Aborts with the end of the client, which waits for one attempt more. */
+  readonly #closing = new Cancellation();
 
   /** Keeps a session for the next acquire with the same `use`. */
   keep(use: string, lease: SessionLease): void {
-    if (this.#isClosed || lease.checkLost()) {
+    if (this.#closing.aborted || lease.checkLost()) {
       this.#end(lease);
       return;
     }
@@ -60,7 +62,7 @@ export class IdleSessions {
    * the end of the client would cut off.
    */
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#closing.abort("closed");
     const all = [...this.#kept.values()].flat();
     this.#kept.clear();
     for (const { timer } of all) clearTimeout(timer);
@@ -68,11 +70,12 @@ export class IdleSessions {
     await Promise.all(this.#ending);
   }
 
-  /** If a session cannot be ended, its TTL does it. */
   #end(lease: SessionLease): void {
     const ended = lease
-      .destroy({ timeout: DESTRUCTION_TIMEOUT_MS })
-      .catch(() => undefined)
+      .destroyInTime(
+        { timeout: DESTRUCTION_TIMEOUT_MS },
+        { signal: this.#closing, keepAlive: () => false },
+      )
       .then(() => {
         this.#ending.delete(ended);
       });

@@ -1,13 +1,17 @@
 import { Cancellation } from "../async/cancellation.js";
+import { retry, type RetryOptions } from "../async/retry.js";
 import { inSharedContext } from "../async/shared-context.js";
 import type { OwnEndpoints } from "../consul/endpoints.js";
 import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import type { SessionEntry } from "../consul/session.js";
 import { renewChannel, tracedTime, type RenewEvent } from "../diagnostics.js";
-import { SemaphoreLostError } from "../errors.js";
+import { isOutcomeUnknown, pauseFactor, SemaphoreLostError } from "../errors.js";
 import { HOLDER_RENEWALS, renewSession, sendRenewal, WAITER_RENEWALS } from "./renewal.js";
 import { endOfTerm, type SessionTerm } from "./term.js";
 import { Watchdog, type Watchdogs } from "./watchdog.js";
+
+/** How long to try to end a session, which its TTL ends as well. */
+const LONGEST_DESTRUCTION_MS = 60_000;
 
 export interface SessionLeaseOptions {
   readonly id: string;
@@ -103,6 +107,20 @@ export class SessionLease {
     if (!this.own) return;
     await this.#sessions.destroy(this.id, { ...this.#scope, ...options });
     await this.#destroyStrays?.(options);
+  }
+
+  /** The same again and again, until its TTL ends it as well. It never rejects. */
+  async destroyInTime(
+    options: OwnRequestOptions,
+    retries: Pick<RetryOptions, "signal" | "keepAlive">,
+  ): Promise<void> {
+    this.stop();
+    await retry(() => this.destroy(options), {
+      ...retries,
+      isTransient: isOutcomeUnknown,
+      pauseFactor,
+      until: Math.min(this.expiresAt, performance.now() + LONGEST_DESTRUCTION_MS),
+    }).catch(() => undefined);
   }
 
   #lose(loss: SemaphoreLostError): void {

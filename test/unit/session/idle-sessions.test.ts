@@ -137,8 +137,23 @@ describe("sessions that are kept", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("that cannot be ended are left to their TTL", async () => {
+  test("that cannot be ended at once are tried again, for as long as they last", async () => {
     sessions.onDestroy = () => Promise.reject(refusal(500));
+    kept.keep(USE, leaseOf("a"));
+    kept.keep(USE, leaseOf("b", 20_000));
+    await vi.advanceTimersByTimeAsync(10_000);
+    sessions.onDestroy = (id) => (id === "a" ? after(0, true) : Promise.reject(refusal(500)));
+    await vi.advanceTimersByTimeAsync(10_000);
+    const [last, ...before] = destroyed().filter((id) => id === "a");
+    expect([last, before.length > 0]).toEqual(["a", true]);
+    const attempts = destroyed().length;
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(destroyed().slice(attempts)).not.toContain("a");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("that cannot be ended at all are left to their TTL", async () => {
+    sessions.onDestroy = () => Promise.reject(refusal(403));
     kept.keep(USE, leaseOf("a"));
     await vi.advanceTimersByTimeAsync(60_000);
     expect(destroyed()).toEqual(["a"]);
@@ -179,6 +194,18 @@ describe("closing", () => {
     kept.keep(USE, leaseOf("a"));
     await kept.close();
     expect(destroyed()).toEqual(["a"]);
+  });
+
+  test("waits for no further attempt", async () => {
+    sessions.onDestroy = () => Promise.reject(refusal(500));
+    kept.keep(USE, leaseOf("a"));
+    await vi.advanceTimersByTimeAsync(6_000);
+    const attempts = destroyed().length;
+    const closing = new Watched(kept.close());
+    await vi.advanceTimersByTimeAsync(0);
+    expect(closing.outcome).toEqual({ value: undefined, at: start + 6_000 });
+    expect(destroyed()).toHaveLength(attempts);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test("keeps none from then on", async () => {
