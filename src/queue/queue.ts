@@ -2,7 +2,7 @@ import type { OwnRequestOptions } from "../consul/http/request-options.js";
 import { SemaphoreRequestError } from "../errors.js";
 import type { LockState } from "../protocol/lock-entry.js";
 import { readState } from "../protocol/semaphore-state.js";
-import type { Snapshot } from "../protocol/snapshot.js";
+import { readSnapshot, type Snapshot } from "../protocol/snapshot.js";
 import { standingOf, type Standing } from "../protocol/standing.js";
 import type { Claim, ClaimedQueue } from "./claim.js";
 import { Entrance } from "./entrance.js";
@@ -64,12 +64,26 @@ export class Queue implements ClaimedQueue {
 
   /** Reads the whole prefix, whatever is known. */
   async read(): Promise<Snapshot> {
-    return (await this.#requests.readAll()).snapshot;
+    const { snapshot } = await this.#requests.readAll();
+    await this.#requireComplete(snapshot);
+    return snapshot;
   }
 
   /** The same, as users see it. */
   async inspect() {
-    return readState(this.#requests.keys, await this.#requests.list());
+    const { keys } = this.#requests;
+    const entries = await this.#requests.list();
+    await this.#requireComplete(readSnapshot(keys, entries));
+    return readState(keys, entries);
+  }
+
+  /**
+   * A list leaves out what the token may not read, older agents without a word; the read of an entry is
+   * refused.
+   */
+  async #requireComplete({ lock, dead }: Snapshot): Promise<void> {
+    if (lock.modifyIndex === 0n) await this.#requests.readLock();
+    for (const session of dead.keys()) await this.#requests.readContender(session);
   }
 
   /** Has a claim wait for a slot. */

@@ -140,6 +140,26 @@ describe("less is not enough, and what is missing is told at once", () => {
     expect(String(error)).not.toContain(token);
   });
 
+  test.each([
+    ["nothing", ""],
+    ["another prefix", `key_prefix "jobs/other/" { policy = "write" }`],
+    ["the lock entry alone", `key "${PREFIX}/.lock" { policy = "write" }`],
+  ])("nobody is taken for gone who is out of sight, with %s", async (_, rules) => {
+    await using holder = new ConsulClient({ address, token: ROOT });
+    await using slot = await holder.semaphorePrefix(PREFIX, 1).acquire();
+    const { SecretID: token } = await tokenWith(rules);
+    await using client = new ConsulClient({ address, token });
+    const semaphore = client.semaphorePrefix(PREFIX, 1);
+    for (const error of [
+      await rejectionOf(semaphore.inspect()),
+      await rejectionOf(semaphore.destroy()),
+    ]) {
+      expect(error).toMatchObject({ code: "SEMAPHORE_READ_FAILED" });
+      expect(String(error)).toMatch(/Permission denied.*key:read on "jobs\/resize\//);
+    }
+    expect(slot.held).toBe(true);
+  });
+
   test("without a token", async () => {
     await using client = new ConsulClient({ address });
     const error = await rejectionOf(client.semaphorePrefix(PREFIX, 1).acquire());
