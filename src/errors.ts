@@ -316,7 +316,10 @@ export class SemaphoreDecodingError extends SemaphoreError {
   /** With Go's message, `lock decoding failed: …`. */
   constructor(problem: string, cause?: unknown) {
     super(`lock decoding failed: ${problem}`, {
-      ...{ advice: "nobody can acquire until its .lock entry is deleted", cause },
+      ...{
+        advice: "use another prefix, or delete its .lock entry if that is nobody else's",
+        cause,
+      },
     });
   }
 }
@@ -481,9 +484,10 @@ export class SemaphoreReleasedError extends SemaphoreError {
   override readonly name = "SemaphoreReleasedError";
   readonly code = "SEMAPHORE_RELEASED";
 
-  /** With the message `Semaphore slot released`, and the prefix. */
+  /** With the message `Semaphore slot released`, the prefix, and what to do. */
   constructor(prefix?: string) {
-    const about = prefix === undefined ? "" : `: ${JSON.stringify(prefix)}`;
-    super(`Semaphore slot released${about}`, { prefix });
+    const advice = "await what works in it before that";
+    const about = prefix === undefined ? "" : `: ${JSON.stringify(prefix)}: ${advice}`;
+    super(`Semaphore slot released${about}`, { prefix, advice });
   }
 }

@@ -53,7 +53,8 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   } catch (error) {
     if (disconnected.signal.aborted) return;
     console.error(`${request.url}: ${String(error)}`);
-    // Timed out, shutting down, or the slot was lost. The backend is only read: a retry is safe.
+    // No slot in time, shutting down, the slot was lost, or Consul cannot be used. The backend is only read:
+    // a retry is safe.
     if (error instanceof SemaphoreError) send(response, 503, "busy\n", { "retry-after": "5" });
     else send(response, 502, "the backend failed\n");
   }

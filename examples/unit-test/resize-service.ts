@@ -22,7 +22,9 @@ export class ResizeService {
       return 200;
     } catch (error) {
       if (!(error instanceof SemaphoreError)) throw error;
-      return 503; // No slot within 15 s, or it was lost: the client may try again.
+      // No slot within 15 s, it was lost, or Consul cannot be used: the client may try again.
+      console.error(error);
+      return 503;
     }
   }
 }

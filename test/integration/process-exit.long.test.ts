@@ -38,7 +38,7 @@ test("a process that closes its client over a slot gives it back, and ends", asy
   const output = await expectNaturalEnd("closes-while-holding", [prefix]);
   expect(output).toEqual({
     held: false,
-    reason: `SemaphoreReleasedError: Semaphore slot released: "${prefix}"`,
+    reason: `SemaphoreReleasedError: Semaphore slot released: "${prefix}": await what works in it before that`,
   });
   await expectNothingHeld(prefix);
 });

@@ -77,7 +77,7 @@ const ERRORS: readonly (readonly [SemaphoreError, string, string, object])[] = [
   [
     new SemaphoreDecodingError("no JSON", new SyntaxError("below")),
     "lock decoding failed: no JSON",
-    ": nobody can acquire until its .lock entry is deleted",
+    ": use another prefix, or delete its .lock entry if that is nobody else's",
     { name: "SemaphoreDecodingError", code: "SEMAPHORE_LOCK_DECODING_FAILED" },
   ],
   [
@@ -101,7 +101,7 @@ const ERRORS: readonly (readonly [SemaphoreError, string, string, object])[] = [
   [
     new SemaphoreReleasedError(),
     "Semaphore slot released",
-    "",
+    ": await what works in it before that",
     { name: "SemaphoreReleasedError", code: "SEMAPHORE_RELEASED" },
   ],
 ];

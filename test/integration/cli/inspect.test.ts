@@ -127,7 +127,7 @@ test.each([
   const { code, lines } = await cli(["inspect", prefix]);
   expect({ code, count: lines.length }).toEqual({ code: 77, count: 1 });
   expect(lines[0]).toMatch(problem);
-  expect(lines[0]).toContain(": nobody can acquire until its .lock entry is deleted");
+  expect(lines[0]).toContain(": use another prefix, or delete its .lock entry if that is nobody else's");
 });
 
 test("a lock entry as Go's decoder takes it is understood", async () => {
