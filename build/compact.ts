@@ -55,10 +55,12 @@ function lineMap(
     if (/^[\s)\]};,]*(?:try|finally|else|break|continue|return)?[\s{([;]*$/.test(codeLine))
       continue;
     // Nor where a function or a block begins that only has names, unless it goes through a list.
-    if (/^[\s\w#]*\([\s\w,]*\) \{$/.test(codeLine) && !/\b(?:for|await)\b/.test(codeLine)) continue;
-    // Nor by names and plain values alone.
-    if (/^[\s\w:,;"{}]*$/.test(codeLine) && !/\b(?:await|new|throw|yield)\b/.test(codeLine))
-      continue;
+    const begins = /^[\s\w#}]*(?:= (?:async )?)?\([\s\w,]*\) (?:=> )?\{$/;
+    if (begins.test(codeLine) && !/\b(?:for|await)\b/.test(codeLine)) continue;
+    // Nor by names and plain values alone, or where one is assigned to another.
+    const isPlain =
+      /^[\s\w:,;"{}]*$/.test(codeLine) || /^[\s\w;"#=]*$/.test(codeLine.replaceAll("this.#", "#"));
+    if (isPlain && !/\b(?:await|new|throw|yield)\b/.test(codeLine)) continue;
     const indentation = codeLine.search(/\S/);
     // Of several in the indentation, the last is that of the code.
     const starts = new Map<number, { source: number; line: number }>();

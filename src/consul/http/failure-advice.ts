@@ -67,8 +67,9 @@ export function adviceOnStatus(status: number, body: string): string {
   if (/cross datacenter lock/i.test(body)) {
     return "ask a server of that datacenter, or use a session of yours that was made there";
   }
-  if (/invalid session ttl/i.test(body)) {
-    return "that is in nanoseconds; sessionTTL, or ttl of session.create, is a duration or milliseconds";
+  const [, nanoseconds] = /invalid session ttl '(\d+)'/i.exec(body) ?? [];
+  if (nanoseconds !== undefined) {
+    return `sessionTTL, or ttl of session.create, is ${Number(nanoseconds) / 1e9}s`;
   }
   if (/no path to datacenter/i.test(body)) return "is datacenter the name of one?";
   if (status === 401 || status === 407) return "a proxy in front of Consul requires httpAuth";
