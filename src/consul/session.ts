@@ -71,6 +71,8 @@ export interface SessionSpec {
   readonly checks?: readonly string[] | undefined;
 }
 
+const SPEC: readonly string[] = ["name", "ttl", "behavior", "node", "lockDelay", "checks"];
+
 /**
  * Consul's sessions (Go: `Session`), available as `consul.session` of a {@link ConsulClient}. Every
  * method rejects with a {@link ConsulError}, or with the reason of its signal.
@@ -100,6 +102,15 @@ export class Sessions {
    */
   async create(spec: SessionSpec = {}, options: RequestOptions = {}): Promise<string> {
     const path = "/v1/session/create";
+    // Under another name, such as Go's, a TTL would be none at all.
+    const unknown = Object.keys(spec).find((name) => !SPEC.includes(name));
+    if (unknown !== undefined) {
+      throw badRequest(
+        "PUT",
+        path,
+        `unknown option ${JSON.stringify(unknown)} (known: ${SPEC.join(", ")})`,
+      );
+    }
     const written = (
       duration: Duration | undefined,
       write: (duration: Duration) => string,

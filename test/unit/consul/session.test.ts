@@ -268,6 +268,14 @@ test("a TTL that is no duration is refused before anything is sent", async () =>
   expect(server.requests).toEqual([]);
 });
 
+test("a setting of a session by another name is refused before anything is sent", async () => {
+  const spec = { TTL: "15s", behavior: "delete" } as const;
+  const error = await consulErrorOf(client.session.create(spec));
+  expect(error).toMatchObject({ code: "CONSUL_BAD_REQUEST", path: "/v1/session/create" });
+  expect(error.message).toContain('unknown option "TTL" (known: name, ttl, ');
+  expect(server.requests).toEqual([]);
+});
+
 test("a proxy's 404 that shows the path is not the end of the session", async () => {
   server.always(reply(`Cannot PUT /v1/session/renew/${ID}`, { status: 404 }));
   expect(await consulErrorOf(client.session.renew(ID))).toMatchObject({
