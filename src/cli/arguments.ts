@@ -99,12 +99,16 @@ export function parseCommandLine(argv: readonly string[]): Order {
     throw new UsageError(`${problem}: expected ${COMMAND_NAMES.join(", ")}`);
   }
   checkOptions(name, values);
+  if (values.try === true && values.timeout !== undefined) {
+    throw new UsageError("--try does not wait: leave out --timeout");
+  }
   const [operand] = rest;
   if (prefix === undefined) throw new UsageError(`${name} needs a PREFIX`);
   if (name === "run" && !program[0]) throw new UsageError(WRITE_DASHES);
   if (name === "resize" && operand === undefined) throw new UsageError("resize needs PREFIX and N");
   const operands = rest.length + (name === "run" ? 0 : program.length);
-  if (operands > (name === "resize" ? 1 : 0)) throw new UsageError(`too many arguments of ${name}`);
+  if (operands > (name === "resize" ? 1 : 0))
+    throw new UsageError(`too many arguments for ${name}`);
   return { kind: "command", name, prefix, operand: operand ?? "", values, program };
 }
 

@@ -35,6 +35,7 @@ const OPTIONS: readonly (readonly [name: string, option: string])[] = [
   ["the option tls", "an option of TLS"],
   ["tokenFile", "--token-file"],
   ["invalid token", "invalid --token"],
+  ["option token", "--token"],
   ["invalid address", "invalid --http-addr"],
   ["the client's option,", "that of --http-addr"],
 ];

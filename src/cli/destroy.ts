@@ -6,9 +6,9 @@ import { readPrefix } from "./prefix-view.js";
 
 /** Deletes the lock entry, and with it the limit that is set there. */
 export async function destroy(consul: ConsulClient, { prefix }: Task): Promise<number> {
-  // What the token may not read is not there for it.
-  await readPrefix(consul, prefix);
+  const { limit } = await readPrefix(consul, prefix);
   await consul.semaphorePrefix(prefix, 1).destroy();
-  tell(`${JSON.stringify(prefix)} has no lock entry`);
+  const deed = limit === undefined ? "there was no" : "deleted the";
+  tell(`${deed} lock entry of ${JSON.stringify(prefix)}`);
   return 0;
 }

@@ -65,7 +65,7 @@ function messageOf(error: unknown): string {
     );
   }
   if (error instanceof SemaphoreConflictError) {
-    return `${JSON.stringify(prefix)} is something else's than a semaphore's, such as of "consul lock" without -n: use another prefix`;
+    return `${JSON.stringify(prefix)} is used by something other than a semaphore, such as "consul lock" without -n: use another prefix`;
   }
   if (error instanceof SemaphoreInUseError) {
     return `${JSON.stringify(prefix)} is in use: its holders have to release first; inspect ${prefix} shows them`;

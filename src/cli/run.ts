@@ -61,7 +61,7 @@ async function runIn(
     child.send(signal);
   });
   const end = (): void => {
-    complain(`${failureOf(slot.signal.reason).line}; the command is ended`);
+    complain(`${failureOf(slot.signal.reason).line}; stopping the command`);
     child.end(graceMs);
   };
   if (slot.held) slot.signal.addEventListener("abort", end);

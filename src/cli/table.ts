@@ -10,7 +10,7 @@ export type Sessions = ReadonlyMap<string, SessionEntry | undefined>;
 export function summaryOf(prefix: string, { limit, holders, waiters, dead }: PrefixView): string {
   const shown = printable(prefix);
   if (limit === undefined && waiters.length === 0) return `${shown}: nobody uses this prefix`;
-  const ofDead = dead.length === 0 ? "" : `, ${dead.length} more by the dead`;
+  const ofDead = dead.length === 0 ? "" : `, ${dead.length} more by dead holders`;
   return `${shown}: ${holders.length} of ${limit ?? "?"} slots held${ofDead}, ${waiters.length} waiting`;
 }
 

@@ -245,6 +245,7 @@ test("the command line without a token says what it may not read, and not that n
     const { code, lines } = await cli([command, PREFIX, `-http-addr=${address}`]);
     expect({ code, count: lines.length }).toEqual({ code: 77, count: 1 });
     expect(lines[0]).toContain("Permission denied");
+    expect(lines[0]).toContain("(--token, or CONSUL_HTTP_TOKEN)");
   }
   await slot.release();
   await holder.close();

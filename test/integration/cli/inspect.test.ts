@@ -100,7 +100,7 @@ test("holders, dead holders, and waiters in order, of our programs and of Go's",
 test("a holder whose session has ended is dead", async () => {
   const { prefix, dead, holder } = await crowded();
   const { lines } = await cli(["inspect", prefix]);
-  expect(lines[0]).toContain(": 1 of 2 slots held, 1 more by the dead, 0 waiting");
+  expect(lines[0]).toContain(": 1 of 2 slots held, 1 more by dead holders, 0 waiting");
   expect(lines.slice(-2)).toEqual(["DEAD HOLDERS (SLOTS GO TO THE NEXT WAITERS)", `  ${dead}`]);
   await holder.release();
 });
@@ -127,7 +127,9 @@ test.each([
   const { code, lines } = await cli(["inspect", prefix]);
   expect({ code, count: lines.length }).toEqual({ code: 77, count: 1 });
   expect(lines[0]).toMatch(problem);
-  expect(lines[0]).toContain(": use another prefix, or delete its .lock entry if that is nobody else's");
+  expect(lines[0]).toContain(
+    ": use another prefix, or delete its .lock entry if that is nobody else's",
+  );
 });
 
 test("a lock entry as Go's decoder takes it is understood", async () => {
@@ -145,7 +147,7 @@ test("somebody else's key is refused with 77", async () => {
   await consul("PUT", `/v1/kv/${prefix}/.lock?flags=3304740253564472344`, "single");
   const { code, lines } = await cli(["inspect", prefix]);
   expect(code).toBe(77);
-  expect(lines[0]).toContain(`is something else's than a semaphore's, such as of "consul lock"`);
+  expect(lines[0]).toContain(`is used by something other than a semaphore, such as "consul lock"`);
 });
 
 test("resize and destroy", async () => {
@@ -162,7 +164,11 @@ test("resize and destroy", async () => {
     ],
   });
   await sem.release();
-  expect(await cli(["destroy", prefix])).toMatchObject({ code: 0 });
+  for (const deed of ["deleted the", "there was no"]) {
+    expect(await cli(["destroy", prefix])).toMatchObject({
+      ...{ code: 0, lines: [`${deed} lock entry of "${prefix}"`] },
+    });
+  }
   expect(await keysBelow(prefix)).toEqual([]);
   const wrong = await cli(["resize", prefix, "0"]);
   expect(wrong).toMatchObject({

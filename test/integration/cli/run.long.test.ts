@@ -147,7 +147,7 @@ describe("when the slot is lost, the command", () => {
     expect(code).toBe(76);
     expect(lines).toContain("got TERM");
     expect(lines.filter((line) => line.startsWith("consul-semaphore: "))).toEqual([
-      expect.stringMatching(/Semaphore slot lost: .*; the command is ended$/),
+      expect.stringMatching(/Semaphore slot lost: .*; stopping the command$/),
     ]);
     await expectNothingLeft(prefix);
   });
