@@ -12,7 +12,6 @@ import { WatchQuota } from "./queue/watch-quota.js";
 import { shownWithType } from "./shown-value.js";
 import { IdleSessions } from "./session/idle-sessions.js";
 import { Watchdogs } from "./session/watchdog.js";
-import { SharedValues } from "./shared-values.js";
 
 /** A slot that can be given back. One that was lost is still to be cleaned up. */
 export interface Releasable {
@@ -44,7 +43,10 @@ export class ClientContext {
   readonly watchdogs = new Watchdogs();
   readonly idleSessions = new IdleSessions();
   /** By prefix. They go when the last semaphore of the prefix goes. */
-  readonly #queues = new SharedValues<Queue>();
+  readonly #queues = new Map<string, WeakRef<Queue>>();
+  readonly #forgotten = new FinalizationRegistry<string>((name) => {
+    if (this.#queues.get(name)?.deref() === undefined) this.#queues.delete(name);
+  });
   readonly #closing = new Cancellation();
   readonly #held = new Set<Releasable>();
   /** Called when no slot is held any more, or is to be waited for. */
@@ -63,10 +65,12 @@ export class ClientContext {
   /** The queue of a prefix. */
   queue(prefix: string, scope: Pick<RequestOptions, "namespace" | "partition">): Queue {
     const name = JSON.stringify([cleanPath(prefix), scope.namespace, scope.partition]);
-    return this.#queues.get(
-      name,
-      () => new Queue(new PrefixRequests(this.consul, prefix, scope, this.watches)),
-    );
+    const known = this.#queues.get(name)?.deref();
+    if (known !== undefined) return known;
+    const queue = new Queue(new PrefixRequests(this.consul, prefix, scope, this.watches));
+    this.#queues.set(name, new WeakRef(queue));
+    this.#forgotten.register(queue, name);
+    return queue;
   }
 
   /** A slot that is held from now on. */

@@ -1,6 +1,8 @@
 import { attemptTimeout } from "./async/attempt-timeout.js";
 import type { Ending } from "./async/cancellation.js";
+import { Deadline } from "./async/deadline.js";
 import { retry } from "./async/retry.js";
+import { SerialQueue } from "./async/serial-queue.js";
 import { settledWithin } from "./async/settled-within.js";
 import { contextOf, type ClientContext, type SemaphoreClient } from "./client-context.js";
 import { isTransient, pauseFactor } from "./errors.js";
@@ -10,7 +12,6 @@ import type { TooLate } from "./queue/claim.js";
 import { CLEAN_UP_GRACE_MS } from "./queue/clean-up.js";
 import { contend, STEP_PATIENCE_MS, type Holding, type Wait } from "./queue/contend.js";
 import type { Queue } from "./queue/queue.js";
-import type { SessionTurns } from "./queue/session-turns.js";
 import type { SessionLease } from "./session/lease.js";
 import { SessionSource } from "./session/session-source.js";
 import { Tenure, type TenureEnds } from "./tenure.js";
@@ -34,9 +35,12 @@ export class SlotSource {
   /** How many calls of resize are under way, and the last write of one. */
   #resizes = 0;
   #resizedAt = -1n;
-  /** Of the user's session, if there is one. */
-  readonly #turns: SessionTurns | undefined;
+  /** One session is one slot: calls that share a session of the user's take turns. */
+  readonly #turns = new SerialQueue();
   #endTurn = (): void => undefined;
+  #waitingForTurn = 0;
+  /** Cleans up a slot that was lost while nobody waited for its session. */
+  #makeWay: (() => void) | undefined;
 
   constructor(consul: SemaphoreClient, options: ResolvedSemaphoreOptions) {
     this.context = contextOf(consul);
@@ -44,8 +48,6 @@ export class SlotSource {
     this.queue = this.context.queue(options.prefix, options.scope);
     this.#sessions = new SessionSource(this.context, options);
     this.#own = { limit: options.limit, adoptsLimit: options.adoptLimit };
-    const { session } = options;
-    this.#turns = session === undefined ? undefined : this.queue.turnsOf(session);
   }
 
   /** The limit that it goes by now. */
@@ -79,10 +81,18 @@ export class SlotSource {
 
   /** Waits for a slot in Consul. */
   async contend(wait: Wait): Promise<Holding | TooLate> {
-    if (this.#turns === undefined) return await this.#contend(wait);
-    const endTurn = await this.#turns.take(wait.until, wait.signal);
-    if (endTurn === undefined) return { kind: "too late", standing: this.queue.standingOf() };
-    this.#endTurn = endTurn;
+    if (this.options.session === undefined) return await this.#contend(wait);
+    this.#waitingForTurn += 1;
+    this.#makeWay?.();
+    this.#makeWay = undefined;
+    try {
+      if (!(await this.#takeTurn(wait))) {
+        return { kind: "too late", standing: this.queue.standingOf() };
+      }
+    } finally {
+      this.#waitingForTurn -= 1;
+    }
+    const endTurn = this.#endTurn;
     const left: Promise<unknown>[] = [];
     const background = (work: Promise<unknown>): void => {
       left.push(work);
@@ -113,6 +123,27 @@ export class SlotSource {
     return await contend(this.queue, options, wait);
   }
 
+  /** Resolves to whether its turn came in time. */
+  async #takeTurn({ until, signal }: Patience): Promise<boolean> {
+    const deadline = new Deadline(until - performance.now(), signal);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const turn = (): Promise<void> =>
+          new Promise((end) => {
+            this.#endTurn = end;
+            resolve();
+          });
+        this.#turns.run(turn, deadline).catch(reject);
+      });
+      return true;
+    } catch (error) {
+      if (deadline.expired) return false;
+      throw error;
+    } finally {
+      deadline.dispose();
+    }
+  }
+
   /** Turns an acquired slot into a tenure. */
   hold(holding: Holding, ends: TenureEnds): Tenure {
     const { context, queue, limit } = this;
@@ -126,7 +157,10 @@ export class SlotSource {
       monitorRetryTime,
       keepSession: this.#sessions.keep,
       ends,
-      lost: (makeWay) => this.#turns?.lost(makeWay),
+      lost: (makeWay) => {
+        if (this.#waitingForTurn > 0) makeWay();
+        else this.#makeWay = makeWay;
+      },
       finished: this.#endTurn,
     });
   }

@@ -4,7 +4,6 @@ import type { LockState } from "../protocol/lock-entry.js";
 import { readState } from "../protocol/semaphore-state.js";
 import { readSnapshot, type Snapshot } from "../protocol/snapshot.js";
 import { standingOf, type Standing } from "../protocol/standing.js";
-import { SharedValues } from "../shared-values.js";
 import type { Claim, ClaimedQueue } from "./claim.js";
 import { Entrance } from "./entrance.js";
 import { Exit } from "./exit.js";
@@ -13,7 +12,6 @@ import { Line } from "./line.js";
 import { LockWrites } from "./lock-writes.js";
 import { HolderMonitor } from "./monitor.js";
 import { wordsOf, type PrefixRequests } from "./requests.js";
-import { SessionTurns } from "./session-turns.js";
 
 /**
  * What the semaphores of one client share on one prefix: what is known of the queue, the client's waiters
@@ -27,7 +25,6 @@ export class Queue implements ClaimedQueue {
   readonly #known: KnownQueue;
   readonly #line: Line;
   readonly #writes: LockWrites;
-  readonly #turns = new SharedValues<SessionTurns>();
 
   constructor(requests: PrefixRequests) {
     const writes = new LockWrites(requests);
@@ -70,11 +67,6 @@ export class Queue implements ClaimedQueue {
     const { snapshot } = await this.#requests.readAll();
     await this.#requireComplete(snapshot);
     return snapshot;
-  }
-
-  /** The turns of the calls with a session of the user's. */
-  turnsOf(session: string): SessionTurns {
-    return this.#turns.get(session, () => new SessionTurns());
   }
 
   /** The same, as users see it. */

@@ -225,34 +225,4 @@ describe("a session of the user's", () => {
     expect(acquiring.outcome).toMatchObject({ error: { code: "SEMAPHORE_CONTENDER_FAILED" } });
     expect(scene.contenders(PREFIX)).toHaveLength(1);
   });
-
-  test("is one slot, whichever semaphores of the client it is used by", async () => {
-    const [one, other] = [semaphore(), semaphore({ prefix: `${PREFIX}/` })];
-    const first = new Watched(one.acquire());
-    const second = new Watched(other.acquire());
-    const run = new Watched(one.run(({ held }) => held));
-    await time.pass(60_000);
-    expect(valueOf(first).held).toBe(true);
-    expect([second.outcome, run.outcome]).toEqual([undefined, undefined]);
-    await one.release();
-    await time.pass(1_000);
-    expect(valueOf(second).held).toBe(true);
-    await other.release();
-    await time.pass(1_000);
-    expect(valueOf(run)).toBe(true);
-    expect(scene.contenders(PREFIX)).toEqual([]);
-  });
-
-  test("is free for another semaphore of the client once its slot is lost", async () => {
-    const [one, other] = [semaphore(), semaphore()];
-    const slot = await one.acquire();
-    await time.pass(1_000);
-    scene.consul.deleteKey(`${PREFIX}/.lock`);
-    await time.pass(1_000);
-    expect(slot.held).toBe(false);
-    const second = new Watched(other.acquire({ timeout: "5s" }));
-    await time.pass(2_000);
-    expect(valueOf(second).held).toBe(true);
-    await other.release();
-  });
 });
