@@ -1,4 +1,5 @@
 import { SHORTEST_ATTEMPT_MS } from "../async/attempt-timeout.js";
+import { Cancellation } from "../async/cancellation.js";
 import { callAfter } from "../async/call-after.js";
 import { retry } from "../async/retry.js";
 import { inSharedContext } from "../async/shared-context.js";
@@ -53,10 +54,10 @@ const LONGEST_ATTEMPT_MS = 5_000;
  * done, or until the TTL of a session of ours has the same effect: the session is no longer renewed.
  */
 export class CleanUp {
-  /** Resolves when the prefix has nothing of it any more; rejects if that failed. */
-  readonly left: Promise<void>;
-  /** Settles likewise, but after the session has been ended as well, or was kept. */
+  /** Resolves when nothing is left but what the end of the session removes; rejects if it failed. */
   readonly finished: Promise<void>;
+  /** Settles likewise, but waits only for a while for the end of the session. The next call waits for it. */
+  readonly left: Promise<void>;
   readonly #queue: LeftQueue;
   readonly #lease: SessionLease;
   readonly #remains: () => Remains;
@@ -66,7 +67,8 @@ export class CleanUp {
   #hasLeft = false;
   #failure: Error | undefined;
   #isAwaited = true;
-  #isOver = false;
+  /** Aborts when it has finished, or failed. */
+  readonly #over = new Cancellation();
 
   /** `remains` is called for each attempt: requests under way may have ended since. */
   constructor(
@@ -82,17 +84,21 @@ export class CleanUp {
     this.#attempt = { timeout };
     // A session that may be kept is renewed until something fails.
     this.#isKept = keep !== undefined && lease.own && !remains().hasUnanswered;
-    this.left = inSharedContext(() => this.#leaveInTime());
-    this.finished = inSharedContext(() => this.#finish(keep));
+    const leaving = inSharedContext(() => this.#leaveInTime());
+    this.finished = inSharedContext(() => this.#finish(leaving, keep));
     const over = (): void => {
-      this.#isOver = true;
+      this.#over.abort("over");
     };
     this.finished.then(over, over);
+    this.left = leaving.then(async () => {
+      if (this.#isKept || !lease.own) return;
+      await sleep(CLEAN_UP_GRACE_MS, this.#over, { keepAlive: false });
+    });
   }
 
   /** Whether it has finished, or failed. Before that, it could remove what the session makes next. */
   get isOver(): boolean {
-    return this.#isOver;
+    return this.#over.aborted;
   }
 
   /**
@@ -133,10 +139,10 @@ export class CleanUp {
     this.#hasLeft = true;
   }
 
-  async #finish(keep: CleanUpOptions["keep"]): Promise<void> {
+  async #finish(leaving: Promise<void>, keep: CleanUpOptions["keep"]): Promise<void> {
     const lease = this.#lease;
     try {
-      await this.left;
+      await leaving;
       if (this.#isKept) {
         keep?.(lease);
         return;

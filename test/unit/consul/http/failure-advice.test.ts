@@ -45,7 +45,11 @@ test.each([
   [407, "", "a proxy in front of Consul requires httpAuth"],
   [500, "no leader", ""],
   [500, "rpc error making call: No path to datacenter", "is datacenter the name of one?"],
-  [500, "Invalid Session TTL '5000000000', must be between [10s=24h0m0s]", "sessionTTL, or ttl of session.create, is 5s"],
+  [
+    500,
+    "Invalid Session TTL '5000000000', must be between [10s=24h0m0s]",
+    "sessionTTL, or ttl of session.create, is 5s",
+  ],
   [500, "rpc error making call: Missing node registration", "needs one of its nodes: sessionNode"],
   [500, "Missing node registration", "PUT /v1/catalog/register"],
   [500, "Missing check 'nosuch' registration", "sessionChecks"],
