@@ -56,7 +56,10 @@ const LONGEST_ATTEMPT_MS = 5_000;
 export class CleanUp {
   /** Resolves when nothing is left but what the end of the session removes; rejects if it failed. */
   readonly finished: Promise<void>;
-  /** Settles likewise, but waits only for a while for the end of the session. The next call waits for it. */
+  /**
+   * What the next call waits for. It does not wait long for the end of the session, and resolves also after
+   * a failure.
+   */
   readonly left: Promise<void>;
   readonly #queue: LeftQueue;
   readonly #lease: SessionLease;
@@ -90,10 +93,12 @@ export class CleanUp {
       this.#over.abort("over");
     };
     this.finished.then(over, over);
-    this.left = leaving.then(async () => {
-      if (this.#isKept || !lease.own) return;
-      await sleep(CLEAN_UP_GRACE_MS, this.#over, { keepAlive: false });
-    });
+    this.left = leaving
+      .catch(() => undefined)
+      .then(async () => {
+        if (this.#isKept || !lease.own) return;
+        await sleep(CLEAN_UP_GRACE_MS, this.#over, { keepAlive: false });
+      });
   }
 
   /** Whether it has finished, or failed. Before that, it could remove what the session makes next. */
