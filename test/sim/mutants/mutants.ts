@@ -291,7 +291,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "ended-run-calls-nobody-up",
     file: "src/runs.ts",
-    search: "if (!isPassedOn) this.#ended();",
+    search: "if (!isPassedOn && !this.#lost.has(tenure)) this.#ended();",
     replacement: "",
     breaks: "E-forgotten",
     seed: 2,
