@@ -235,9 +235,10 @@ export class Turns {
       waiter.wasPassed = true;
       const ready = this.#ready(waiter, now);
       // Those behind one that does not move notice it by and by, each for itself.
-      isHeldUp ||= ready === undefined;
-      if (ready === undefined) continue;
-      if (isBack(ready)) continue;
+      if (ready === undefined || isBack(ready)) {
+        isHeldUp = true;
+        continue;
+      }
       // It had its turn, or word of the free slot was slow to reach it; the others see it passed.
       const wasSlow =
         freeSince !== undefined &&
