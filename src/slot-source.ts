@@ -118,8 +118,7 @@ export class SlotSource {
     };
     const openSession = (until: number): Promise<SessionLease> =>
       this.#sessions.open({ ...wait, until, background });
-    const { track } = this.context;
-    const options = { prefix, limits: this.#own, value, longestWatch, openSession, track };
+    const options = { prefix, limits: this.#own, value, longestWatch, openSession };
     return await contend(this.queue, options, wait);
   }
 

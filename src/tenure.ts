@@ -149,8 +149,7 @@ export class Tenure {
     const { ttl } = this.#claim.lease;
     const patience = ttl === Infinity ? STEP_PATIENCE_MS : Math.min(ttl, LONGEST_RELEASE_MS);
     const cleanUp = this.#cleanUp({ keep: isLost ? undefined : this.#keepSession });
-    background(cleanUp.left);
-    this.#context.track(cleanUp.finished);
+    background(cleanUp.finished);
     // A lost slot cannot be released any more, and cleaning it up may take long.
     if (isLost) await cleanUp.within(CLEAN_UP_GRACE_MS).catch(() => undefined);
     else await cleanUp.within(patience);

@@ -1,5 +1,4 @@
 import { SHORTEST_ATTEMPT_MS } from "../async/attempt-timeout.js";
-import { Cancellation } from "../async/cancellation.js";
 import { callAfter } from "../async/call-after.js";
 import { retry } from "../async/retry.js";
 import { inSharedContext } from "../async/shared-context.js";
@@ -56,22 +55,14 @@ const LONGEST_ATTEMPT_MS = 5_000;
 export class CleanUp {
   /** Resolves when nothing is left but what the end of the session removes; rejects if it failed. */
   readonly finished: Promise<void>;
-  /**
-   * What the next call waits for. It does not wait long for the end of the session, and resolves also after
-   * a failure.
-   */
-  readonly left: Promise<void>;
   readonly #queue: LeftQueue;
   readonly #lease: SessionLease;
   readonly #remains: () => Remains;
   readonly #attempt: OwnRequestOptions;
-  readonly #keepAlive = (): boolean => this.#isAwaited;
-  #isKept: boolean;
   #hasLeft = false;
   #failure: Error | undefined;
   #isAwaited = true;
-  /** Aborts when it has finished, or failed. */
-  readonly #over = new Cancellation();
+  #isOver = false;
 
   /** `remains` is called for each attempt: requests under way may have ended since. */
   constructor(
@@ -85,25 +76,16 @@ export class CleanUp {
     this.#remains = remains;
     const timeout = Math.max(SHORTEST_ATTEMPT_MS, Math.min(LONGEST_ATTEMPT_MS, lease.ttl / 4));
     this.#attempt = { timeout };
-    // A session that may be kept is renewed until something fails.
-    this.#isKept = keep !== undefined && lease.own && !remains().hasUnanswered;
-    const leaving = inSharedContext(() => this.#leaveInTime());
-    this.finished = inSharedContext(() => this.#finish(leaving, keep));
+    this.finished = inSharedContext(() => this.#run(keep));
     const over = (): void => {
-      this.#over.abort("over");
+      this.#isOver = true;
     };
     this.finished.then(over, over);
-    this.left = leaving
-      .catch(() => undefined)
-      .then(async () => {
-        if (this.#isKept || !lease.own) return;
-        await sleep(CLEAN_UP_GRACE_MS, this.#over, { keepAlive: false });
-      });
   }
 
   /** Whether it has finished, or failed. Before that, it could remove what the session makes next. */
   get isOver(): boolean {
-    return this.#over.aborted;
+    return this.#isOver;
   }
 
   /**
@@ -127,32 +109,30 @@ export class CleanUp {
     }
   }
 
-  async #leaveInTime(): Promise<void> {
+  async #run(keep: CleanUpOptions["keep"]): Promise<void> {
     const lease = this.#lease;
-    if (!this.#isKept) lease.stop();
-    await retry(() => this.#leave(), {
-      isTransient: isOutcomeUnknown,
-      pauseFactor,
-      until: lease.own ? lease.expiresAt : Infinity,
-      failed: (error) => {
-        if (error instanceof Error) this.#failure = error;
-        this.#isKept = false;
-        lease.stop();
-      },
-      keepAlive: this.#keepAlive,
-    });
-    this.#hasLeft = true;
-  }
-
-  async #finish(leaving: Promise<void>, keep: CleanUpOptions["keep"]): Promise<void> {
-    const lease = this.#lease;
+    // A session that may be kept is renewed until something fails.
+    let isKept = keep !== undefined && lease.own && !this.#remains().hasUnanswered;
+    if (!isKept) lease.stop();
+    const keepAlive = (): boolean => this.#isAwaited;
     try {
-      await leaving;
-      if (this.#isKept) {
+      await retry(() => this.#leave(), {
+        isTransient: isOutcomeUnknown,
+        pauseFactor,
+        until: lease.own ? lease.expiresAt : Infinity,
+        failed: (error) => {
+          if (error instanceof Error) this.#failure = error;
+          isKept = false;
+          lease.stop();
+        },
+        keepAlive,
+      });
+      this.#hasLeft = true;
+      if (isKept) {
         keep?.(lease);
         return;
       }
-      await lease.destroyInTime(this.#attempt, { keepAlive: this.#keepAlive });
+      await lease.destroyInTime(this.#attempt, { keepAlive });
     } catch (error) {
       await lease.destroy(this.#attempt).catch(() => undefined);
       throw error;

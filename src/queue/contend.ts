@@ -27,8 +27,6 @@ export interface ContendOptions extends ClaimOptions {
   readonly prefix: string;
   /** Creates a session, or takes an idle one, within that time. */
   readonly openSession: (until: number) => Promise<SessionLease>;
-  /** Receives work that the end of the client waits for. */
-  readonly track: Background;
 }
 
 /** A slot that was acquired. */
@@ -66,7 +64,6 @@ export async function contend(
   wait: Wait,
 ): Promise<Holding | TooLate> {
   const { signal, background } = wait;
-  const { track } = options;
   const pauses = new Backoff(REENTRY_PAUSES);
   const tryUntil = Math.max(wait.until, performance.now() + SHORTEST_TRY_MS);
   let hasEntered = false;
@@ -101,14 +98,12 @@ export async function contend(
       if (typeof outcome === "bigint") return { kind: "held", claim, index: outcome };
     } catch (error) {
       const cleanUp = claim.cleanUp();
-      background(cleanUp.left);
-      track(cleanUp.finished);
+      background(cleanUp.finished);
       await cleanUp.within(signal.aborted ? ABORT_GRACE_MS : CLEAN_UP_GRACE_MS).catch(ignore);
       throw signal.aborted ? signal.reason : error;
     }
     const cleanUp = claim.cleanUp();
-    background(cleanUp.left);
-    track(cleanUp.finished);
+    background(cleanUp.finished);
     if (outcome !== "gone") {
       await cleanUp.within(ABORT_GRACE_MS).catch(ignore);
       return outcome;

@@ -444,22 +444,6 @@ describe("an abort", () => {
     await time.pass(1_000);
     expect(scene.of("create session")).toHaveLength(1);
   });
-
-  test("has the next call wait no longer than a second for the end of its session", async () => {
-    const holder = await takenElsewhere();
-    const controller = new AbortController();
-    const sem = semaphore();
-    const given = new Watched(sem.acquire(controller.signal));
-    await time.pass(1_000);
-    scene.always("destroy session", leaderless);
-    controller.abort(reason);
-    await time.pass(100);
-    expect(given.outcome).toMatchObject({ error: reason });
-    await holder.release();
-    const acquiring = new Watched(sem.acquire());
-    await time.pass(900);
-    expect(valueOf(acquiring).held).toBe(true);
-  });
 });
 
 describe("a failure in the queue", () => {
