@@ -52,15 +52,11 @@ export async function readPrefix(
   const { value: entries, meta } = await consul.kv.list(folder, { consistent: true, ...options });
   const { index } = meta;
   const found = entries.find(({ key }) => key === folder + DEFAULT_SEMAPHORE_KEY);
-  // A list leaves out what the token may not read, older agents without a word; a read is refused.
-  const requireReadable = async (name: string): Promise<void> => {
-    await consul.kv.get(folder + name, { consistent: true, signal: options.signal });
-  };
-  if (found === undefined) await requireReadable(DEFAULT_SEMAPHORE_KEY);
   const lock = readLock(found);
   if (lock !== undefined && meta.resultsFilteredByACLs !== true) {
     const members = membersOf(folder, entries, lock.holders);
-    for (const session of members.dead) await requireReadable(session);
+    // A list leaves out what the token may not read, older agents without a word: `inspect` is refused.
+    if (found === undefined || members.dead.length > 0) await semaphore.inspect();
     return { ...members, limit: lock.limit, index };
   }
   const { limit, holders, waiters } = await semaphore.inspect();

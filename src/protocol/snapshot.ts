@@ -49,7 +49,10 @@ export function readSnapshot(keys: PrefixKeys, entries: readonly KVEntry[]): Sna
   return { lock, dead, contenders };
 }
 
-/** Which contender was the tail of the queue when the reader entered, by the entries that its write has read and made. */
+/**
+ * Which contender was the tail of the queue when the reader entered, by the entries that its write has read
+ * and made.
+ */
 export function readTail(
   keys: PrefixKeys,
   entries: readonly KVEntry[],
